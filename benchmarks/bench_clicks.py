@@ -1,55 +1,186 @@
-"""How long a reader waits for a suggestion of the click tool, and how good one click in and one out are on a sphere.
+"""How long a reader waits for what a click makes, by a random walker and by a model; writes docs/benchmarks/clicks.md.
 
-    python benchmarks/bench_clicks.py                                   # a box of 64 voxels a side, 20 clicks
-    python benchmarks/bench_clicks.py --side 48 --clicks 5
+    python benchmarks/bench_clicks.py
+    python benchmarks/bench_clicks.py --clicks 5 --page /tmp/clicks.md
 
-A sphere of a third of the box in noise, its contrast 60, 30 and 20 with noise of 10, is clicked at one voxel inside and
-one outside, drawn at random. Printed for each contrast: seconds at the median and the 95th percentile, CPU-seconds at
-the median, and the lowest and the median Dice against the sphere. Times are those of the machine, and mean something on
-a quiet one only.
+The random walker: a sphere of a third of the box in noise, its contrast 60, 30 and 20 with noise of 10, is clicked at
+one voxel inside and one outside, drawn at random. The model: the network of `configs/hippocampus.yaml` with channels
+for clicks and random weights, in OpenVINO where that is installed, in a scan of 192 voxels a side; each click corrects
+a sphere, once where all lies in one patch and once where patches of two and four times as wide voxels are looked at
+too. Everything is measured in processes of its own, once as the CPU is and once held to AVX2. Times mean something on
+a quiet machine only.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from markdown import machine, table
+from markdown import machine, table, write
 
-from medseg.review.marks import Marks
-from medseg.review.random_walk import random_walk
-
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "clicks.md"
 NOISE, CONTRASTS = 10.0, (60, 30, 20)
+SIDE = 192  # of the scan that the model is clicked in
+AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+COLUMNS = ["p50 s", "p95 s", "CPU-s, p50"]
+Rows = dict[str, list[str]]
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure in processes of their own, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--side", type=int, default=64, help="Voxels along each axis of the box.")
-    parser.add_argument("--clicks", type=int, default=20, help="Pairs of clicks for each contrast.")
+    parser.add_argument("--side", type=int, default=64, help="Voxels along each axis of the random walker's box.")
+    parser.add_argument("--clicks", type=int, default=20, help="Clicks of each kind.")
+    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--measure", choices=["model", "walker"], help="Measure one, and print it as JSON.")
     given = parser.parse_args()
-    rows = {str(contrast): _measured(given.side, contrast, given.clicks) for contrast in CONTRASTS}
-    columns = ["p50 s", "p95 s", "CPU-s, p50", "lowest Dice", "median Dice"]
-    print(table(columns, rows))
-    print(f"\nBox of {given.side} voxels a side, {given.clicks} clicks. Measured on: {machine()}.")
+    if given.measure:
+        rows = model_rows(given.clicks) if given.measure == "model" else walker_rows(given.side, given.clicks)
+        print(json.dumps({"rows": rows, "machine": machine()}))
+        return
+    native, held = (_aside("model", given, limits) for limits in ({}, AVX2))
+    walker = _aside("walker", given, {})
+    write(
+        given.page,
+        "How long a click takes",
+        [
+            f"`python benchmarks/bench_clicks.py`: {given.clicks} clicks of each kind, in the server's own code, "
+            "without the way to the browser and back.",
+            "## A model that takes clicks",
+            "The network of `configs/hippocampus.yaml`, patches of 32 x 40 x 32 voxels, random weights. The first "
+            f"click in a case is not among them: preparing the scan of {SIDE} voxels a side took "
+            f"{native['prepare']} s and is done when a case is opened.",
+            *(part for found in (native, held) for part in (f"On {found['machine']}:", table(COLUMNS, found["rows"]))),
+            "## The random walker",
+            f"In a box of {given.side} voxels a side, without probabilities; Dice against the sphere that is clicked.",
+            table([*COLUMNS, "lowest Dice", "median Dice"], walker["rows"]),
+        ],
+    )
 
 
-def _measured(side: int, contrast: float, clicks: int) -> list[str]:
+def _aside(what: str, given: argparse.Namespace, limits: dict[str, str]) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--measure", what, "--side", str(given.side), "--clicks", str(given.clicks)]
+    done = subprocess.run(command, env={**os.environ, **limits}, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found["prepare"] = found["rows"].pop("prepare", [""])[0]
+    return found
+
+
+def model_rows(clicks: int) -> Rows:
+    """Seconds of clicks in one patch, and of clicks that look farther."""
+    from medseg.infer.clicks.interaction import Interaction
+    from medseg.infer.clicks.model import ClickModel
+    from medseg.infer.clicks.session import ClickSession, Present
+    from medseg.types import Geometry, Scan
+
+    rng = np.random.default_rng(0)
+    scan = Scan(rng.normal(size=(1, SIDE, SIDE, SIDE)).astype(np.float32), Geometry(np.eye(4), (SIDE,) * 3), "MR")
+    with tempfile.TemporaryDirectory() as folder:
+        model = ClickModel(_package(Path(folder)))
+        before = time.perf_counter()
+        session = ClickSession(model, scan)
+        rows: Rows = {"prepare": [f"{time.perf_counter() - before:.2f}"]}
+        grid = np.indices((SIDE,) * 3) - SIDE / 2
+        away = np.sqrt((grid**2).sum(axis=0))
+        present = Present((0, 0, 0), away < 10)
+
+        def click(middle: float) -> Callable[[], object]:
+            def work() -> object:
+                place = (SIDE / 2 + rng.normal(0, middle, 3)).astype(int)
+                return session.answer(present, [Interaction(place[None]), Interaction(place[None] + 3, True)])
+
+            return work
+
+        real = model.probability
+
+        def as_it_is(image: Any, mask: Any, interactions: Any) -> Any:
+            real(image, mask, interactions)  # computed, and put aside: nothing changes, so one patch is enough
+            return mask.astype(np.float32)
+
+        def everything(image: Any, mask: Any, interactions: Any) -> Any:
+            real(image, mask, interactions)
+            return np.ones_like(mask, np.float32)  # reaches every face, so that coarser patches are looked at
+
+        for name, answer in (("one patch", as_it_is), ("three patches, the widest of 128 x 160 x 128", everything)):
+            model.probability = answer  # type: ignore[method-assign]
+            rows[name] = _times([click(2.0) for _ in range(clicks + 2)])
+    return rows
+
+
+def _package(folder: Path) -> Any:
+    """A package of the shipped size that takes clicks, its weights random."""
+    import torch
+
+    from medseg.config.load import read_yaml
+    from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
+    from medseg.models.interactive_card import InteractiveCard
+    from medseg.models.package import write_package
+    from medseg.models.registry import build_network
+    from medseg.prepare.card import InputCard
+    from medseg.resources import find
+
+    values = read_yaml(find("configs", "hippocampus"))
+    network = NetworkCard.model_validate(values["network"])
+    card = ModelCard(
+        name="clicks",
+        title="Random weights",
+        classes=(ClassCard(value=1, name="anything"),),
+        input=InputCard.model_validate(values["input"]),
+        interactive=InteractiveCard(radius=3.0, decay=0.9),
+        network=network,
+        training=TrainingCard(data="none", license="none", cases=0, command="none", seed=0),
+        weights_sha256="0" * 64,
+    )
+    torch.manual_seed(0)
+    built = build_network(
+        network.name, channels=card.channels, classes=card.n_outputs, dimensions=3, arguments=network.arguments
+    )
+    return write_package(folder / "clicks", card, built.state_dict())
+
+
+def _times(works: list[Callable[[], object]]) -> list[str]:
+    """Seconds and CPU-seconds of each; the first two warm up."""
+    wall, cpu = [], []
+    for work in works:
+        started, before = time.perf_counter(), time.process_time()
+        work()
+        wall.append(time.perf_counter() - started)
+        cpu.append(time.process_time() - before)
+    wall, cpu = wall[2:], cpu[2:]
+    return [f"{value:.3f}" for value in (np.percentile(wall, 50), np.percentile(wall, 95), np.median(cpu))]
+
+
+def walker_rows(side: int, clicks: int) -> Rows:
+    """Seconds and Dice of the random walker by the sphere's contrast."""
+    return {f"contrast {contrast}": _walked(side, contrast, clicks) for contrast in CONTRASTS}
+
+
+def _walked(side: int, contrast: float, clicks: int) -> list[str]:
+    from medseg.review.marks import Marks
+    from medseg.review.random_walk import random_walk
+
     rng = np.random.default_rng(0)
     away = np.sqrt(((np.indices((side, side, side)) - (side - 1) / 2) ** 2).sum(axis=0))
     truth = away < side / 6
-    wall, cpu, dice = [], [], []
-    for _ in range(clicks):
+    dice: list[float] = []
+
+    def walk() -> None:
         scan = 40 + contrast * truth + rng.normal(0, NOISE, truth.shape)
         marks = Marks(_one_of(rng, truth), _one_of(rng, away > side / 4))
-        started, before = time.perf_counter(), time.process_time()
         found = random_walk(scan, marks, (1.0, 1.0, 1.0))
-        wall.append(time.perf_counter() - started)
-        cpu.append(time.process_time() - before)
         dice.append(2 * np.count_nonzero(found & truth) / (np.count_nonzero(found) + np.count_nonzero(truth)))
-    times = [np.percentile(wall, 50), np.percentile(wall, 95), np.median(cpu)]
-    return [*(f"{value:.2f}" for value in times), f"{min(dice):.3f}", f"{np.median(dice):.3f}"]
+
+    times = _times([walk] * (clicks + 2))
+    return [*times, f"{min(dice):.3f}", f"{np.median(dice):.3f}"]
 
 
 def _one_of(rng: np.random.Generator, allowed: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 import requests
 import uvicorn
 
+from medseg.infer.clicks.model import ClickModel
 from medseg.review.adjudication import open_adjudication
 from medseg.review.sample import draw_sample
 from medseg.review.server.app import ReviewApp
@@ -71,6 +72,7 @@ def serving(
     trust_header: str | None = None,
     sample: int | None = None,
     adjudicate: tuple[str, ...] = (),
+    clicks: ClickModel | None = None,
     **how: bool,
 ) -> Iterator[Client]:
     with open_store(out, create=True) as store, listen("127.0.0.1", 0) as opened:
@@ -78,7 +80,7 @@ def serving(
         access = Access(KEY, port, allowed_hosts("127.0.0.1", port, ()), trust_header=trust_header)
         drawn = None if sample is None else draw_sample(store, sample, reviewer)
         settled = open_adjudication(store, adjudicate, reviewer=reviewer) if adjudicate else None
-        app = ReviewApp(Reading(store, reviewer, sample=drawn, adjudication=settled, **how), access)
+        app = ReviewApp(Reading(store, reviewer, sample=drawn, adjudication=settled, **how), access, clicks)
         config = uvicorn.Config(
             app.asgi(), log_level="critical", access_log=False, server_header=False, lifespan="off", ws="none"
         )

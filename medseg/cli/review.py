@@ -151,6 +151,15 @@ def results(
             kind=Duration,
         ),
     ] = "8h",
+    clicks: Annotated[
+        str | None,
+        option(
+            WHAT,
+            "--clicks",
+            help="Model of medseg train --interactive that answers clicks; by default a random walker does.",
+            metavar="MODEL",
+        ),
+    ] = None,
     no_browser: Annotated[bool, option(RUN, "--no-browser", help="Open no browser; print the address only.")] = False,
     json: JsonOption = False,
 ) -> int:
@@ -184,6 +193,7 @@ def results(
         tls_key=tls_key,
         trust_header=trust_header,
         idle=idle,
+        clicks=clicks,
         no_browser=no_browser,
         announce=announce,
     )

@@ -46,6 +46,15 @@ def train(
     start: Annotated[
         str | None, option(MODEL, "--from", help="Fine-tune the weights of this model package.", metavar="PACKAGE")
     ] = None,
+    interactive: Annotated[
+        bool,
+        option(
+            WHAT,
+            "--interactive",
+            help="Train a model that takes a reader's clicks and scribbles, for medseg review --clicks. With --from, "
+            "an automatic model is taught to, or one that takes clicks is fine-tuned.",
+        ),
+    ] = False,
     held_out: Annotated[
         Path | None,
         option(
@@ -141,6 +150,7 @@ def train(
             epochs=epochs,
             device=device,
             start=start,
+            interactive=interactive,
             held_out=held_out,
             folds=folds,
             configuration=configuration,

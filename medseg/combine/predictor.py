@@ -20,7 +20,7 @@ from medseg.combine.shared import SharedPreparation
 from medseg.errors import UsageError
 from medseg.infer.engines.select import ProgressCallback, check_available
 from medseg.infer.options import InferOptions
-from medseg.infer.predictor import Predictor
+from medseg.infer.predictor import Predictor, check_automatic
 from medseg.locate.segment import segment_scan
 from medseg.models.composite_card import PartCard
 from medseg.models.package import ModelPackage
@@ -42,6 +42,7 @@ log = logging.getLogger("medseg.combine")
 def check_runnable(package: ModelPackage, options: InferOptions) -> None:
     """Check before any work that a package, or every part of it, can be run as asked; raises `UsageError`."""
     for part in package.parts or (package,):
+        check_automatic(part)
         check_available(part, options)
     if package.parts and (options.probabilities or options.entropy):
         raise UsageError(

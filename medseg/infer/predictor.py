@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from medseg.errors import ConfigError, ModelError
+from medseg.errors import ConfigError, ModelError, UsageError
 from medseg.infer.axis_map import AxisMap, Strip, strips
 from medseg.infer.decision import Decision
 from medseg.infer.engines.base import Engine
@@ -64,6 +64,7 @@ class Predictor:
         progress: ProgressCallback | None = None,
         prepare: Preparation = prepare,
     ) -> None:
+        check_automatic(package)
         self.package = package
         self._prepare = prepare
         self.options = options or InferOptions()
@@ -222,6 +223,16 @@ class Predictor:
             return None
         found = prepared.array[len(self.package.card.input.channels) :]
         return FarFromLowResolution(found, self.package.card.input.patch, prepared.route.spacing, beyond)
+
+
+def check_automatic(package: ModelPackage) -> None:
+    """Refuse a model that takes clicks, which by itself finds nothing; raises `UsageError`."""
+    if package.card.interactive is not None:
+        raise UsageError(
+            "the model takes clicks, and by itself finds nothing",
+            where=str(package.identity),
+            fix="Use it in the review page: medseg review RESULTS --clicks MODEL.",
+        )
 
 
 def _check_can_overlap(package: ModelPackage) -> None:

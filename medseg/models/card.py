@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from medseg.models.calibration_card import CalibrationCard
 from medseg.models.composite_card import COMPOSITE, CompositeCard
+from medseg.models.interactive_card import OUTPUTS, InteractiveCard
 from medseg.models.license_card import LicenseCard
 from medseg.models.locate_card import LocateCard
 from medseg.models.result_card import ResultCard
@@ -238,6 +239,11 @@ class ModelCard(_Strict):
         default=None, description="models that run as this one, whose network is then called `composite`; null: none"
     )
     network: NetworkCard = Field(description="the network, and the arguments that build it")
+    interactive: InteractiveCard | None = Field(
+        default=None,
+        description="for a network that takes clicks: channels after the scan's, of a mask to correct and of what a "
+        "reader marked; it has two outputs, background and the class in hand. null: it takes none",
+    )
     interpolated: Literal["logits", "probabilities"] = Field(
         default="logits", description="what is interpolated back to the scan's grid"
     )
@@ -297,6 +303,8 @@ class ModelCard(_Strict):
             missing = {v for part in self.composite.parts for v in part.values.values()} - set(values)
             if missing:
                 raise ValueError(f"a part gives the value {min(missing)}, which no class has")
+        if self.interactive is not None and (self.regions, self.low_resolution_stage, self.composite) != (None,) * 3:
+            raise ValueError("a network that takes clicks has no regions, low-resolution stage or parts")
         if self.network.is_whole and self.ensemble_members > 1:
             raise ValueError(
                 "a network that comes whole (onnx, torchscript) cannot be an ensemble: ensemble_members must be 1"
@@ -345,12 +353,15 @@ class ModelCard(_Strict):
 
     @property
     def channels(self) -> int:
-        """Channels the network is given: the scan's and, in a cascade, those of the low-resolution stage."""
-        return len(self.input.channels) + (len(self.low_resolution_stage.labels) if self.low_resolution_stage else 0)
+        """Channels the network is given: the scan's, and those of a low-resolution stage or of interactions."""
+        stage = 0 if self.low_resolution_stage is None else len(self.low_resolution_stage.labels)
+        return len(self.input.channels) + stage + (0 if self.interactive is None else len(self.interactive.maps))
 
     @property
     def n_outputs(self) -> int:
         """Output channels of the network."""
+        if self.interactive is not None:
+            return OUTPUTS
         return len(self.classes) + 1 if self.regions is None else len(self.regions)
 
     @property

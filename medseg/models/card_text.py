@@ -9,6 +9,7 @@ from medseg.counted import counted
 from medseg.models.calibration_card import CalibrationCard
 from medseg.models.card import ModelCard
 from medseg.models.composite_card import CompositeCard, PartCard
+from medseg.models.interactive_card import InteractiveCard
 from medseg.models.license import WORDS
 from medseg.models.volume_interval_card import VolumeIntervalCard
 
@@ -43,6 +44,8 @@ def _rows(card: ModelCard) -> Iterator[tuple[str, list[str]]]:
     yield "Body part", [_body_part(card)]
     yield "Modality", [f"{_modality(card)} ({', '.join(channel.name for channel in card.input.channels)})"]
     yield "Voxels", [_voxels(card)]
+    if card.interactive is not None:
+        yield "Takes clicks", _clicks(card.interactive)
     if card.composite is not None:
         yield "Parts", [_part_row(card.composite, part) for part in card.composite.parts]
     names = [entry.name for entry in card.result_classes]
@@ -68,6 +71,16 @@ def _rows(card: ModelCard) -> Iterator[tuple[str, list[str]]]:
     yield "Use", [f"{WORDS[card.license.use][:1].upper()}{WORDS[card.license.use][1:]}."]
     yield "License", [card.training.license]
     yield "Limits", [f"- {text}" for text in card.limits] or ["None are stated."]
+
+
+def _clicks(card: InteractiveCard) -> list[str]:
+    """That it needs a reader, and what clicks gain."""
+    named = {"corrected": "Dice of a mask with simulated errors", "from_nothing": "Dice from nothing"}
+    curves = []
+    for start, curve in card.dice.items():
+        after = ", ".join(f"{value:.3f} after {counted(n, 'click')}" for n, value in sorted(curve.items()))
+        curves.append(f"{named[start]}: {after}.")
+    return ["In the review page, of a reader (medseg review --clicks); it cannot predict by itself.", *curves]
 
 
 def _intervals(card: VolumeIntervalCard) -> list[str]:

@@ -43,6 +43,7 @@ def review(
     tls_key: Path | str | None = None,
     trust_header: str | None = None,
     idle: Duration = "8h",
+    clicks: str | Path | None = None,
     no_browser: bool = False,
     announce: Callable[[str], object] | None = None,
 ) -> ReviewStatus:
@@ -76,6 +77,8 @@ def review(
         Header in which a proxy that has checked who it is names the reader, in place of the key.
     idle : str or float
         Stop after this time without a request, for instance ``"8h"``; a number is of seconds.
+    clicks : str or path, optional
+        Model of ``medseg train --interactive`` that answers clicks and scribbles; a random walker does without one.
     no_browser : bool
         Do not open a browser.
     announce : callable, optional
@@ -96,17 +99,20 @@ def review(
     """
     import uvicorn
 
+    from medseg.infer.clicks.model import ClickModel
     from medseg.review.adjudication import open_adjudication
     from medseg.review.server.app import ReviewApp
     from medseg.review.server.idle import stop_when_idle
     from medseg.review.server.reading import Reading
     from medseg.review.server.security import Access
+    from medseg.tracking.resolve import resolve_model
     from medseg.training.options import seconds_of
 
     who = getpass.getuser() if reviewer is None else reviewer
     check_name(who)
     certificate, key_file = (None if path is None else Path(path) for path in (tls_cert, tls_key))
     check_address(host, certificate, key_file)
+    model = None if clicks is None else ClickModel(resolve_model(clicks, option="--clicks"))
     with open_store(Path(folder), create=True, scans=[Path(path) for path in listed(scans)]) as store:
         if not store.results.cases():
             raise UsageError(
@@ -121,7 +127,7 @@ def review(
             scheme = "http" if certificate is None else "https"
             names = tuple(listed(allow_host))
             access = Access(key, port, allowed_hosts(host, port, names), scheme, trust_header)
-            app = ReviewApp(Reading(store, who, blind, blind_model, drawn, settled), access)
+            app = ReviewApp(Reading(store, who, blind, blind_model, drawn, settled), access, model)
             config = uvicorn.Config(
                 app.asgi(),
                 log_level="critical",

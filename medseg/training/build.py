@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from medseg.errors import ConfigError
+from medseg.models.interactive_card import OUTPUTS
 from medseg.models.registry import build_network, load_pretrained
 from medseg.tracking.resolve import resolve_model
 from medseg.training.config import TrainConfig
 from medseg.training.device import memory_format
+from medseg.training.interactive.warm_start import load_interactive_start
 from medseg.training.loop import Loop
 from medseg.training.samples.augment import Augmentation
 from medseg.training.samples.inputs import Inputs
@@ -35,17 +37,19 @@ def build_loop(inputs: Inputs) -> Loop:
     def built(outputs: int) -> nn.Module:
         return build_network(
             config.network.name,
-            channels=len(data.channels) + len(prior),
+            channels=len(data.channels) + len(prior) + config.map_channels,
             classes=outputs,
             dimensions=config.network.dimensions,
             arguments=config.network.arguments,
         )
 
-    network = built(data.n_outputs)
+    network = built(data.n_outputs if config.interactive is None else OUTPUTS)
     _check_patch(network, config)
     if not run.checkpoint.is_file():
         load_pretrained(network)
-        if config.start is not None:
+        if config.start is not None and config.interactive is not None:
+            load_interactive_start(network, config.start, len(data.channels))
+        elif config.start is not None:
             card = resolve_model(config.start).card
             load_start(network, config.start, output_rows(card, data, config.fine_tuning.classes), built)
     layout = memory_format(config.network.dimensions, network)
@@ -70,7 +74,7 @@ def build_loop(inputs: Inputs) -> Loop:
         log.info("Resuming at step %d.", loop.step)
     elif config.time_budget is not None and not run.steps_only:
         # A run bounded by steps alone is the same however busy the machine is, so nothing is measured for it.
-        loop.stepper.choose_method(len(inputs.cases[0].open()[0]))
+        loop.stepper.choose_method(len(inputs.cases[0].open()[0]) + config.map_channels)
     else:
         log.info("Each step computes %s.", loop.stepper.method)
     return loop

@@ -53,8 +53,10 @@ def build_card(inputs: Inputs, seconds: float, steps: int, run_id: str | None = 
         notice=NOTICE,
         license=LicenseCard(use=config.license_use if start is None else _use_after(config, start)),
         classes=classes,
-        regions=tuple(data.regions) or None,
-        overlapping=data.overlapping,
+        # A network that takes clicks has one class in hand, whatever else a voxel belongs to.
+        regions=None if config.interactive else tuple(data.regions) or None,
+        overlapping=data.overlapping and config.interactive is None,
+        interactive=None if config.interactive is None else config.interactive.to_card(),
         input=_input(cases, config),
         network=config.network,
         mirror=config.mirror,

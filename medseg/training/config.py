@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from medseg.data.description import DatasetDescription
 from medseg.models.card import CodeCard, NetworkCard, PostCard
+from medseg.models.interactive_card import MAPS
 from medseg.models.license_card import Use
 from medseg.prepare.card import InputCard
+from medseg.training.interactive_config import InteractiveConfig
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Range = tuple[float, float]
@@ -264,6 +266,10 @@ class TrainConfig(_Strict):
         default=None,
         description="folder of a cross-validated run whose labels are channels beside the scan: a cascade",
     )
+    interactive: InteractiveConfig | None = Field(
+        default=None,
+        description="train a network that takes clicks and scribbles for review; null: one that takes none",
+    )
     start: str | None = Field(default=None, description="name or path of a model package to fine-tune")
     fine_tuning: FineTuningConfig = FineTuningConfig()
     epochs: Annotated[int, Field(ge=1)] | None = Field(
@@ -288,7 +294,26 @@ class TrainConfig(_Strict):
             raise ValueError("set epochs or time_budget: the run has no end")
         if self.loss.dice + self.loss.cross_entropy <= 0:
             raise ValueError("loss.dice and loss.cross_entropy must not both be 0")
+        if self.interactive is not None:
+            self._check_interactive()
         return self
+
+    def _check_interactive(self) -> None:
+        """Refuse what a network of one class in hand cannot be combined with."""
+        others = {
+            "border_mm": self.border_mm is not None,
+            "low_resolution_stage": self.low_resolution_stage is not None,
+            "augment.soft_labels": self.augment.soft_labels,
+            "post": bool(self.post),
+        }
+        for key, is_set in others.items():
+            if is_set:
+                raise ValueError(f"interactive and {key} exclude each other: omit one")
+
+    @property
+    def map_channels(self) -> int:
+        """Channels of a network that takes clicks, beside the scan's."""
+        return 0 if self.interactive is None else len(MAPS)
 
     def as_parameters(self) -> dict[str, Any]:
         """Every value under its dotted name, as MLflow records them."""

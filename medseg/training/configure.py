@@ -17,6 +17,7 @@ from medseg.data.description import described
 from medseg.data.patient_groups import AUTO
 from medseg.errors import UsageError
 from medseg.io.files.atomic import write_text
+from medseg.models.package import ModelPackage
 from medseg.tracking.resolve import resolve_model
 from medseg.training.config import SplitConfig, TrainConfig
 from medseg.training.early_check import check_early, check_network
@@ -29,6 +30,8 @@ log = logging.getLogger("medseg.train")
 
 # What a configuration must say; where it does not, the dataset is planned.
 PLANNED = ("input", "network")
+# Fraction of patches centered on a class, for a network that takes clicks.
+FOREGROUND = 0.9
 
 
 class Configurator:
@@ -48,6 +51,8 @@ class Configurator:
             self.values = {} if self.path is None else read_yaml(self.path)
             if config is not None:
                 check_purpose(self.values, "training", name=config)
+        if options.interactive:
+            self.values = {**self.values, "interactive": self.values.get("interactive") or {}}
         changed = apply_overrides(self.values, options.settings)
         self.stated = check_early(changed, where=self.path)
         if start := options.start or self.values.get("start"):
@@ -65,6 +70,7 @@ class Configurator:
         start = options.start or values.get("start")
         if start is not None:
             check_start(resolve_model(start).card, self.source.data, self.stated.fine_tuning)
+            _check_takes_clicks(resolve_model(start), interactive=self.stated.interactive is not None)
         if any(key not in values for key in PLANNED):
             values = merged(self._planned(out, configuration), values)
         elif configuration is not None:
@@ -76,6 +82,9 @@ class Configurator:
         if start is not None:
             own = {key: self.values[key] for key in PLANNED if key in self.values}
             values = {**values, **start_values(resolve_model(start), str(start)), **own}
+        if self.stated.interactive is not None and "foreground" not in under(self.values, "sampling"):
+            # A patch without any class teaches little of what belongs to one.
+            values = merged(values, {"sampling": {"foreground": FOREGROUND}})
         values = apply_overrides(values, options.settings)
         if options.time_budget is not None:
             values["time_budget"] = seconds_of(options.time_budget)
@@ -128,3 +137,13 @@ class Configurator:
             fingerprint.write(out / "fingerprint.json")
             write_text(kept, text)
         return plan.values
+
+
+def _check_takes_clicks(start: ModelPackage, *, interactive: bool) -> None:
+    """Refuse to make an automatic model of one that takes clicks."""
+    if start.card.interactive is not None and not interactive:
+        raise UsageError(
+            f"{start.identity.name} takes clicks, and this training would make a model that takes none",
+            where="--from",
+            fix="Add --interactive, or start from another model.",
+        )

@@ -213,7 +213,7 @@ def validation_seconds(loop: Loop, held_out: int, cases: Sequence[PreparedCase])
         return 0.0
     patch = loop.config.input.patch
     shape = patch[: loop.config.network.dimensions]
-    image = torch.zeros(1, len(cases[0].open()[0]), *shape, device=loop.device)
+    image = torch.zeros(1, len(cases[0].open()[0]) + loop.config.map_channels, *shape, device=loop.device)
     loop.network.eval()
     with torch.inference_mode():
         seconds = []

@@ -25,6 +25,7 @@ class TrainOptions:
     epochs: int | None = None
     device: str = "auto"
     start: str | Path | None = None
+    interactive: bool = False
     held_out: Path | None = None
     folds: str | None = None
     configuration: str | None = None
@@ -41,6 +42,7 @@ class TrainOptions:
         if self.time_budget is not None:
             seconds_of(self.time_budget)
         self._check_cluster()
+        self._check_interactive()
         if (self.folds or "").strip().lower() != "all":
             if "," in (self.configuration or ""):
                 raise UsageError(
@@ -51,6 +53,21 @@ class TrainOptions:
                 raise UsageError(
                     "--final ensemble averages the models of cross-validation",
                     fix="Add --folds all, or use --final all.",
+                )
+
+    def _check_interactive(self) -> None:
+        if not self.interactive:
+            return
+        for option, is_given in {
+            "--folds": self.folds is not None,
+            "--held-out": self.held_out is not None,
+            "--configuration": (self.configuration or "3d_fullres") not in ("3d_fullres", "3d_lowres", "2d"),
+        }.items():
+            if is_given:
+                raise UsageError(
+                    "a model that takes clicks is one network, measured by simulated clicks",
+                    where=option,
+                    fix=f"Omit {option}, or --interactive.",
                 )
 
     def _check_cluster(self) -> None:
@@ -92,6 +109,7 @@ class TrainOptions:
             "worker-cpus": self.worker_cpus,
         }
         options = [f"--{name}={value}" for name, value in given.items() if value is not None]
+        options += ["--interactive"] * self.interactive
         changes = [f"--set={setting}" for setting in self.settings]
         return ["train", str(self.dataset), f"--out={self.out}", *options, *changes]
 

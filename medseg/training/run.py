@@ -44,6 +44,7 @@ def train(
     epochs: AtLeast1 | None = None,
     device: Device = "auto",
     start: str | Path | None = None,
+    interactive: bool = False,
     held_out: Path | str | None = None,
     folds: Folds | None = None,
     configuration: Configurations | None = None,
@@ -74,6 +75,9 @@ def train(
     start : str or Path, optional
         Name or path of a model package to fine-tune (``--from``). On cases that its card lists as held out and that
         the dataset holds out too, the new model is compared with it.
+    interactive : bool
+        Train a network that takes clicks and scribbles, for `medseg.review` (``--interactive``); `start` may be an
+        automatic model, or one that takes clicks. It is measured by simulated clicks, and not compared with `start`.
     held_out : Path or str, optional
         Dataset with the cases that `start` held out, to compare the two models on.
     folds : str, optional
@@ -172,6 +176,8 @@ def _gate(configurator: Configurator) -> Gate | None:
     """What a model that starts from another must pass; None for one that starts from nothing."""
     options = configurator.options
     start = options.start or configurator.values.get("start")
+    if configurator.stated.interactive is not None:
+        return None
     if start is not None:
         return open_gate(resolve_model(start, option="--from"), configurator.source.data, options.held_out)
     if options.held_out is not None:

@@ -15,6 +15,7 @@ from medseg.models.onednn_convolution import InOneDnn
 from medseg.training.cpu_parallel import SideBySide, one_thread
 from medseg.training.device import memory_format
 from medseg.training.ema import Ema
+from medseg.training.interactive.corrections import Corrections
 from medseg.training.losses import Counted, region_loss, segmentation_loss
 from medseg.training.optimizer import build_optimizer
 from medseg.training.samples.augment import Augmentation, generator_of
@@ -40,7 +41,9 @@ class Stepper:
         self.augmentation = augmentation
         self.device = next(network.parameters()).device
         self.ignore = IGNORED if run.dataset.ignore_label is not None else None
-        regions = _regions_of(run.dataset)
+        chosen = self.config.interactive
+        self.corrections = None if chosen is None else Corrections(chosen, run.dataset, self.config.seed)
+        regions = None if self.corrections is not None else _regions_of(run.dataset)
         self.regions = None if regions is None else regions.to(self.device)
         self.structures = StructureLoss.from_config(self.config, ignore=self.ignore, regions=self.regions)
         self.ema = Ema(network, self.config.ema_decay)
@@ -97,7 +100,9 @@ class Stepper:
             # Gradients are exchanged once a step, with the last batch.
             exchange = contextlib.nullcontext() if place == len(batches) else self.processes.apart(self._shared)
             images, labels = self._augmented(batch)
-            annotated = None if batch.annotated is None else batch.annotated.to(self.device)
+            annotated = None
+            if batch.annotated is not None and self.corrections is None:
+                annotated = batch.annotated.to(self.device)
 
             def loss_of(
                 scores: Tensor | list[Tensor], labels: Tensor = labels, annotated: Tensor | None = annotated
@@ -154,9 +159,25 @@ class Stepper:
         images = batch.images.to(self.device, non_blocking=True)
         labels = batch.labels.to(self.device, non_blocking=True)
         images, labels = self.augmentation(images, labels, batch.first)
+        if self.corrections is not None:
+            images, labels = self.corrections(self._scores, images, labels, batch.first, batch.annotated)
         if self.config.network.dimensions == 2:
             images, labels = images[..., 0], labels[..., 0]
         return images.contiguous(memory_format=self._format), labels
+
+    @torch.no_grad()
+    def _scores(self, images: Tensor) -> Tensor:
+        """What the network gives for patches (N, C, X, Y, Z) as it is, without gradients."""
+        is_flat, dtype = self.config.network.dimensions == 2, self.method.dtype
+        own = InOneDnn() if self.device.type == "cpu" else contextlib.nullcontext()
+        shown = (images[..., 0] if is_flat else images).contiguous(memory_format=self._format)
+        self.network.eval()
+        try:
+            with own, torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+                scores: Tensor = self.network(shown)
+        finally:
+            self.network.train()
+        return scores[..., None] if is_flat else scores
 
     def _loss(self, scores: Tensor | list[Tensor], labels: Tensor, annotated: Tensor | None = None) -> Tensor:
         loss = self.config.loss

@@ -15,10 +15,11 @@ from medseg.infer.engines.onnx_export import ensure_export
 from medseg.io.files.atomic import write_text
 from medseg.io.files.leftovers import sweep
 from medseg.io.files.lock import exclusive
-from medseg.models.package import ModelPackage, load_package, write_package
+from medseg.models.package import ModelPackage, load_package, write_card, write_package
 from medseg.progress import step_bar
 from medseg.training.build import build_loop
 from medseg.training.card import build_card, with_validation
+from medseg.training.click_validation import click_validation_seconds, validate_clicks, with_click_validation
 from medseg.training.final_test import measure_test
 from medseg.training.loop import Loop, validation_seconds
 from medseg.training.run_record import RunRecord
@@ -69,7 +70,7 @@ def train_model(run: TrainingRun) -> ModelPackage:
                 (run.out / measured).unlink(missing_ok=True)
         with RunRecord(inputs, loop) as record:
             if not run.steps_only:
-                after = validation_seconds(loop, _measured_cases(inputs), inputs.cases)
+                after = _seconds_after(inputs, loop)
                 before = time.monotonic() - started
                 loop.reserve(before + after)
                 check_time_left(loop, before, after)
@@ -81,7 +82,9 @@ def train_model(run: TrainingRun) -> ModelPackage:
             worst = WorstCases()
             results: list[CaseDice] = []
             test: list[CaseDice] = []
-            if not run.steps_only:
+            if run.config.interactive is not None:
+                package, results = _clicked(inputs, package)
+            elif not run.steps_only:
                 package = calibrated(package, inputs)
                 results = _validated(inputs, package, worst)
                 if results:
@@ -89,11 +92,39 @@ def train_model(run: TrainingRun) -> ModelPackage:
                         package.folder, with_validation(package.card, inputs, results), loop.ema.state
                     )
                 package, test = measure_test(package, inputs)
+            if not run.steps_only:
                 # Beside the weights, so that nobody who uses the package needs PyTorch to export it.
                 ensure_export(package, package.folder)
             record.finish(package, Measured(package.card, results, worst, test))
         run.processes.wait()
     return package
+
+
+def _seconds_after(inputs: Inputs, loop: Loop) -> float:
+    """Roughly how long measuring will take when the steps are done."""
+    if inputs.run.config.interactive is not None:
+        return click_validation_seconds(loop, len(inputs.held_out), len(inputs.run.dataset.table))
+    return validation_seconds(loop, _measured_cases(inputs), inputs.cases)
+
+
+def _clicked(inputs: Inputs, package: ModelPackage) -> tuple[ModelPackage, list[CaseDice]]:
+    """Measure the held-out cases by simulated clicks."""
+    run, card = inputs.run, package.card
+    if not inputs.held_out:
+        log.warning("No case is held out (%s), so the model card has no Dice.", inputs.split.name)
+        write_validation(run.out / "validation.csv", [])
+        return package, []
+    log.info("Clicking on %d held-out cases.", len(inputs.held_out))
+    names = {own.name: shown.name for own, shown in zip(run.dataset.table, card.classes, strict=True)}
+    found = validate_clicks(package, run.dataset, inputs.held_out, names, device=str(run.device))
+    package = write_card(package.folder, with_click_validation(card, inputs, found))
+    results = [one.to_case(list(names.values())) for one in found]
+    write_validation(run.out / "validation.csv", results)
+    measured = package.card.interactive
+    for start, curve in ({} if measured is None else measured.dice).items():
+        shown = ", ".join(f"{value:.4f} after {number}" for number, value in curve.items())
+        log.info("Mean Dice by simulated clicks (%s): %s.", start.replace("_", " "), shown)
+    return package, results
 
 
 def _measured_cases(inputs: Inputs) -> int:

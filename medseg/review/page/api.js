@@ -67,6 +67,7 @@ export async function describe(id, ahead = false) {
     dispute: one.dispute ?? null,
     notes: one.notes ?? [],
     verdict: one.verdict,
+    clicks: one.clicks ?? null, // the model that answers them, and how far it looks; null: a random walker does
     elsewhere: one.elsewhere ?? null,
     card: one.card ? card(one.card) : null,
     trail: (one.events ?? []).filter(isShown).map(entry),
@@ -78,7 +79,8 @@ const card = ({ name, title, notice, dice, n_cases: cases, limits }) => ({
   dice: Object.entries(dice ?? {}).map(([of, value]) => ({ name: of, dice: value })),
 })
 
-const KINDS = { taken_back: 'took the verdict back', suggested: 'asked the random walker' }
+const KINDS = { taken_back: 'took the verdict back' }
+const asked = (body) => (body.method === 'interactive model' ? 'clicked with a model' : 'asked the random walker')
 // Of suggestions one after the other, each with more marks, the last stands for all.
 const isShown = ({ kind }, n, all) => kind !== 'suggested' || all[n + 1]?.kind !== 'suggested'
 
@@ -86,7 +88,7 @@ const entry = ({ t, who, kind, body }) => ({
   time: t,
   who,
   text: [
-    KINDS[kind] ?? kind.replace('_', ' '),
+    kind === 'suggested' ? asked(body) : KINDS[kind] ?? kind.replace('_', ' '),
     body.reason && `(${body.reason})`,
     kind === 'suggested' && `for ${body.class}: ${body.inside} voxels marked inside, ${body.outside} outside`,
     Number.isFinite(body.changed_voxels) && `revision ${body.revision}, ${body.changed_voxels} voxels from the model's`,
@@ -104,11 +106,11 @@ export async function save(id, body, revision, seconds) {
 }
 
 /** Ask for the voxels of a class around marks. */
-export async function suggest(id, { value, inside, outside }, signal) {
-  const body = JSON.stringify({ class: value, inside, outside })
+export async function suggest(id, { value, ...marks }, signal) {
+  const body = JSON.stringify({ class: value, ...marks })
   const headers = { ...WRITE, 'Content-Type': 'application/json' }
-  const { box, runs, uses_probabilities: usesProbabilities } = await (await ask(at(id, '/suggest'), { method: 'POST', headers, body, signal })).json()
-  return { box, runs, usesProbabilities }
+  const { box, runs, method, uses_probabilities: usesProbabilities } = await (await ask(at(id, '/suggest'), { method: 'POST', headers, body, signal })).json()
+  return { box, runs, byModel: method === 'interactive model', usesProbabilities }
 }
 
 /** Give a verdict on a revision. */

@@ -70,11 +70,22 @@ export class Toolbar {
     this.window.value = chosen
   }
 
+  /** Who answers clicks, while they are the tool. */
+  hint() {
+    const hint = find('#hint')
+    hint.hidden = this.editor.tool !== 'click'
+    const model = this.editor.data?.about.clicks?.model
+    const by = model
+      ? `The interactive model ${model} corrects the class around your newest mark.`
+      : 'There is no interactive model, so a random walker fills the class around your marks: by the edges of the scan, and of the model’s probabilities where they were saved.'
+    hint.textContent = `${by} Left: belongs to the class. Right, or Ctrl and left: does not.`
+  }
+
   update() {
     const { editor, planes } = this
     const press = (made, on) => made.setAttribute('aria-pressed', String(on))
     for (const made of this.tools) press(made, made.dataset.tool === editor.tool)
-    find('#hint').hidden = editor.tool !== 'click'
+    this.hint()
     press(this.outline, planes.look.outline)
     press(this.visible, planes.look.visible)
     this.layouts.forEach((made, n) => press(made, (planes.host.dataset.only === 'all' ? 'all' : planes.host.dataset.only) === ['all', 'axial', 'coronal', 'sagittal'][n]))

@@ -16,11 +16,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from medseg.errors import InputError, UsageError
+from medseg.infer.clicks.model import ClickModel
 from medseg.review.adjudication import READINGS
 from medseg.review.case_table import with_values_of
 from medseg.review.review_case import RevisionConflict
 from medseg.review.server.case_images import CaseImages
 from medseg.review.server.case_view import CaseView
+from medseg.review.server.click_answers import ClickAnswers
 from medseg.review.server.marks_request import LARGEST_REQUEST, read_marks
 from medseg.review.server.messages import (
     answer_part,
@@ -44,11 +46,12 @@ LARGEST_VERDICT = 16_384
 class ReviewApp:
     """Answers requests on one reading."""
 
-    def __init__(self, reading: Reading, access: Access) -> None:
+    def __init__(self, reading: Reading, access: Access, clicks: ClickModel | None = None) -> None:
         self.reading, self.access = reading, access
         self.images = CaseImages(reading)
         self.view = CaseView(reading, self.images)
-        self.suggester = Suggester(reading, self.images)
+        self.clicks = None if clicks is None else ClickAnswers(clicks, reading, self.images)
+        self.suggester = Suggester(reading, self.images, self.clicks)
         self._files = page_files()
         # Saves and verdicts on a case are done in the order in which they come.
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -105,6 +108,10 @@ class ReviewApp:
         is_opened = "prefetch" not in request.query_params
         found = await run_in_threadpool(self.view.case, case_id, who, is_opened=is_opened)
         self._shown[who, case_id] = found["model_sha256"]
+        if self.clicks is not None:
+            if is_opened:
+                self.clicks.expect(case_id)
+            found["clicks"] = self.clicks.about(found)
         return JSONResponse(found)
 
     @answered

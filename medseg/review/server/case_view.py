@@ -76,6 +76,7 @@ class CaseView:
             "dispute": self._dispute(case_id),
             "card": model_summary(store.results.folder),
             "instances": None if rows is None else [asdict(row) for row in rows],
+            "clicks": None,
             "elsewhere": self._elsewhere(case_id, who, is_opened=is_opened),
             "events": [self._event(event) for event in self._visible(store.events(case_id), who)],
         }

@@ -21,6 +21,7 @@ from medseg.review.marks import Box, Marks, box_around
 from medseg.review.random_walk import random_walk
 from medseg.review.review_case import SUGGESTED
 from medseg.review.server.case_images import CaseImages
+from medseg.review.server.click_answers import ClickAnswers
 from medseg.review.server.marks_request import MarksRequest
 from medseg.review.server.reading import Reading
 from medseg.review.server.transport import packed_voxels
@@ -28,7 +29,7 @@ from medseg.types import Geometry
 from medseg.types.axis_order import nearest_ras
 
 SECONDS = 30.0
-METHOD = "random walker"
+METHOD, BY_MODEL = "random walker", "interactive model"
 PROBABILITIES = "probabilities.nii.gz"
 Array = npt.NDArray[Any]
 
@@ -41,6 +42,7 @@ class Suggestion:
     is_class: npt.NDArray[np.bool_]
     uses_probabilities: bool
     seconds: float
+    zoom: int | None = None  # of a model that takes clicks; None where the random walker answered
 
 
 class Superseded(Exception):
@@ -50,8 +52,8 @@ class Superseded(Exception):
 class Suggester:
     """Answers marks with voxels, and records each answer in the trail."""
 
-    def __init__(self, reading: Reading, images: CaseImages) -> None:
-        self.reading, self.images = reading, images
+    def __init__(self, reading: Reading, images: CaseImages, clicks: ClickAnswers | None = None) -> None:
+        self.reading, self.images, self.clicks = reading, images, clicks
         self._newest: dict[tuple[str, str], asyncio.Event] = {}  # set once a newer request comes
         self._turn = threading.Lock()
         self._kept: tuple[tuple[str, ...], Array] | None = None  # probabilities of one class, used last
@@ -92,13 +94,18 @@ class Suggester:
             if stop.is_set():
                 raise Superseded
             started = time.perf_counter()
+            if self.clicks is not None:
+                self._check_class(case_id, who, asked.value)
+                answer = self.clicks.answer(case_id, who, asked)
+                box = Box(answer.box.start, answer.box.shape)
+                return Suggestion(box, answer.is_class, False, time.perf_counter() - started, answer.zoom)
             image = self.images.image(case_id)
             order = nearest_ras(image.geometry)
             voxels = packed_voxels(image.file)
             x, y, z = voxels.shape
             box = box_around(asked.marks, (x, y, z))
             low = np.array(box.low)
-            marks = Marks(asked.marks.inside - low, asked.marks.outside - low)
+            marks = Marks(asked.inside - low, asked.outside - low)
             probability = self._probability(case_id, who, asked.value, image.geometry)
             prior = None if probability is None else order.apply(probability)[box.slices] / 255
             spacing = order.select(image.geometry.spacing)
@@ -110,27 +117,34 @@ class Suggester:
         result, table = self.reading.store.result(case_id), self.reading.table(case_id, who)
         body = {
             "class": next(entry.name for entry in table if entry.value == asked.value),
-            "inside": len(asked.marks.inside),
-            "outside": len(asked.marks.outside),
+            "inside": len(asked.inside),
+            "outside": len(asked.outside),
             # Of the grid that is sent, axes nearest RAS.
             "box": {"low": found.box.low, "size": found.box.size},
             "voxels": int(found.is_class.sum()),
-            "method": METHOD,
+            "method": METHOD if found.zoom is None else BY_MODEL,
             "uses_probabilities": found.uses_probabilities,
             "seconds": round(found.seconds, 3),
             "model_sha256": result.model_sha256,
             "input_sha256": result.input_sha256,
         }
+        if self.clicks is not None:
+            package = self.clicks.model.package
+            body |= {"clicks_model": str(package.identity), "clicks_model_sha256": package.hash, "zoom": found.zoom}
         event = self.reading.store.record(who, SUGGESTED, body, case_id)
         shown = ("box", "voxels", "method", "uses_probabilities")
         return {**{name: body[name] for name in shown}, "runs": runs_of(found.is_class), "n": event.n}
 
-    def _probability(self, case_id: str, who: str, value: int, geometry: Geometry) -> Array | None:
-        """The model's probability of a class in 255ths, on the scan's own grid; None where there is none to use."""
-        result, table = self.reading.store.result(case_id), self.reading.table(case_id, who)
-        name = next((entry.name for entry in table if entry.value == value), None)
+    def _check_class(self, case_id: str, who: str, value: int) -> str:
+        """Return the name of a class by its value."""
+        name = next((entry.name for entry in self.reading.table(case_id, who) if entry.value == value), None)
         if name is None:
             raise InputError(f"no class has the value {value}", fix="Use the classes of the case.")
+        return name
+
+    def _probability(self, case_id: str, who: str, value: int, geometry: Geometry) -> Array | None:
+        """The model's probability of a class in 255ths, on the scan's own grid; None where there is none to use."""
+        result, name = self.reading.store.result(case_id), self._check_class(case_id, who, value)
         sha = result.content["outputs"].get(PROBABILITIES)
         # Whoever must not see the model's labels must not be led by them either.
         if sha is None or self.reading.blind_model or self.reading.adjudication is not None:

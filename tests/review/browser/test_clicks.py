@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from clicks_package import write_filling
 from review.browser.phantoms import SHAPE, Phantom, phantoms, write_results
 from review.browser.served import Window, newest_labels, serving, until
 from review.browser.test_modules import blobs, edited, flat
@@ -41,6 +42,33 @@ def test_a_suggestion_adds_over_one_class_and_takes_away_what_hangs_on_a_mark(lo
     assert np.array_equal(after, expected)
     assert result == {"added": int((grown & (after_removal == over)).sum()), "removed": int((islands == 1).sum())}
     assert flat(after) != flat(before)
+
+
+ANSWER = """
+    const belongs = (index) => labels.pens[index] === given.pen
+    const box = { low: given.low, size: given.size }
+    const present = m.presentRuns(labels, box, belongs)
+    const result = m.applyAnswer(edit, labels, { box, runs: given.runs }, given.pen, given.over, belongs)
+    return { ...result, present: present.runs }
+"""
+
+
+@pytest.mark.parametrize("over", [0, 2])
+def test_an_answer_of_a_model_replaces_the_class_in_its_box_and_no_other(logic, over):
+    before, pen = blobs(4), 1
+    mask = blobs(8)[BOX] == 1
+    expected = before.copy()
+    inside = np.zeros(before.shape, bool)
+    inside[BOX] = True
+    grown = np.zeros(before.shape, bool)
+    grown[BOX] = mask
+    expected[inside & ~grown & (before == pen)] = 0
+    expected[grown & (before == over)] = pen
+    given = {"low": LOW, "size": SIZE, "runs": runs_of(mask), "pen": pen, "over": over}
+    after, result = edited(logic, "tools/clicks.js", ANSWER, before, **given)
+    assert np.array_equal(after, expected)
+    assert result["present"] == runs_of(before[BOX] == pen)
+    assert result["removed"] == int((inside & ~grown & (before == pen)).sum()) > 0
 
 
 @pytest.fixture
@@ -101,3 +129,34 @@ def test_a_click_in_and_a_click_out_give_the_ball_as_one_step(review):
     assert "asked the random walker for class 1: 1 voxels marked inside, 1 outside" in review.page.inner_text("#about")
     with open_store(review.results) as store:
         assert store.verify() == ()
+
+
+def test_a_model_answers_each_click_as_a_step_of_its_own(browser, tmp_path):
+    """One that says of all its patch that it belongs: the patch is filled, over background alone, and taken back."""
+    package = write_filling(tmp_path / "filling", patch=(8, 8, 8))
+    straight = next(one for one in phantoms() if one.name == "straight-00")
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[21:30, 25:28, 10:20] = 2
+    scan = np.random.default_rng(2).normal(0, 8, SHAPE).astype(np.int16)
+    results, scans = write_results(tmp_path, [Phantom(straight.name, scan, labels, straight.affine, ())])
+    with serving(results, scans, "--clicks", str(package.folder)) as address:
+        window = Window.open(browser.new_context(viewport={"width": 1280, "height": 720}), address)
+        window.go(f"case={straight.name}&voxel={','.join(map(str, CENTER))}", straight.name)
+        window.wait(voxel=",".join(map(str, CENTER)))
+        window.press("t", "4", *"[[[[[[[[[[[[[[[")
+        click(window, 20, 27, "left")
+        window.says("(filling)")
+        assert "The interactive model filling corrects the class" in window.page.inner_text("#hint")
+        window.save()
+        filled = np.asarray(newest_labels(results, straight.name).dataobj)
+        assert np.array_equal(filled == 2, labels == 2), "no voxel of another class is drawn over"
+        drawn = np.argwhere(filled == 1)
+        assert len(drawn)
+        assert (np.ptp(drawn, axis=0) < 8 * 4).all()  # the coarsest patch that it looks at
+        window.press("z")
+        window.save()
+        assert np.array_equal(np.asarray(newest_labels(results, straight.name).dataobj), labels)
+        with open_store(results) as store:
+            (event,) = [e for e in store.events() if e.kind == "suggested"]
+            assert (event.body["method"], event.body["clicks_model_sha256"]) == ("interactive model", package.hash)
+        assert not window.complaints

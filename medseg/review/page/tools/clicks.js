@@ -68,11 +68,45 @@ export function applySuggestion(edit, labels, answer, pen, outside, over) {
   return { added, removed }
 }
 
+/** What is drawn in a box, as runs outside and inside in turn; x fastest. `belongs(index)`: whether it counts. */
+export function presentRuns(labels, box, belongs) {
+  const runs = []
+  let [last, length] = [false, 0]
+  eachOfBox(labels, box, (index) => {
+    const now = belongs(index)
+    if (now !== last) {
+      runs.push(length)
+      ;[last, length] = [now, 0]
+    }
+    length++
+  })
+  runs.push(length)
+  return { ...box, runs }
+}
+
+/** Draw what a model made of the clicks: in its box the class, or the object, becomes what it says, over nothing else. */
+export function applyAnswer(edit, labels, answer, pen, over, belongs) {
+  const mask = boxMask(answer)
+  let [added, removed] = [0, 0]
+  eachOfBox(labels, answer.box, (index, place) => {
+    if (mask[place]) {
+      if (labels.pens[index] === over) added += edit.put(index, pen)
+    } else if (belongs(index)) removed += edit.put(index, 0)
+  })
+  return { added, removed }
+}
+
+/** The box of so many voxels around a place, inside the scan. */
+export function boxAround(voxel, reach, dims) {
+  const low = voxel.map((at, axis) => Math.max(0, at - reach[axis]))
+  return { low, size: voxel.map((at, axis) => Math.min(dims[axis], at + reach[axis] + 1) - low[axis]) }
+}
+
 /** What a stroke marks: the voxels under the brush along its way. */
 class MarkStroke {
   constructor(clicks, plane, isOutside) {
     const { labels, brush, spacing } = clicks.editor
-    Object.assign(this, { clicks, labels, plane, isOutside, last: null })
+    Object.assign(this, { clicks, labels, plane, isOutside, last: null, marked: new Set(), first: null })
     this.offsets = footprint(brush, spacing, plane)
   }
 
@@ -84,13 +118,21 @@ class MarkStroke {
         at[plane.u] = center[plane.u] + du
         at[plane.v] = center[plane.v] + dv
         at[plane.k] = center[plane.k] + dk
-        if (at.every((index, axis) => index >= 0 && index < labels.dims[axis])) clicks.mark(labels.index(at), isOutside)
+        if (!at.every((index, axis) => index >= 0 && index < labels.dims[axis])) continue
+        clicks.mark(labels.index(at), isOutside)
+        this.marked.add(labels.index(at))
       }
     }
+    this.isScribble = this.first !== null && (this.isScribble || voxel.some((at, axis) => at !== this.first[axis]))
+    this.first ??= voxel
     this.last = voxel
   }
 
   end() {
+    if (!this.last) return
+    const { labels, isOutside, first } = this
+    const scribbled = () => [...this.marked].slice(0, MOST_MARKS).map((index) => labels.voxel(index))
+    this.clicks.strokes.push({ outside: isOutside, voxels: this.isScribble ? scribbled() : [first] })
     this.clicks.ask()
   }
 }
@@ -107,6 +149,8 @@ export class Clicks {
     this.abort?.abort()
     this.inside = new Set()
     this.outside = new Set()
+    this.strokes = [] // clicks and scribbles, the oldest first
+    this.object = 0 // that the clicks are about, where there are objects
     this.box = null
     this.change = null // the suggestion that is drawn, which the next one replaces
     this.changes = -1
@@ -136,22 +180,50 @@ export class Clicks {
 
   async ask() {
     const { editor, labels } = this
-    if (!this.inside.size) {
+    const { clicks: model, classes } = editor.data.about
+    if (!this.inside.size && !model) {
       editor.on.say(`Now mark what does belong to ${editor.penName}, with the left button.`)
       return
     }
     const { signal } = (this.abort = new AbortController())
     const voxels = (set) => [...set].map((index) => labels.voxel(index))
-    editor.on.say('The random walker is at work…')
-    const value = editor.data.about.classes[this.pen - 1].value
+    editor.on.say(model ? `${model.model} is at work…` : 'The random walker is at work…')
+    const { value } = classes[this.pen - 1]
+    const marks = { value, inside: voxels(this.inside), outside: voxels(this.outside) }
+    if (model) Object.assign(marks, this.forModel(model))
     try {
-      const answer = await this.suggest({ value, inside: voxels(this.inside), outside: voxels(this.outside) }, signal)
+      const answer = await this.suggest(marks, signal)
       if (signal.aborted || editor.stroke) return
-      if (this.isCurrent) this.draw(answer)
+      if (this.isCurrent) answer.byModel ? this.drawAnswer(answer) : this.draw(answer)
       else editor.on.say('You drew meanwhile, so the suggestion was not used. Mark again.')
     } catch (error) {
       if (!signal.aborted) editor.on.say(error.message, true)
     }
+  }
+
+  /** What a model needs besides: the strokes in turn, and what is drawn around the newest. */
+  forModel({ reach }) {
+    const { labels, editor, strokes } = this
+    this.object ||= editor.objectFor(this.pen, strokes[0].voxels[0])
+    const box = boxAround(strokes.at(-1).voxels[0], reach, labels.dims)
+    return { strokes, present: presentRuns(labels, box, (index) => this.belongs(index)) }
+  }
+
+  /** Whether a voxel is of what the clicks are about: the class, or of several objects the one. */
+  belongs(index) {
+    const { labels, pen, object } = this
+    return labels.pens[index] === pen && (!labels.ids || labels.ids[index] === object)
+  }
+
+  /** Draw what a model answers: one step, after which the marks stay for the next click. */
+  drawAnswer(answer) {
+    const { editor, labels } = this
+    const edit = new Edit(labels, editor.rules, this.object)
+    const { added, removed } = applyAnswer(edit, labels, answer, this.pen, editor.rules.over ?? 0, (index) => this.belongs(index))
+    editor.finish(edit)
+    this.changes = editor.changes
+    this.box = answer.box
+    editor.on.say(`${editor.penName}: +${added} −${removed} voxels (${editor.data.about.clicks.model}).`)
   }
 
   /** Draw an answer as the one step that undo takes back, in place of the one before. */

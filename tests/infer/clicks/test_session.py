@@ -1,0 +1,99 @@
+"""Clicks on a scan, answered by a network that sees what is bright."""
+
+import numpy as np
+import pytest
+from clicks_package import bright_model
+
+from medseg.errors import ModelError
+from medseg.infer.clicks.interaction import Interaction
+from medseg.infer.clicks.model import ClickModel
+from medseg.infer.clicks.session import ClickSession, Present, hanging_together
+from medseg.infer.options import InferOptions
+from medseg.models.package import load_package
+from medseg.types import Geometry, Scan
+from medseg.types.axis_order import nearest_ras
+
+SHAPE = (60, 50, 40)
+TURNED = np.array([[0.0, -1.5, 0.0, 30.0], [1.0, 0.0, 0.0, -20.0], [0.0, 0.0, -2.0, 10.0], [0.0, 0.0, 0.0, 1.0]])
+
+
+def balls(*places, affine=None, shape=SHAPE):
+    """A scan with bright balls, and the mask of each."""
+    grid = np.indices(shape)
+    masks = [((grid - np.reshape(center, (3, 1, 1, 1))) ** 2).sum(axis=0) <= r**2 for center, r in places]
+    array = np.any(masks, axis=0).astype(np.float32)
+    return Scan(array[None], Geometry(np.eye(4) if affine is None else affine, shape), "MR"), masks
+
+
+def test_a_click_finds_what_hangs_together_with_it_and_leaves_the_rest():
+    scan, (near, far) = balls(((30, 25, 20), 4), ((38, 25, 20), 2))
+    session = ClickSession(bright_model((24, 16, 16)), scan)
+    present = np.zeros(SHAPE, bool)
+    present[30, 31, 20] = True  # drawn earlier, and by the network wrong: no click says so, so it stays
+    answer = session.answer(Present((0, 0, 0), present), [Interaction(np.array([[30, 25, 20]]))])
+    whole = np.zeros(SHAPE, bool)
+    whole[answer.box.slices] = answer.is_class
+    assert far[answer.box.slices].any()
+    assert np.array_equal(whole, near | present)
+    assert answer.zoom == 1
+
+
+def test_the_network_sees_the_mask_and_the_clicks_where_they_are():
+    scan, (ball,) = balls(((30, 25, 20), 4))
+    model = bright_model()
+    clicks = [Interaction(np.array([[30, 25, 20]])), Interaction(np.array([[35, 25, 20]]), is_outside=True)]
+    ClickSession(model, scan).answer(Present((20, 20, 10), ball[20:45, 20:45, 10:35]), clicks)
+    shown = model.engine.shown[0]
+    assert np.array_equal(shown[1], shown[0])  # the mask is the ball
+    (inside,) = np.argwhere(shown[2] == shown[2].max())
+    (outside,) = np.argwhere(shown[3] == 1)
+    assert (outside - inside).tolist() == [5, 0, 0]
+    assert shown[2].max() == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("spacing", [None, [1.0, 1.0, 1.0]])
+def test_the_answer_lies_right_on_a_turned_grid_of_other_spacing(spacing):
+    scan, (ball,) = balls(((30, 25, 20), 5), affine=TURNED)
+    order = nearest_ras(scan.geometry)
+    session = ClickSession(bright_model(spacing=spacing), scan, order.geometry(scan.geometry))
+    truth = order.apply(ball)
+    center = np.argwhere(truth).mean(axis=0).round().astype(int)
+    answer = session.answer(Present((0, 0, 0), np.zeros(truth.shape, bool)), [Interaction(center[None])])
+    whole = np.zeros(truth.shape, bool)
+    whole[answer.box.slices] = answer.is_class
+    assert 2 * (whole & truth).sum() / (whole.sum() + truth.sum()) > (0.999 if spacing is None else 0.9)
+
+
+def test_what_reaches_beyond_a_patch_is_looked_at_from_farther():
+    scan, (ball,) = balls(((30, 25, 20), 14))
+    model = bright_model()
+    answer = ClickSession(model, scan).answer(
+        Present((0, 0, 0), np.zeros(SHAPE, bool)), [Interaction(np.array([[30, 25, 20]]))]
+    )
+    whole = np.zeros(SHAPE, bool)
+    whole[answer.box.slices] = answer.is_class
+    assert answer.zoom == 2
+    assert len(model.engine.shown) == 2
+    assert 2 * (whole & ball).sum() / (whole.sum() + ball.sum()) > 0.95
+
+
+def test_a_scan_smaller_than_the_patch_is_answered_whole():
+    scan, (ball,) = balls(((6, 5, 4), 3), shape=(12, 10, 8))
+    answer = ClickSession(bright_model(), scan).answer(
+        Present((0, 0, 0), np.zeros((12, 10, 8), bool)), [Interaction(np.array([[6, 5, 4]]))]
+    )
+    assert answer.box.shape == (12, 10, 8)
+    assert np.array_equal(answer.is_class, ball)
+
+
+def test_changes_that_touch_no_mark_are_not_made():
+    before, after = np.zeros((9, 9, 9), bool), np.zeros((9, 9, 9), bool)
+    before[0:2] = True
+    after[4:6, 4:6, 4:6] = True
+    assert np.array_equal(hanging_together(before, after, [np.array([[3, 3, 3]])]), before | after)
+    assert np.array_equal(hanging_together(before, after, [np.array([[8, 8, 8]])]), before)
+
+
+def test_an_automatic_model_takes_no_clicks():
+    with pytest.raises(ModelError, match="takes no clicks"):
+        ClickModel(load_package("hippocampus"), InferOptions())

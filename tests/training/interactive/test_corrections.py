@@ -1,0 +1,103 @@
+"""Batches that a network that takes clicks learns from."""
+
+import numpy as np
+import pytest
+import torch
+from tiny_dataset import run_without_cases, train_config
+
+from medseg.models.interactive_card import MAPS
+from medseg.training.interactive.corrections import Corrections
+from medseg.training.interactive.start_masks import with_errors
+from medseg.training.interactive_config import InteractiveConfig
+from medseg.training.samples.prepared import IGNORED
+
+PATCH = (20, 18, 14)
+DATA = run_without_cases(train_config()).dataset
+
+
+def labels() -> torch.Tensor:
+    found = torch.zeros(2, *PATCH, dtype=torch.long)
+    found[:, 3:9, 4:12, 3:10] = 1
+    found[:, 12:17, 4:12, 3:10] = 2
+    found[1, :, :, 0] = IGNORED
+    return found
+
+
+def blank(images: torch.Tensor) -> torch.Tensor:
+    """What a network gives that finds nothing."""
+    return torch.stack([torch.ones_like(images[:, 0]), torch.zeros_like(images[:, 0])], 1)
+
+
+def corrected(first: int, *, seed: int = 0, annotated=None, **changes):
+    asked = []
+
+    def scores_of(images):
+        asked.append(images)
+        return blank(images)
+
+    corrections = Corrections(InteractiveConfig(**changes), DATA, seed)
+    images = torch.randn(2, 1, *PATCH, generator=torch.Generator().manual_seed(0))
+    return *corrections(scores_of, images, labels(), first, annotated), asked
+
+
+def test_images_get_the_maps_and_labels_are_of_the_class_in_hand():
+    for first in range(0, 20, 2):
+        images, target, asked = corrected(first)
+        assert images.shape == (2, 1 + len(MAPS), *PATCH)
+        assert all(shown.shape == images.shape for shown in asked)
+        for one, whole in zip(target, labels(), strict=True):
+            assert torch.equal(one == IGNORED, whole == IGNORED)
+            assert any(torch.equal(one == 1, whole == value) for value in (1, 2))
+
+
+def test_it_is_a_function_of_seed_and_sample_alone():
+    first, again, other = corrected(6), corrected(6), corrected(6, seed=1)
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], other[0])
+
+
+def test_corrections_lie_in_what_the_network_has_wrong():
+    """Its answer, nothing, is the mask of the next round, and every later click lies in what it misses."""
+    rounds = set()
+    for first in range(0, 40, 2):
+        images, target, asked = corrected(first, scribbles=0.0, from_nothing=0.0)
+        rounds.add(len(asked))
+        if not asked:
+            continue
+        assert not images[:, 1].any()  # the present mask
+        newest = images[:, 2:] == 1
+        for shown, truth in zip(newest, target, strict=True):
+            assert shown[0].any()
+            assert not shown[1].any()
+            assert (truth[shown[0]] == 1).all()
+    assert rounds == {0, 1, 2}  # of three corrections the first needs no pass
+
+
+def test_a_patch_of_which_nothing_is_drawn_has_a_click_to_go_by():
+    for first in range(0, 40, 2):
+        images, _, _ = corrected(first, from_nothing=1.0)
+        for shown in images:
+            assert shown[1:].any()
+
+
+def test_a_class_that_a_sample_does_not_annotate_is_never_in_hand():
+    annotated = torch.tensor([[True, True, False], [True, False, True]])
+    for first in range(0, 20, 2):
+        _, target, _ = corrected(first, annotated=annotated)
+        assert torch.equal(target[0] == 1, labels()[0] == 1)
+        assert torch.equal(target[1] == 1, labels()[1] == 2)
+
+
+@pytest.mark.parametrize("shape", [(20, 18, 14), (20, 18, 1)])
+def test_masks_have_errors_of_the_size_that_is_asked_for(shape):
+    truth = np.zeros(shape, bool)
+    truth[4:15, 4:14, : max(1, shape[2] - 3)] = True
+    changed = {}
+    for voxels in (0.5, 4.0):
+        random = np.random.default_rng(0)
+        masks = [with_errors(truth, random, voxels) for _ in range(20)]
+        assert all(one.shape == shape and one.dtype == bool for one in masks)
+        changed[voxels] = np.mean([np.mean(one != truth) for one in masks])
+    assert 0 < changed[0.5] < changed[4.0] < 0.5
+    assert any(with_errors(np.zeros(shape, bool), np.random.default_rng(n), 2.0).any() for n in range(3))
