@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: container fuzz soak kills demo test test-lowest lint coverage test-slow test-peers mutants audit bench docs setup
+.PHONY: pictures site-check container fuzz soak kills demo test test-lowest lint coverage test-slow test-peers mutants audit bench docs setup
 
 setup:
 	@$(PYTHON) bootstrap.py
@@ -59,6 +59,12 @@ container:  ## build the image and look into it without network, capabilities an
 bench: setup
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
+pictures: setup  ## makes every image of the documentation again; needs Chromium and the extra peers
+	$(BIN)/python docs/images/make_all.py
+
 docs:
 	@$(PYTHON) bootstrap.py dev,docs
 	$(BIN)/mkdocs build --strict
+
+site-check: docs  ## the built site in Chromium: links, accessibility (axe), a phone and a desktop, light and dark
+	$(BIN)/python -m pytest -m peers tests/docs/test_site.py

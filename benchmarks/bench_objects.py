@@ -219,7 +219,7 @@ run, most of all where it is system time spent on fresh pages: compare within th
 For slab files the memory is what is not pages of the two files, which the system can drop when it needs to: that much
 is needed however large the volume is.
 
-`medseg panoptic`, which gives the whole table, takes {ours["cpu"] / peer["cpu"]:.2f} of the CPU time of scikit-image,
+**medseg panoptic**, which gives the whole table, takes {ours["cpu"] / peer["cpu"]:.2f} of the CPU time of scikit-image,
 which gives neither diameter nor sphericity here, and {ours["peak"] / peer["peak"]:.2f} of its memory.
 
 ## Growth with the volume

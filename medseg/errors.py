@@ -26,6 +26,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -73,6 +74,17 @@ class MedsegError(Exception):
         self.where = None if where is None else one_line(where)
         self.fix = None if fix is None else " ".join(fix.split())
         super().__init__(self.what)
+
+    @property
+    def code(self) -> str:
+        """Short code of this kind of error, under which the documentation's page of errors has it.
+
+        >>> GeometryMismatch("two grids differ").code
+        'E-geometry-mismatch'
+        """
+        kind = next(one for one in type(self).__mro__ if not one.__name__.startswith("_"))
+        name = kind.__name__.removesuffix("Error") or kind.__name__
+        return "E-" + re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
 
     def __str__(self) -> str:
         line = self.what if self.where is None else f"{self.where}: {self.what}"

@@ -1,4 +1,4 @@
-"""Makes the images of the README and the tutorial from a run of the demonstration; needs Chromium.
+"""Makes the images of the README and the tutorial from runs of the demonstration and a whole head; needs Chromium.
 
 Usage: python docs/images/make.py
 """
@@ -11,6 +11,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import nilearn.datasets
+
+from medseg.demo.scans import TEMPLATE
 
 HERE = Path(__file__).resolve().parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -41,6 +45,10 @@ def main() -> None:
         lines = text.count("\n") + 1
         shoot(browser, page, HERE / "demo-terminal.png", 1240, 60 + 21 * lines)
         shoot(browser, folder / "demo" / "report.html", HERE / "report.png", 1040, 1180)
+        head = Path(nilearn.datasets.__file__).parent / "data" / TEMPLATE
+        subprocess.run([medseg, "predict", head, "--model", "hippocampus", "--out", "head"], cwd=folder, check=True)
+        (preview,) = folder.glob("head/*/preview.png")
+        shutil.copy(preview, HERE / "segmented-head.png")
 
 
 def shoot(browser: str, page: Path, image: Path, width: int, height: int) -> None:

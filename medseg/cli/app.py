@@ -57,7 +57,7 @@ def _guarded(arguments: list[str]) -> int:
         with stoppable(), options_are_typed():
             return _run(arguments)
     except MedsegError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(str(error), error.exit_code, error.code)
     except (Interrupted, KeyboardInterrupt) as stop:
         return _fail(str(stop) or "stopped; run the same command again to resume", Interrupted.exit_code)
     except BrokenPipeError:
@@ -91,12 +91,14 @@ def _run(arguments: list[str]) -> int:
         raise KeyboardInterrupt from stop
 
 
-def _fail(message: str, code: int) -> int:
+def _fail(message: str, code: int, kind: str | None = None) -> int:
+    """Print what is wrong, and its kind in brackets: the documentation's page of errors has one part for each."""
     from medseg.cli.verb import state
 
     if state.debug:
         traceback.print_exc(file=sys.stderr)
-    sys.stderr.write(f"medseg: {message}{'' if message.endswith(('.', '?')) else '.'}\n")
+    end = "" if message.endswith((".", "?")) else "."
+    sys.stderr.write(f"medseg: {message}{end}{'' if kind is None else f' [{kind}]'}\n")
     return code
 
 

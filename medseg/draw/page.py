@@ -10,12 +10,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from medseg.draw.page_parts import with_parts
 from medseg.harmless import printable
 
 
 def render(template: str, **values: object) -> str:
     """Fill a template of this package; everything is escaped, and a value that is missing is an error."""
-    return _environment().get_template(template).render(**values)
+    return with_parts(_environment().get_template(template).render(**values))
 
 
 @cache

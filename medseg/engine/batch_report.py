@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -92,6 +93,7 @@ def report_pages(result: BatchResult, *, previews: int = 200) -> dict[str, str]:
         "counted": _counted(result),
         "columns": COLUMNS,
         "identity": result.identity,
+        "models": _models(result.out),
     }
     embedded = 0 if paged else previews
     return {
@@ -109,6 +111,15 @@ def report_pages(result: BatchResult, *, previews: int = 200) -> dict[str, str]:
         )
         for number, (name, part) in enumerate(zip(names, parts, strict=True))
     }
+
+
+def _models(out: Path) -> list[dict[str, Any]]:
+    """What the run's record has of each model's card: title, measured Dice, limits."""
+    try:
+        listed = json.loads((out / "run.json").read_text(encoding="utf-8")).get("models", [])
+    except (OSError, ValueError):  # a report that is made before the record
+        return []
+    return [one for one in listed if {"title", "dice", "limits", "n_cases", "split"} <= one.keys()]
 
 
 def _card(outcome: CaseOutcome, out: Path, *, embed: bool) -> dict[str, Any]:

@@ -193,7 +193,7 @@ def test_a_wrong_command_line_is_exit_code_2_and_names_what_was_typed(arguments,
     captured = capsys.readouterr()
     assert message in captured.err
     assert "Input should be" not in captured.err
-    assert captured.err.endswith((".\n", "?\n"))
+    assert captured.err.endswith((".\n", "?\n", "]\n"))
     assert not Path("never-made").exists()
     assert not Path("x").exists()
     assert not captured.out

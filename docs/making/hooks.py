@@ -1,0 +1,24 @@
+"""What MkDocs calls for each page: parts made from the sources and benchmark files take the place of a comment.
+
+``<!-- made: NAME -->`` stands for the part; see `PARTS`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import claims
+import errors
+
+PARTS: dict[str, Callable[[], str]] = {"overview": claims.overview, "home": claims.home, "errors": errors.page}
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put each made part in its place; a name that is none is an error."""
+    return re.sub(r"<!-- made: (\w+) -->", lambda found: PARTS[found[1]](), markdown)

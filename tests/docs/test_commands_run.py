@@ -1,0 +1,135 @@
+"""Every command that a page shows is run, in the page's order, in a folder that has what the page speaks of.
+
+Those that a note says need something else (see `page_commands.py`) are run by the test that the note names.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import HTTPCookieProcessor, build_opener
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "making"))
+
+import notebooks
+from page_commands import PAGES, ROOT, Command, commands, every_command
+from run_here import run_here
+from scenes import SCENES, in_the_world, world
+
+# A training is shortened: what is tested is that the command is right, not what it learns.
+SHORT = ("--set", "iterations_per_epoch=1", "--set", "epochs=1", "--device", "cpu")
+# Pages whose commands end with another exit code than 0, and why.
+CODES: dict[tuple[str, str], int] = {}
+# The notebooks of the tutorials run theirs: see `test_notebooks.py`.
+IN_NOTEBOOKS = {f"docs/tutorial/{name}.md" for name in notebooks.NAMES}
+BENCHMARKS = "docs/benchmarks/"  # say by which command, of hours, they were made
+FAST = ("docs/reference/reading.md",)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return world(tmp_path_factory.mktemp("pages") / "world")
+
+
+def run_of(page: str) -> list[Command]:
+    """Commands of a page that this file runs."""
+    return [command for command in commands(ROOT / page) if not command.note]
+
+
+HERE = [c for c in every_command() if not (c.note or c.page in IN_NOTEBOOKS or c.page.startswith(BENCHMARKS))]
+RUN = list(dict.fromkeys(command.page for command in HERE))
+
+
+def test_every_command_without_a_note_is_run_here() -> None:
+    assert set(SCENES) <= set(RUN), "a scene of a page without commands"
+    others = [command for command in HERE if not command.is_medseg]
+    assert not others, "what is no command of medseg needs a note on what it needs and which test runs it"
+
+
+def shortened(words: list[str]) -> list[str]:
+    if words[0] != "train":
+        return words
+    words = [("2s" if before == "--time-budget" else word) for before, word in zip(["", *words], words, strict=False)]
+    return [*words, *SHORT]
+
+
+def is_served(words: list[str]) -> bool:
+    """Whether it runs until somebody ends it."""
+    verbs = ("status", "export", "import", "verify", "agreement", "check", "retry", "dismiss")
+    return words[0] in ("review", "serve") and words[1] not in verbs
+
+
+def serve(words: list[str], page: str) -> None:
+    """Start it, ask for what it serves, and end it as Ctrl-C does."""
+    options = ["--no-browser"] if words[0] == "review" else []
+    words = ["0" if before == "--port" else word for before, word in zip(["", *words], words, strict=False)]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "medseg", *words, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    timer = threading.Timer(120, server.kill)
+    timer.start()
+    said = ""
+    assert server.stdout is not None
+    try:
+        for line in server.stdout:
+            said += line
+            if found := re.search(r"https?://\S+", line):
+                break
+        else:
+            raise AssertionError(f"{page}: {' '.join(words)} ended: {said}")
+        address = found[0].rstrip(".,")
+        if address.startswith("http:"):
+            try:
+                assert build_opener(HTTPCookieProcessor()).open(address, timeout=60).status == 200
+            except HTTPError as error:
+                raise AssertionError(f"{page}: {address}: {error}") from error
+        server.send_signal(signal.SIGINT)
+        assert server.wait(60) in (0, 75), said + server.stdout.read()
+    finally:
+        timer.cancel()
+        server.kill()
+        server.wait()
+
+
+def follow(page: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a page's commands one after the other."""
+    here = tmp_path / "here"
+    shutil.copytree(made, here)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("MEDSEG_HOME", str(here / "home"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    SCENES.get(page, in_the_world)(here)
+    for command in run_of(page):
+        words = command.words[1:]
+        if is_served(words):
+            serve(words, f"{page}:{command.line}")
+            continue
+        done = run_here(*shortened(words))
+        expected = CODES.get((page, command.text), 0)
+        assert done.returncode == expected, f"{page}:{command.line}: {command.text}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", FAST)
+def test_the_commands_of_a_short_page_run(
+    page: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow(page, made, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("page", [page for page in RUN if page not in FAST])
+def test_the_commands_of_a_page_run(page: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    follow(page, made, tmp_path, monkeypatch)
+
+
+def test_every_page_is_looked_at() -> None:
+    assert len(PAGES) > 90

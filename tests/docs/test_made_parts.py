@@ -1,0 +1,68 @@
+"""Parts of pages that are made when the site is built: the overview of benchmarks, the home's figures, the errors."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+from page_commands import ROOT
+
+sys.path.insert(0, str(ROOT / "docs" / "making"))
+
+import claims
+import errors
+import hooks
+
+
+def test_every_figure_is_found_in_its_page() -> None:
+    assert len(claims.overview().splitlines()) == len(claims.CLAIMS) + 2
+    assert any(not claim.we_win for claim in claims.CLAIMS), "rows that medseg loses stay in"
+
+
+def test_figures_are_read_from_the_page(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "p.md").write_text("| tool | s |\n|---|---|\n| ours | 2.0 |\n| theirs, two | 5.0 |\n")
+    monkeypatch.setattr(claims, "PAGES", tmp_path)
+    claim = claims.Claim("t", "s", "p", "s", ("ours",), ("theirs",), "theirs")
+    assert claim.figures() == (2.0, 5.0)
+    assert claim.we_win
+    assert claim.by == "2.5 times"
+    with pytest.raises(KeyError, match="no figure"):
+        claims.cell("p", ("nobody",), "s")
+
+
+def test_what_the_home_page_says_is_won() -> None:
+    assert all(claims.CLAIMS[number].we_win for number in claims.SHOWN)
+
+
+def test_every_page_names_parts_that_are_made() -> None:
+    named = [
+        (page, name)
+        for page in ROOT.glob("docs/**/*.md")
+        for name in re.findall(r"<!-- made: (\w+) -->", page.read_text(encoding="utf-8"))
+    ]
+    assert {name for _, name in named} == set(hooks.PARTS)
+    for page, _ in named:
+        assert "<!-- made" not in hooks.on_page_markdown(page.read_text(encoding="utf-8"))
+
+
+def test_every_kind_of_error_has_its_part_of_the_page() -> None:
+    import medseg.review.review_case
+    import medseg.service.archive
+    import medseg.training.promotion  # noqa: F401
+    from medseg.errors import MedsegError
+
+    def below(kind: type[MedsegError]) -> set[type[MedsegError]]:
+        return {one for child in kind.__subclasses__() for one in (child, *below(child))}
+
+    parsed = errors.trees()
+    kinds = errors.kinds(parsed)
+    page = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
+    ours = {k for k in below(MedsegError) if k.__module__.startswith("medseg.") and not k.__name__.startswith("_")}
+    assert {kind.__name__ for kind in ours} <= set(kinds)
+    for kind in ours:
+        made = kinds[kind.__name__]
+        assert made.code == kind("x").code
+        assert made.exit_code == kind.exit_code
+        assert f"[{made.code}](#{made.code.lower()}) | {made.exit_code} |" in page
+    assert len(errors.messages(parsed, kinds)) > 500

@@ -1,0 +1,109 @@
+"""The built site, opened from its files: no broken link, no fault that axe finds, nothing wider than a phone.
+
+Needs MkDocs, Playwright with Chromium, and axe (the extra `peers`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from page_commands import ROOT
+
+pytestmark = pytest.mark.peers
+PAGES = (
+    "index.html", "tutorial/first-scan.html", "how-to/segment-a-folder.html", "how-to/faq.html",
+    "reference/errors.html", "reference/command-line.html", "reference/python.html",
+    "explanation/architectures.html", "benchmarks/index.html",
+    "decisions/index.html",
+)  # fmt: skip
+PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("material", reason="needs MkDocs (pip install 'medseg[docs]')")
+    out = tmp_path_factory.mktemp("site") / "site"
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(out)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return out
+
+
+class Page(HTMLParser):
+    """Links and places of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.places: set[str] = set()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("href", "src") and value and tag != "use":
+                self.links.append(value)
+            if name in ("id", "name") and value:
+                self.places.add(value)
+
+
+def test_no_link_is_broken_when_opened_from_files(site: Path) -> None:
+    pages = {path: Page(path) for path in site.rglob("*.html") if path.name != "404.html"}
+    assert len(pages) > 90
+    broken = []
+    for path, page in pages.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            if not target.is_file() or (
+                parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].places
+            ):
+                broken.append(f"{path.relative_to(site)}: {link}")
+    assert not broken, "\n".join(sorted(set(broken)))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from review.browser.served import chromium
+
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing(site: Path, browser: Any, name: str, scheme: str) -> None:
+    found = importlib.util.find_spec("axe_playwright_python")
+    if found is None or found.origin is None:
+        pytest.skip("needs axe-playwright-python")
+    context = browser.new_context(viewport=DESKTOP, color_scheme=scheme)
+    page = context.new_page()
+    page.goto((site / name).as_uri())
+    page.add_script_tag(path=str(Path(found.origin).parent / "axe.min.js"))
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+    result = page.evaluate("rules => axe.run(document, rules)", rules)
+    faults = [
+        f"{one['id']}: {one['help']}: {node['target']} {node['html'][:120]}"
+        for one in result["violations"]
+        for node in one["nodes"]
+    ]
+    context.close()
+    assert not faults, "\n".join(faults[:20])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_wider_than_a_phone(site: Path, browser: Any, name: str) -> None:
+    context = browser.new_context(viewport=PHONE)
+    page = context.new_page()
+    page.goto((site / name).as_uri())
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    context.close()
+    assert wide <= PHONE["width"]
