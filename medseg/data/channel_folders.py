@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from medseg.data.file_names import MOST_ROLES, Named
 
-# The part of the cases that each folder must have.
+# The part of the cases that all folders must have.
 USUAL = 0.5
 
 
@@ -38,8 +38,8 @@ def with_channel_folders(named: Sequence[Named]) -> list[Named]:
 
 
 def _are_channels(folders: Sequence[set[str]], labeled: set[str]) -> bool:
-    """Whether each folder has most of the labeled cases, and several of them are in all."""
-    return bool(labeled) and all(len(keys & labeled) >= max(1, USUAL * len(labeled)) for keys in folders)
+    """Whether most of the labeled cases are in all folders: subsets of cases share none."""
+    return bool(labeled) and len(labeled.intersection(*folders)) >= max(1, USUAL * len(labeled))
 
 
 def _joined(named: Named) -> Named:

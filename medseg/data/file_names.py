@@ -19,7 +19,7 @@ LABEL = {
     "segmentations", "dseg", "gt", "gts", "groundtruth", "truth", "annotation", "annotations", "anno", "annot",
     "manual", "contour", "contours", "delineation", "ho", "consensus", "roi", "rois", "aseg", "segm", "segmented",
     "instances", "gold", "maske", "masken", "segmentierung", "segmentierungen", "masque", "masques", "mascara",
-    "mascaras", "maschera", "maschere",
+    "mascaras", "maschera", "maschere", "structures",
 }  # fmt: skip
 IMAGE = {
     "image", "images", "img", "imgs", "im", "imgaes", "scan", "scans", "volume", "volumes", "vol", "vols", "original",
@@ -54,6 +54,8 @@ OF_BIDS = {"dwi", "perf", "func", "fmap", "swi", "ct", "pet"}
 OUTSIDE = re.compile(r"brain[-_ ]?mask|fov|field[-_ ]?of[-_ ]?view|skull|brain[-_ ]?extraction", re.IGNORECASE)
 WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_A-Za-z]+")
 GLUED = re.compile(r"(?P<what>[a-z]{2,}?)(?:segmentation|seg|masks?|labels?)", re.IGNORECASE)
+# What 3D Slicer ends segmentations in.
+SEGMENTATION = (".seg.nrrd", ".seg.nhdr")
 # More folders side by side than these are those of patients, whatever their names say.
 MOST_ROLES = 8
 
@@ -126,7 +128,7 @@ def _named(unit: Unit, siblings: dict[tuple[str, ...], set[str]], both: set[tupl
         elif not (is_plain and has_letters and not _numbered(folder)):
             context.append(folder)
     chunks, own_role, kinds, own_split = _chunks(_without_folder(unit.name, context))
-    role = "label" if "label" in (role, own_role) else own_role or role
+    role = "label" if "label" in (role, own_role) or unit.path.name.lower().endswith(SEGMENTATION) else own_role or role
     shown = _joined(unit.name, chunks)
     return Named(
         unit,

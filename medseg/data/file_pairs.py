@@ -75,12 +75,15 @@ class _Index:
         self.folder: dict[tuple[str, ...], list[Named]] = defaultdict(list)
         self.anywhere: dict[str, list[Named]] = defaultdict(list)
         self.numbers: dict[tuple[int, ...], list[Named]] = defaultdict(list)
+        self.longer: dict[str, list[Named]] = defaultdict(list)
         for image in images:
             self.exact[image.context, image.key].append(image)
             for start in _starts(image.key):
                 self.begins[image.context, start].append(image)
             self.folder[image.context].append(image)
             self.anywhere[_whole(image)].append(image)
+            for start in _starts(_whole(image))[:-1] if image.context else ():
+                self.longer[start].append(image)
             if image.context:
                 self.anywhere[image.key].append(image)
             self.numbers[_numbers(_whole(image))].append(image)
@@ -114,11 +117,28 @@ class _Index:
                 images = _of_split(self.anywhere.get(start, []), label) if start else []
                 if len({id(image) for image in images}) == 1:
                     return images[0].context, images[0].key, images[:1], _rest(names, start)
+        if (longer := self._of_one_case(label)) is not None:
+            return longer
         numbers = _numbers(_whole(label))
         images = self.numbers.get(numbers, []) if numbers else []
         if len({id(image) for image in images}) == 1:
             return images[0].context, images[0].key, images[:1], ""
         return None
+
+    def _of_one_case(self, label: Named) -> Found | None:
+        """Images of one other folder whose names with their folders' begin with the label's: its channels."""
+        images = _of_split(self.longer.get(_whole(label), []), label)
+        keys = {(image.context, _rest(_whole(image), _whole(label))) for image in images}
+        if not images or len({image.context for image in images}) > 1 or len(keys) < len(images):
+            return None
+        start = _shared([image.key for image in images])
+        return images[0].context, start, images, ""
+
+
+def _shared(keys: Sequence[str]) -> str:
+    """The parts that all keys begin with."""
+    starts = set.intersection(*({key, *_starts(key)} if len(keys) == 1 else set(_starts(key)) for key in keys))
+    return max(starts, key=len, default="")
 
 
 def _of_split(images: Sequence[Named], label: Named) -> list[Named]:

@@ -86,7 +86,6 @@ def settle(cases: Sequence[FoundCase], *, overlapping: bool = False) -> Variants
         return Variants("union", tuple(more), tuple(unclear))
     masks = [kind for kind in kinds if _is_mask(read, kind)]
     if len(masks) > 1 and (overlapping or not _share_voxels(read, masks, default=False)):
-        unclear += _classes_unclear(cases, counts, masks)
         if rest := [kind for kind in kinds if kind not in masks]:
             unclear.append(f"labels of other kinds, not read: {_quoted(rest)}")
         return Variants("classes", tuple(masks), tuple(unclear))
@@ -110,15 +109,6 @@ def _continued(cases: Sequence[FoundCase], counts: Mapping[str, int]) -> list[st
     others = sorted(kind for kind in counts if kind != whole[0])
     rare = all(pattern.fullmatch(kind) and 2 * counts[kind] <= len(cases) for kind in others)
     return [whole[0], *others] if others and rare else []
-
-
-def _classes_unclear(cases: Sequence[FoundCase], counts: Mapping[str, int], masks: Sequence[str]) -> list[str]:
-    names = class_names(masks)
-    rare = [f"'{names[kind]}' in {counts[kind]} of {len(cases)} cases" for kind in masks if counts[kind] < len(cases)]
-    if not rare:
-        return []
-    more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
-    return [f"a case without a class's mask counts as without that class: {', '.join(rare[:5])}{more}"]
 
 
 def class_names(kinds: Sequence[str]) -> dict[str, str]:

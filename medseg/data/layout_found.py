@@ -20,6 +20,7 @@ from medseg.data.file_pairs import FoundCase, Pairs, pair
 from medseg.data.file_units import list_units
 from medseg.data.frames import labeled_frames
 from medseg.data.image_or_label import array_keys, roles_by_voxels
+from medseg.data.label_numbers import with_numbers
 from medseg.data.label_variants import Variants, class_names, settle
 from medseg.data.mask_colors import guessed_colors
 from medseg.data.name_pattern import masks_pattern, patterns
@@ -119,7 +120,7 @@ def _of_frames(path: Path, row: dict[str, str], columns: Iterable[str]) -> list[
 
 def _pairs(path: Path) -> tuple[Pairs, dict[Literal["image", "label"], str] | None] | None:
     """What belongs together, and the keys of image and label where both are in one file; None without any."""
-    named = with_channel_folders(name_units(list_units(path)))
+    named = with_channel_folders(with_numbers(name_units(list_units(path))))
     if not named:
         return None
     labels = [one for one in named if one.role == "label"]
@@ -131,8 +132,7 @@ def _pairs(path: Path) -> tuple[Pairs, dict[Literal["image", "label"], str] | No
             alone = [FoundCase(one.context, "" if same else one.key, {"": one}) for one in named]
             return Pairs(tuple(alone), (), ()), arrays
         named = roles_by_voxels(named)
-        labels = [one for one in named if one.role == "label"]
-    found = pair([one for one in named if one.role != "label"], labels)
+    found = pair([one for one in named if one.role != "label"], [one for one in named if one.role == "label"])
     return (found, None) if found.cases else None
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
+from medseg.data.case_names import NO_PATIENT
 from medseg.data.dataset import Dataset
+from medseg.data.file_names import words
 from medseg.data.given_folds import with_given_folds
 from medseg.errors import ConfigError
 
@@ -14,22 +17,33 @@ AUTO, NONE = "auto", "none"
 # A name that begins like this names its patient first, whatever follows: BIDS, `patient000_slice003`, `case-12_2`.
 PERSON = r"subject|subj|sub|patient|pat|pt|participant|person|case|id"
 # So does a barcode of The Cancer Genome Atlas: project, site of the tissue, participant.
-PATIENT = re.compile(rf"(sub-[a-z0-9]+|tcga[-_][a-z0-9]{{2}}[-_][a-z0-9]{{4}}|(?:{PERSON})[-_ ]?\d+)(?=[-_. ])")
+# So do those of ADNI and OASIS: site, participant; participant.
+PATIENT = re.compile(
+    rf"(sub-[a-z0-9]+|tcga[-_][a-z0-9]{{2}}[-_][a-z0-9]{{4}}|\d{{3}}_s_\d{{4}}|oas\d_\d{{4}}|(?:{PERSON})[-_ ]?\d+)"
+    r"(?=[-_. ])"
+)
 # What the end of a name may say of one scan among a patient's: its sequence, time, side, plane, or place in a volume.
 SEQUENCE = (
     r"t1(w|c|ce|gd|n|km)?|t2(w|f|star)?|flair|dwi|adc|pdw?|swi|bold|asl|dce|mra|mri?|cta?|pet|pt|suv|art|arterial|portal"
     r"|venous|pv|delayed|native|nc|ce"
 )
-SIDE = r"left|right|l|r|lt|rt|lh|rh|od|os|l?cc|l?mlo|rcc|rmlo|ax|axial|cor|coronal|sag|sagittal"
-TIME = r"ed|es|pre|post|baseline|bl|followup|fu|t0|m\d{1,3}|(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])"
+SIDE = r"left|right|l|r|lt|rt|lh|rh|od|os|l?cc|l?mlo|rcc|rmlo|ax|axial|cor|coronal|sag|sagittal|sa|la|[24]ch"
+TIME = r"ed|es|pre|post|baseline|bl|followup|fu(\d+[a-z])?|t0|m\d{1,3}|(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])"
 # These count something, in the same word or the next: `slice003`, `slice_003`, `ses-2`.
 COUNTED = (
     r"slice|sl|z|patch|tile|crop|roi|part|view|aug|frame|phase|visit|v|tp|time|timepoint|scan|exam|study|day|week|month"
     r"|year|session|ses|rep|run|acq|img|image|im|followup|fu"
 )
-ENDING = re.compile(rf"{SEQUENCE}|{SIDE}|{TIME}|({COUNTED})\d+")
+DATED = re.compile(r"(?P<head>.*\d.*)[-_. ](19|20)\d\d[-_.](0[1-9]|1[0-2])[-_.]([0-2]\d|3[01])")
+ENDING = re.compile(rf"{SEQUENCE}|{SIDE}|{TIME}|({COUNTED}|x|y)\d+")
 # A number after one of these counts too, and so it does after a plane or a sequence: `axial_0003`.
 COUNT = re.compile(rf"{COUNTED}|{SIDE}|{SEQUENCE}")
+# Where every name of a dataset ends in a counter behind a number, what stands before it may be one patient's:
+# `001_12`, `00000013_005`, `BraTS-GLI-00003-001`, `train_12_a`. So does a side at the number: `01L`.
+COUNTER = re.compile(r"(?P<head>.*\d)[-_. ]+\(?(?:[a-z]{0,2}\d{1,4}|[a-f](_\d{1,3})?)\)?", re.IGNORECASE)
+GLUED_SIDE = re.compile(r"(?P<head>.*\d)[LRlr]")
+# Fewer heads than this are those of sites or of a release, not of patients.
+FEWEST_HEADS = 5
 
 
 def group_by_patient(data: Dataset, group: str = AUTO) -> Dataset:
@@ -47,7 +61,7 @@ def group_by_patient(data: Dataset, group: str = AUTO) -> Dataset:
     elif any(case.group is not None for case in data.cases):
         return data
     else:
-        named = {case.case_id: patient_of(case.case_id) for case in data.cases}
+        named = _named([case.case_id for case in data.cases])
     counts = Counter(named.values())
     if len(counts) == len(named) or (group == AUTO and len(counts) == 1):
         return data
@@ -64,19 +78,40 @@ def patient_of(case_id: str) -> str:
     """
     if (match := PATIENT.match(case_id.lower())) is not None:
         return case_id[: match.end(1)]
-    words = re.split(r"([-_. ]+)", case_id)
-    while len(words) > 2:
-        if ENDING.fullmatch(words[-1].lower()):
-            kept = words[:-2]
-        elif len(words) > 4 and words[-1].isalnum() and COUNT.fullmatch(words[-3].lower()):
-            kept = words[:-4]
+    if (dated := DATED.fullmatch(case_id)) is not None:
+        return patient_of(dated["head"])
+    parts = re.split(r"([-_. ]+)", case_id)
+    while len(parts) > 2:
+        if ENDING.fullmatch(parts[-1].lower()):
+            kept = parts[:-2]
+        elif len(parts) > 4 and parts[-1].isalnum() and COUNT.fullmatch(parts[-3].lower()):
+            kept = parts[:-4]
+        elif len(parts) > 6 and parts[-1].isdigit() and parts[-3].isdigit() and COUNT.fullmatch(parts[-5].lower()):
+            kept = parts[:-6]
         else:
             break
         # What remains must be able to name a patient: `mri_slice_3` does not say of whom it is.
-        if not any(c.isdigit() for c in "".join(kept)) and re.fullmatch(SEQUENCE, words[-1].lower()) is None:
+        if not any(c.isdigit() for c in "".join(kept)) and re.fullmatch(SEQUENCE, parts[-1].lower()) is None:
             break
-        words = kept
-    return "".join(words)
+        parts = kept
+    return "".join(parts)
+
+
+def _named(case_ids: Sequence[str]) -> dict[str, str]:
+    """The patient of each case, by its own name, or where no name says more, by what all names have in common."""
+    named = {name: patient_of(name) for name in case_ids}
+    if all(patient == name for name, patient in named.items()):
+        for pattern, fewest in ((COUNTER, FEWEST_HEADS), (GLUED_SIDE, 2)):
+            heads = [match["head"] if (match := pattern.fullmatch(name)) else "" for name in case_ids]
+            if all(heads) and fewest <= len(set(heads)) < len(heads) and not any(map(_is_of_many, heads)):
+                return dict(zip(case_ids, heads, strict=True))
+    return named
+
+
+def _is_of_many(head: str) -> bool:
+    """Whether a name's beginning is a year, or its last word a site, a fold or a diagnosis: ``site2``."""
+    letters = [word for word in words(head) if not word.isdigit()]
+    return letters[-1] in NO_PATIENT if letters else re.fullmatch(r"(19|20)\d\d", head) is not None
 
 
 def ready_to_split(data: Dataset, group: str = AUTO) -> Dataset:

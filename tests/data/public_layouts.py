@@ -263,7 +263,11 @@ def ircadb(root: Path) -> Expected:
         masks = [o for o in sorted(organs) if number < 3 or o != "livertumor"]
         name = folder.name
         cases[name] = ((f"{name}/PATIENT_DICOM",), tuple(f"{name}/MASKS_DICOM/{organ}" for organ in masks))
-    return Expected(cases, classes=("bone", "liver", "livertumor"), ambiguous="'livertumor' in 2 of 3")
+    return Expected(
+        cases,
+        classes=("bone", "liver", "livertumor"),
+        ambiguous="1 of 3 cases have no mask or structure for 'livertumor'",
+    )
 
 
 def isbi_em(root: Path) -> Expected:
@@ -643,10 +647,143 @@ def parts_in_names_of_folders(root: Path) -> Expected:
     return Expected(cases, classes=("class-255",), splits={"1": "train", "3": "validation"}, dimensions=2)
 
 
+def luna(root: Path) -> Expected:
+    cases = {}
+    for number in (1, 2, 3, 4):
+        name = f"1.3.6.1.4.1.14519.5.2.1.6279.6001.10522529923731793{number}"
+        files = (f"subset{number % 2}/{name}.mhd", f"seg-lungs-LUNA16/{name}.mhd")
+        itk(root / files[0], scan(number))
+        itk(root / files[1], labels(number))
+        cases[f"subset{number % 2}_{name}"] = ((files[0],), (files[1],))
+    return Expected(cases)
+
+
+def sliver(root: Path) -> Expected:
+    cases = {}
+    for number in (1, 2, 3):
+        files = (f"scan/liver-orig00{number}.mhd", f"label/liver-seg00{number}.mhd")
+        itk(root / files[0], scan(number))
+        itk(root / files[1], labels(number))
+        cases[f"liver_00{number}"] = ((files[0],), (files[1],))
+    return Expected(cases)
+
+
+def slides_in_numbered_folders(root: Path) -> Expected:
+    cases = {}
+    for slide in (1, 2, 3):
+        for tile in (1, 2, 3):
+            files = tuple(f"{folder}_0{slide}/0{slide}_{tile}.png" for folder in ("Slide", "GT"))
+            flat(root / files[0], photo(5 * slide + tile))
+            flat(root / files[1], drawn(slide + tile))
+            cases[f"Slide_0{slide}_0{slide}_{tile}"] = ((files[0],), (files[1],))
+    groups = {name: name[:8] for name in cases}
+    return Expected(cases, ("red", "green", "blue"), ("class-255",), groups=groups, dimensions=2)
+
+
+def cell_tracking(root: Path) -> Expected:
+    cases = {}
+    for movie in ("01", "02"):
+        for time in range(3):
+            files = (f"{movie}/t00{time}.tif", f"{movie}_GT/SEG/man_seg00{time}.tif")
+            flat(root / files[0], photo(time)[..., 0])
+            flat(root / files[1], (drawn(time) > 0).astype(np.uint8))
+            flat(root / f"{movie}_GT" / "TRA" / f"man_track00{time}.tif", (drawn(time) > 0).astype(np.uint8))
+            cases[f"{movie}_t00{time}"] = ((files[0],), (files[1],))
+    groups = {name: name[:2] for name in cases}
+    return Expected(cases, groups=groups, ambiguous="no image was found for", dimensions=2)
+
+
+def head_and_neck(root: Path) -> Expected:
+    cases = {}
+    organs = ("A_Carotid_L", "A_Carotid_R", "Bone_Mandible")
+    for number in (1, 2, 3):
+        start = f"case_0{number}/case_0{number}"
+        images = (f"{start}_IMG_CT.nrrd", f"{start}_IMG_MR_T1.nrrd")
+        for name in images:
+            itk(root / name, scan(number))
+        masks = tuple(f"{start}_OAR_{organ}.seg.nrrd" for organ in organs)
+        for place, name in enumerate(masks):
+            mask = np.zeros(SHAPE, np.uint8)
+            mask[2 * place : 2 * place + 2, 1:3, 1:3] = 1
+            itk(root / name, mask)
+        cases[f"case_0{number}"] = (images, masks)
+    return Expected(cases, ("ct", "mr_t1"), tuple(f"oar_{organ.lower()}" for organ in organs))
+
+
+def phases_in_folders(root: Path) -> Expected:
+    cases = {}
+    for number in (1, 2, 3):
+        name = f"DUKE_00{number}"
+        phases = tuple(f"images/{name}/{name}_000{phase}.nii.gz" for phase in range(3))
+        for phase in phases:
+            nifti(root / phase, scan(number))
+        mask = f"segmentations/{name}.nii.gz"
+        nifti(root / mask, labels(number))
+        cases[name] = (phases, (mask,))
+    return Expected(cases, ("0000", "0001", "0002"))
+
+
+def pi_cai(root: Path) -> Expected:
+    cases = {}
+    for number in (1, 2, 3):
+        patient, name = f"1000{number}", f"1000{number}_100000{number}"
+        images = tuple(f"images/{patient}/{name}_{kind}.mha" for kind in ("adc", "hbv", "t2w"))
+        for image in images:
+            itk(root / image, scan(number))
+        itk(root / "labels" / f"{name}.mha", labels(number))
+        cases[name] = (images, (f"labels/{name}.mha",))
+    return Expected(cases, ("adc", "hbv", "t2w"))
+
+
 LAYOUTS: tuple[Callable[[Path], Expected], ...] = (
-    drive, chase, stare, isic, acdc, left_atrium_hdf5, left_atrium, ircadb, isbi_em, dsb2018, open_ms, gray_matter,
-    lung_lobes, ivadomed, brats, brats_2023, totalsegmentator, btcv, btcv_raw, lits, kits, promise12, glas, hrf,
-    montgomery, clinic_db, folders_of_parts, beside, folder_a_patient,
-    folders_with_words_for_labels, pancreas_ct, synapse_slices, camvid, isles, white_matter, diagnoses, in_german,
-    folders_without_words, amos, busi, channel_folders, mnms, parts_in_names_of_folders,
-)  # fmt: skip
+    drive,
+    chase,
+    stare,
+    isic,
+    acdc,
+    left_atrium_hdf5,
+    left_atrium,
+    ircadb,
+    isbi_em,
+    dsb2018,
+    open_ms,
+    gray_matter,
+    lung_lobes,
+    ivadomed,
+    brats,
+    brats_2023,
+    totalsegmentator,
+    btcv,
+    btcv_raw,
+    lits,
+    kits,
+    promise12,
+    glas,
+    hrf,
+    montgomery,
+    clinic_db,
+    folders_of_parts,
+    beside,
+    folder_a_patient,
+    folders_with_words_for_labels,
+    pancreas_ct,
+    synapse_slices,
+    camvid,
+    isles,
+    white_matter,
+    diagnoses,
+    in_german,
+    folders_without_words,
+    amos,
+    busi,
+    channel_folders,
+    mnms,
+    parts_in_names_of_folders,
+    luna,
+    sliver,
+    slides_in_numbered_folders,
+    cell_tracking,
+    head_and_neck,
+    phases_in_folders,
+    pi_cai,
+)

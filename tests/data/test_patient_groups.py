@@ -37,6 +37,13 @@ def dataset(*names, group=None, split=None):
         ("tcga-dj-a13w-01z", "tcga-dj-a13w"),
         ("P001_axial_0003", "P001"),
         ("MR5_flair_12", "MR5"),
+        ("002_S_0295_I13722", "002_S_0295"),
+        ("OAS1_0001_MR2", "OAS1_0001"),
+        ("UCSF-PDGM-0004_FU003d", "UCSF-PDGM-0004"),
+        ("AB12_2020-01-31", "AB12"),
+        ("001_SA_ED", "001"),
+        ("slide12_x100_y200", "slide12"),
+        ("slide12_tile_100_200", "slide12"),
         # Nothing of these is known to be of one scan only.
         ("hippocampus_001", "hippocampus_001"),
         ("case_001", "case_001"),
@@ -65,8 +72,31 @@ def test_cases_of_a_patient_stay_together():
 
 
 @pytest.mark.parametrize(
+    ("name", "patient"),
+    [
+        ("{:03}_{}", "{:03}"),
+        ("{:08}_00{}", "{:08}"),
+        ("BraTS-GLI-{:05}-00{}", "BraTS-GLI-{:05}"),
+        ("DU{:02}_s{}", "DU{:02}"),
+        ("P{} ({})", "P{}"),
+    ],
+)
+def test_counters_behind_the_numbers_of_patients_are_told_by_all_names_together(name, patient):
+    data = group_by_patient(dataset(*(name.format(p, scan) for p in range(6) for scan in (1, 2))))
+    assert {case.group for case in data.cases} == {patient.format(p) for p in range(6)}
+
+
+def test_both_eyes_of_a_person_are_of_one_patient():
+    data = group_by_patient(dataset("Image_01L", "Image_01R", "Image_02L", "Image_02R", "Image_03R"))
+    assert [case.group for case in data.cases] == ["Image_01", "Image_01", "Image_02", "Image_02", None]
+
+
+@pytest.mark.parametrize(
     "data",
     [
+        dataset(*(f"site{s}_{n:03}" for s in range(6) for n in range(4))),
+        dataset(*(f"20{y}_{n:03}" for y in range(14, 20) for n in range(4))),
+        dataset(*(f"BraTS20_Training_{n:03}" for n in range(9))),  # one beginning: of the release
         dataset("case_1", "case_2", "case_3"),
         dataset("vol4_slice_1", "vol4_slice_2"),  # one patient could not be split, which the audit says
         dataset("sub-1_t1", "sub-1_t2", "sub-2_t1", group="x"),
