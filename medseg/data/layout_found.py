@@ -22,7 +22,7 @@ from medseg.data.frames import labeled_frames
 from medseg.data.image_or_label import array_keys, roles_by_voxels
 from medseg.data.label_numbers import with_numbers
 from medseg.data.label_variants import Variants, class_names, settle
-from medseg.data.mask_colors import guessed_colors
+from medseg.data.mask_colors import UNNAMED, guessed_colors
 from medseg.data.name_pattern import masks_pattern, patterns
 from medseg.data.table_dataset import build_dataset
 
@@ -92,7 +92,7 @@ def find_table(path: Path, given: DatasetDescription | None = None) -> FoundTabl
         rows += _of_frames(path, row, columns)
     complete = [row for row in rows if all(row[column] for column in columns)]
     description = _described(given, columns, masks, variants)
-    colored = guessed_colors(path, rows, description)
+    colored = guessed_colors([path / row["label"] for row in rows if row.get("label")], description)
     description = colored or description
     read_as, ambiguous = _told(path, pairs, variants, columns, complete, masks)
     if len(complete) < len(rows):
@@ -100,8 +100,8 @@ def find_table(path: Path, given: DatasetDescription | None = None) -> FoundTabl
         ambiguous += (f"cases that lack a channel, and are skipped: {lacking}",)
     if any("cine_frame" in row for row in rows):
         read_as += ("of each 4-D image, the frames that its label has, each as a case of the same patient",)
-    if colored is not None and not given.colors:
-        ambiguous += ("the colors of the masks are taken as classes, black as background; name them under 'labels'",)
+    if colored is not None:
+        ambiguous += (UNNAMED,)
     return FoundTable(description, tuple(complete), read_as, ambiguous)
 
 

@@ -11,6 +11,7 @@ from medseg.data.dataset import Channel, Dataset, DatasetCase
 from medseg.data.description import DatasetDescription
 from medseg.data.file_units import SUFFIXES
 from medseg.data.first_scan import COLORS, OBJECT, first_scan, table_of_references
+from medseg.data.mask_colors import UNNAMED, guessed_colors
 from medseg.data.modality import dicom_modality
 from medseg.errors import InputError
 from medseg.io.files.case_id import stem
@@ -64,6 +65,9 @@ def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
     given = given or DatasetDescription()
     if given.references == "instances":
         kind = "instances"
+    drawn = [case.reference for case in paired if case.reference is not None]
+    colored = guessed_colors(drawn, given) if kind == "classes" else None
+    given = colored or given
     return Dataset(
         name=given.name or path.resolve().name,
         folder=path,
@@ -79,6 +83,8 @@ def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
         values=given.values,
         regions=given.regions,
         overlapping=given.overlapping,
+        colors=given.color_map,
+        ambiguous=(UNNAMED,) if colored is not None else (),
     )
 
 

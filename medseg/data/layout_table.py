@@ -13,6 +13,7 @@ from pathlib import Path
 from medseg.config.load import build, read_yaml
 from medseg.data.dataset import Dataset
 from medseg.data.description import ClassRow, DatasetDescription
+from medseg.data.mask_colors import UNNAMED, guessed_colors
 from medseg.data.table_dataset import TableDataset, build_dataset
 from medseg.data.table_rows import mask_columns, own_columns, read_rows
 from medseg.errors import ConfigError
@@ -56,8 +57,12 @@ def read(path: Path, stated: DatasetDescription | None = None) -> Dataset:
         labels = {name: ClassRow(value=n, column=column) for n, (column, name) in enumerate(masks.items(), start=1)}
         given = given.model_copy(update={"labels": labels})
         read_as = (f"each of the columns {', '.join(masks)} holds the mask of a class",)
+    drawn = [source.parent / row["label"] for row in rows if row.get("label")]
+    colored = guessed_colors(drawn, given)
+    given = colored or given
     name = file.stem if file.name not in FILES else file.parent.resolve().name
-    return replace(build_dataset(given, rows, source, name=name), read_as=read_as)
+    ambiguous = (UNNAMED,) if colored is not None else ()
+    return replace(build_dataset(given, rows, source, name=name), read_as=read_as, ambiguous=ambiguous)
 
 
 def _file(path: Path) -> Path | None:

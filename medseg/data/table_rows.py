@@ -47,6 +47,8 @@ ENDS_OF_CLASS = re.compile(
     r"(?P<name>.+?)[ _\-.]+(?:label|mask|seg|segmentation|gt|roi)(?:[ _\-.]?(?:path|file))?", re.IGNORECASE
 )
 DELIMITERS = ",;\t|"
+# What pandas, R and SQL write into a cell without a value.
+MISSING = {"nan", "none", "null", "<na>", "n/a", "#n/a"}
 
 
 def read_rows(file: Path) -> list[dict[str, str]]:
@@ -61,10 +63,12 @@ def read_rows(file: Path) -> list[dict[str, str]]:
             f"cannot be read as CSV ({first_line(error)})", where=file, fix="Check that the file can be read."
         ) from error
     lines = text.splitlines()
+    while lines and (lines[0].startswith("#") or re.fullmatch(r"sep=.", lines[0].strip(), re.IGNORECASE)):
+        del lines[0]  # a remark, or what tells Excel the delimiter
     header = next((line for line in lines if line.strip(DELIMITERS + " ")), "")
     delimiter = max(DELIMITERS, key=lambda mark: (header.count(mark), -DELIMITERS.index(mark)))
     try:
-        cells = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter, strict=True)]
+        cells = [[_value(cell) for cell in row] for row in csv.reader(lines, delimiter=delimiter, strict=True)]
     except csv.Error as error:
         raise InputError(
             f"cannot be read as CSV ({first_line(error)})", where=file, fix="Save it again as CSV."
@@ -125,6 +129,11 @@ def mask_columns(rows: Sequence[Mapping[str, str]], kept: Sequence[str] = ()) ->
     if "image" not in columns and not any(dicom_modality(c) for c in columns):
         return {}
     return {c: c for c in columns if c != "image" and dicom_modality(c) is None}
+
+
+def _value(cell: str) -> str:
+    cell = cell.strip()
+    return "" if cell.lower() in MISSING else cell
 
 
 def _decoded(data: bytes) -> str:

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from PIL import Image
 from shared_data import DATA
 from small_files import classes, noise, picture, volume
 
+from medseg.data.description import DatasetDescription
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import InputError
@@ -34,6 +36,58 @@ def test_objects_are_one_class(tmp_path):
     scan, reference = read_case(dataset, dataset.cases[0])
     assert scan.channels == 3
     assert np.array_equal(reference.array[..., 0].T, ids > 0)
+
+
+RED, BLUE = [255, 0, 0], [0, 0, 255]
+
+
+def masks_in_color(folder, *, opaque=False):
+    for number in (1, 2):
+        colors = np.zeros((6, 8, 3), np.uint8)
+        colors[:2], colors[4:, number:] = RED, BLUE
+        picture(folder / "images" / f"{number}.png", np.arange(48, dtype=np.uint8).reshape(6, 8))
+        alpha = np.full((6, 8, 1), 255, np.uint8)
+        picture(folder / "masks" / f"{number}.png", np.dstack([colors, alpha]) if opaque else colors)
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_each_color_of_the_masks_is_a_class_and_a_person_is_told_to_name_them(tmp_path, table):
+    masks_in_color(tmp_path, opaque=table)
+    (tmp_path / "cases.csv").write_text("image,label\nimages/1.png,masks/1.png\nimages/2.png,masks/2.png\n")
+    dataset = read_dataset(tmp_path / "cases.csv" if table else tmp_path)
+    assert [(c.value, c.name) for c in dataset.table] == [(1, "color #0000ff"), (2, "color #ff0000")]
+    assert "colors of the masks" in dataset.ambiguous[0]
+    _, reference = read_case(dataset, dataset.cases[0])
+    assert reference.array[..., 0].T[[0, 2, 5]].tolist() == [[2] * 8, [0] * 8, [0] + [1] * 7]
+
+
+def test_colors_that_a_person_names_are_used(tmp_path):
+    masks_in_color(tmp_path)
+    colors = {"#000000": 0, "#ff0000": 1, "#0000ff": 2}
+    dataset = read_dataset(tmp_path, DatasetDescription(labels={"vein": 2, "artery": 1}, colors=colors))
+    _, reference = read_case(dataset, dataset.cases[0])
+    assert reference.array[..., 0].T[[0, 2, 5]].tolist() == [[1] * 8, [0] * 8, [0] + [2] * 7]
+    assert not dataset.ambiguous
+
+
+def test_named_classes_without_colors_are_not_matched_to_colors_by_chance(tmp_path):
+    masks_in_color(tmp_path)
+    dataset = read_dataset(tmp_path, DatasetDescription(labels={"artery": 1, "vein": 2}))
+    with pytest.raises(InputError, match="name its 'colors'"):
+        read_case(dataset, dataset.cases[0])
+
+
+def test_numbers_of_a_palette_are_the_classes(tmp_path):
+    values = np.zeros((6, 8), np.uint8)
+    values[:2], values[4:] = 1, 2
+    picture(tmp_path / "images" / "a.png", values)
+    (tmp_path / "masks").mkdir()
+    image = Image.fromarray(values, "P")
+    image.putpalette([0, 0, 0, *RED, *BLUE] + [0] * 759)
+    image.save(tmp_path / "masks" / "a.png")
+    dataset = read_dataset(tmp_path)
+    assert [c.name for c in dataset.table] == ["class-1", "class-2"]
+    assert np.array_equal(read_case(dataset, dataset.cases[0])[1].array[..., 0].T, values)
 
 
 def test_volumes_in_paired_folders(tmp_path):

@@ -35,6 +35,8 @@ SPELLINGS = {
     "words": "ID,Scan,Segmentation\na,{},{}\nb,{},{}\n",
     "longer words": "ID\timage_filepath\tmask_filepath\na\t{}\t{}\nb\t{}\t{}\n",
     "German": "Fall-ID;Bild;Maske;Größe\na;{};{};3,5\nb;{};{};4\n",
+    "Excel's hint": "sep=;\ncase;image;label\na;{};{}\nb;{};{}\n",
+    "a remark": "# made in March\ncase,image,label\na,{},{}\nb,{},{}\n",
     "files": "name,img_file,ground truth\na,{},{}\nb,{},{}\n",
 }
 
@@ -49,6 +51,14 @@ def test_a_table_is_read_in_every_usual_spelling(folder, name):
         "b": ((folder / TWO[0],), folder / TWO[1]),
     }
     assert [channel.name for channel in dataset.channels] == ["image"]
+
+
+@pytest.mark.parametrize("missing", ["NaN", "None", "null", "#N/A"])
+def test_what_programs_write_for_no_value_is_none(folder, missing):
+    (folder / "cases.csv").write_text(
+        "case,image,label\na,{},{}\nb,{},MISSING\n".format(*ONE, TWO[0]).replace("MISSING", missing)
+    )
+    assert [case.reference for case in read_dataset(folder / "cases.csv").cases] == [folder / ONE[1], None]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "cp1252"])
