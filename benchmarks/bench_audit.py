@@ -1,6 +1,8 @@
 """Measures how an audit grows with the number of cases, and writes docs/benchmarks/audit.md.
 
-    python benchmarks/bench_audit.py                       # 50, 200, 500, 1000 and 2000 made-up cases
+    python benchmarks/bench_audit.py                       # 200, 500 and 2000 made-up cases
+    python benchmarks/bench_audit.py --folder CASES --write-only   # make the cases now, and measure later:
+    python benchmarks/bench_audit.py --folder CASES
     python benchmarks/bench_audit.py --cases 50,200        # fewer, no page written
     python benchmarks/bench_audit.py --cases 4,8 --shape 24x24x16 --page try.md   # a page elsewhere
 
@@ -30,8 +32,8 @@ import nibabel as nib
 import numpy as np
 import psutil
 
-COUNTS = (50, 200, 500, 1000, 2000)
-SHAPE = (96, 96, 64)
+COUNTS = (200, 500, 2000)
+SHAPE = (64, 64, 48)
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "benchmarks" / "audit.md"
 # Growth is told between these two.
@@ -42,6 +44,8 @@ def write_cases(folder: Path, first: int, last: int, shape: tuple[int, ...]) -> 
     """Add cases to a dataset of paired folders."""
     axes = np.ogrid[tuple(slice(0, n) for n in shape)]
     for number in range(first, last):
+        if (folder / "labels" / f"case{number:05}.nii.gz").exists():
+            continue
         random = np.random.default_rng(number)
         labels = np.zeros(shape, np.uint8)
         for value in (1, 2, 3):
@@ -108,20 +112,25 @@ def main() -> None:
     parser.add_argument("--shape", default="x".join(map(str, SHAPE)), help="voxels of a case")
     parser.add_argument("--jobs", type=int, help="cases read at a time; by default medseg's own choice")
     parser.add_argument("--page", type=Path, help="where to write the page; by default docs/benchmarks/audit.md")
+    parser.add_argument("--folder", type=Path, help="where cases are made and kept; by default a folder deleted after")
+    parser.add_argument("--write-only", action="store_true", help="only make the cases")
     given = parser.parse_args()
     print(f"{markdown.machine()}; {os.cpu_count()} CPUs", flush=True)
     counts = COUNTS if given.cases is None else tuple(sorted(int(n) for n in given.cases.split(",")))
     shape = tuple(int(n) for n in given.shape.split("x"))
     rows: dict[int, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as name:
-        folder, made = Path(name), 0
+        folder, made = given.folder or Path(name), 0
+        if given.write_only:
+            write_cases(folder, 0, counts[-1], shape)
+            return
         for count in counts:
             write_cases(folder, made, count, shape)
             made = count
-            rows[count] = measured(subset(folder, count), folder / f"out-{count}", given.jobs)
+            rows[count] = measured(subset(folder, count), Path(name) / f"out-{count}", given.jobs)
             print(count, {key: round(value, 1) for key, value in rows[count].items()}, flush=True)
         last = counts[-1]
-        out = folder / "stopped"
+        out = Path(name) / "stopped"
         measured(subset(folder, last), out, given.jobs, kill_after=rows[last]["wall"] / 2)
         journal = out / "examined.jsonl"
         kept = len(journal.read_text().splitlines()) if journal.exists() else 0

@@ -9,6 +9,7 @@ from medseg.counted import counted
 from medseg.errors import InputError, UsageError
 from medseg.io.files.file_system import is_local
 from medseg.io.files.review_folder import DATABASE, LABELS
+from medseg.io.instances import IDS
 from medseg.io.read import read_labels, read_scan
 from medseg.prepare.regrid import regrid
 from medseg.review import label_files
@@ -150,6 +151,17 @@ class CaseStore:
             return self.model_labels(case_id)
         found = self._revision(case, number)
         return label_files.read_revision(found.file, found.sha256, found.table)
+
+    def objects_file(self, case_id: str, revision: int) -> tuple[Path, str] | None:
+        """Where the ids of objects of a revision are, 0 for the model's, and their hash; None where it has none."""
+        result = self.result(case_id)
+        saved = next((one for one in self.case(case_id).revisions if one.number == revision), None)
+        path, sha256 = (
+            (result.folder / IDS, result.content["outputs"].get(IDS))
+            if saved is None
+            else (saved.instances_file, saved.instances_sha256)
+        )
+        return None if path is None or sha256 is None else (path, sha256)
 
     def table(self, case_id: str, reader: str | None = None) -> LabelTable:
         """Return the classes of a case: the model's, and those that revisions have beside."""

@@ -13,7 +13,16 @@ from medseg.errors import FormatLimitation, InputError, MedsegError
 from medseg.io.files.case_id import stem
 from medseg.io.files.writable import output_folder
 from medseg.models.package import ModelPackage
-from medseg.review.dataset_files import HELD_OUT, TRAIN, DatasetRow, WrittenCase, describe, make_room, write_case
+from medseg.review.dataset_files import (
+    HELD_OUT,
+    TRAIN,
+    DatasetRow,
+    NewDataset,
+    WrittenCase,
+    describe,
+    make_room,
+    write_case,
+)
 from medseg.review.made_by import made_by
 from medseg.review.match import as_plain
 from medseg.review.readings import ACCEPTED, CORRECTED, verdict_of
@@ -21,6 +30,8 @@ from medseg.review.review_case import ReviewCase
 from medseg.review.sources import CaseSource, read_sources
 from medseg.review.store import open_store
 from medseg.tracking.resolve import resolve_model
+from medseg.types import LabelTable
+from medseg.types.labels import BORDER
 
 log = logging.getLogger("medseg.review")
 
@@ -87,7 +98,7 @@ def export_dataset(
     InputError
         When the model that made the results is not known, or not on this machine.
     FormatLimitation
-        When the model learned from numbered objects.
+        When the model learned from numbered objects of several classes.
     """
     place = output_folder(out)
     if model is not None:
@@ -97,6 +108,7 @@ def export_dataset(
     written: list[WrittenCase] = []
     with open_store(Path(folder), scans=[Path(path) for path in listed(scans)]) as store:
         package = _package(store.results.folder, model)
+        into = NewDataset(place, _object_class(package))
         make_room(place)
         sources = read_sources(store.results.folder)
         for case_id, case in store.all_cases(reviewer).items():
@@ -105,7 +117,8 @@ def export_dataset(
                 skipped[case_id] = why
                 continue
             try:
-                one = write_case(store, case, stem(Path(sources.get(case_id, CaseSource()).path).name), place, written)
+                name = stem(Path(sources.get(case_id, CaseSource()).path).name)
+                one = write_case(store, case, name, into, written[0] if written else None)
             except MedsegError as error:
                 failed[case_id] = str(error)
                 log.error("%s: %s", case_id, error)
@@ -113,7 +126,7 @@ def export_dataset(
             written.append(one)
     rows = _split(written, package.card.training.held_out)
     if rows:
-        describe(place, rows, written, package)
+        describe(into, rows, written, package)
     return ExportedDataset(place, rows, skipped, failed)
 
 
@@ -121,19 +134,31 @@ def _package(results: Path, model: str | Path | None) -> ModelPackage:
     """The model that made the results, without whose card nobody knows what it held out."""
     maker = made_by(results, model)
     if maker.package is None:
+        installed = "" if maker.installed is None else f" (what is here is {maker.installed})"
         raise InputError(
-            f"{maker.identity}, which made these results, is not on this machine, and its card says which cases must "
-            "stay held out",
+            f"{maker.identity}, which made these results, is not on this machine{installed}, and its card says which "
+            "cases must stay held out",
             where=results,
-            fix="Give the package with --model.",
-        )
-    if maker.package.card.training.border_mm is not None:
-        raise FormatLimitation(
-            f"{maker.identity} learned from numbered objects, and this dataset would have classes alone",
-            where=results,
-            fix="Write the labels with --format nifti, and number the objects for training.",
+            fix="Give that very package with --model: its folder or zip, or models:/NAME/VERSION of a "
+            "registry. Where it is lost, segment the scans again with the model that is here, in another folder, and "
+            "bring the corrections there with `medseg review import`.",
         )
     return maker.package
+
+
+def _object_class(package: ModelPackage) -> LabelTable | None:
+    """The one class of the numbered objects that a model learned from; None where it learned from classes."""
+    if package.card.training.border_mm is None:
+        return None
+    things = tuple(entry for entry in package.card.table if entry.name != BORDER)
+    if len(things) > 1:
+        raise FormatLimitation(
+            f"{package.identity} learned from numbered objects of {len(things)} classes, and the objects of a dataset "
+            "are all of one",
+            where=package.card.name,
+            fix="Train on the labels of each class by itself.",
+        )
+    return LabelTable(things)
 
 
 def _why_skipped(case: ReviewCase, *, unchanged: bool) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from medseg.data.layout_dicom import patient_hash
@@ -16,20 +17,23 @@ from medseg.data.patient_groups import patient_of
 from medseg.errors import InputError, UsageError
 from medseg.harmless import TableWriter
 from medseg.io.files.atomic import write_text
+from medseg.io.nifti import read_scan as read_nifti
 from medseg.io.nifti import write_labels, write_scan
 from medseg.io.read import read_scan
 from medseg.models.package import ModelPackage
 from medseg.review.case_table import in_use
+from medseg.review.label_files import checked
 from medseg.review.match import as_plain
 from medseg.review.readings import labels_of, verdict_of
 from medseg.review.review_case import ReviewCase
 from medseg.review.store import Store
-from medseg.types import LabelTable
+from medseg.types import LabelMap, LabelTable
 
 WRITTEN = TABLE, DESCRIPTION, RECORD = "cases.csv", "dataset.yaml", "corrections.csv"
 COLUMNS = ("case", "label", "group", "split")  # of the table of cases, beside that of the scans
 IMAGES, LABELS = "images", "labels"
 TRAIN, HELD_OUT = "train", "validation"
+MOST_OBJECTS = 65_535
 LOG = "medseg.log"
 
 
@@ -45,6 +49,14 @@ class DatasetRow:
     revision: int
     changed_voxels: int
     labels_sha256: str
+
+
+@dataclass(frozen=True)
+class NewDataset:
+    """Where a dataset is written, and the class of numbered objects, where they are its labels."""
+
+    folder: Path
+    numbered: LabelTable | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,17 +89,21 @@ def make_room(place: Path) -> None:
     write_text(place / RECORD, "")
 
 
-def write_case(store: Store, case: ReviewCase, name: str, place: Path, written: Sequence[WrittenCase]) -> WrittenCase:
+def write_case(store: Store, case: ReviewCase, name: str, into: NewDataset, first: WrittenCase | None) -> WrittenCase:
     """Write a judged case's scans and the labels that count.
 
     - `name`: of its scan's file.
-    - `written`: the cases before it, whose classes and channels must be the same.
+    - `first`: the case written first, whose classes and channels must be the same.
     """
     channels, verdict = store.channels(case.case_id), case.verdict
     assert verdict is not None
     scans = [read_scan(found, allow_uneven=True, allow_incomplete=True) for found in channels]
     scan = scans[0]
-    labels = in_use(labels_of(store, case.case_id, verdict.revision), store.model_labels(case.case_id).table)
+    labels = (
+        in_use(labels_of(store, case.case_id, verdict.revision), store.model_labels(case.case_id).table)
+        if into.numbered is None
+        else _numbered(store, case.case_id, verdict.revision, into.numbered)
+    )
     labels.geometry.match(scan.geometry, what="the labels and the scan", where=case.case_id)
     images = [f"{case.case_id}_{number:04d}.nii.gz" for number in range(len(scans))]
     if len(scans) == 1:
@@ -112,11 +128,30 @@ def write_case(store: Store, case: ReviewCase, name: str, place: Path, written: 
         tuple(channel.modality for channel in scans),
         is_on_one_grid=all(other.geometry.matches(scan.geometry) for other in scans),
     )
-    _check_table(one, written)
+    _check_table(one, first or one)
     for channel, image in zip(scans, one.images, strict=True):
-        write_scan(channel, place / image)
-    write_labels(labels, place / LABELS / f"{case.case_id}.nii.gz", scan.source)
+        write_scan(channel, into.folder / image)
+    write_labels(labels, into.folder / LABELS / f"{case.case_id}.nii.gz", scan.source)
     return one
+
+
+def _numbered(store: Store, case_id: str, revision: int, table: LabelTable) -> LabelMap:
+    """The ids of a revision's objects, numbered from 1 on."""
+    found = store.objects_file(case_id, revision)
+    if found is None:
+        raise InputError(
+            "its labels were corrected without numbering the objects, which the model learns from",
+            fix="Open it in `medseg review`, correct the objects there (d, j and f), and accept it again.",
+        )
+    scan = read_nifti(checked(*found))
+    values, ids = np.unique(scan.array[0], return_inverse=True)
+    ids = ids.reshape(scan.array.shape[1:]) + (values[0] != 0)
+    if ids.max() > MOST_OBJECTS:
+        raise InputError(
+            f"it has {ids.max()} objects, and a label file holds {MOST_OBJECTS} at most",
+            fix="Leave it out, or cut its image into parts.",
+        )
+    return LabelMap(ids.astype(np.uint16), scan.geometry, table)
 
 
 def _patient_by_name(case_id: str) -> str:
@@ -124,9 +159,8 @@ def _patient_by_name(case_id: str) -> str:
     return hashlib.sha256(patient_of(case_id).encode()).hexdigest()[:16]
 
 
-def _check_table(one: WrittenCase, written: Sequence[WrittenCase]) -> None:
+def _check_table(one: WrittenCase, first: WrittenCase) -> None:
     """Refuse a case whose classes or channels are not those of the others, as after a change of the model."""
-    first = written[0] if written else one
     classes = [[(entry.value, entry.name) for entry in case.table] for case in (one, first)]
     if classes[0] != classes[1] or one.channels != first.channels:
         raise InputError(
@@ -136,8 +170,11 @@ def _check_table(one: WrittenCase, written: Sequence[WrittenCase]) -> None:
         )
 
 
-def describe(place: Path, rows: Sequence[DatasetRow], written: Sequence[WrittenCase], package: ModelPackage) -> None:
+def describe(
+    into: NewDataset, rows: Sequence[DatasetRow], written: Sequence[WrittenCase], package: ModelPackage
+) -> None:
     """Write what the dataset is, last of all its files."""
+    place = into.folder
     first = written[0]
     known = [(channel.name, channel.modality) for channel in package.card.input.channels]
     if len(known) != len(first.images) or {name for name, _ in known} & set(COLUMNS):
@@ -157,6 +194,7 @@ def describe(place: Path, rows: Sequence[DatasetRow], written: Sequence[WrittenC
         "channels": channels,
         "resample_channels": not all(one.is_on_one_grid for one in written),
         "labels": {entry.name: entry.value for entry in first.table},
+        **({} if into.numbered is None else {"references": "instances"}),
         "cases": TABLE,
     }
     write_text(place / DESCRIPTION, yaml.safe_dump(description, sort_keys=False, allow_unicode=True))

@@ -23,10 +23,14 @@ NOTE = "medseg: "  # before a mark, in the description of a NIfTI file
 
 @dataclass(frozen=True)
 class MadeBy:
-    """The model of a folder of results; its package is None where it is not on this machine."""
+    """The model of a folder of results; its package is None where it is not on this machine.
+
+    - `installed`: what is here of that name, where it is another version.
+    """
 
     identity: ModelIdentity
     package: ModelPackage | None = None
+    installed: ModelIdentity | None = None
 
 
 def made_by(results: Path, model: str | Path | None = None) -> MadeBy:
@@ -61,7 +65,7 @@ def made_by(results: Path, model: str | Path | None = None) -> MadeBy:
         package = resolve_model(identity.name)
     except MedsegError:
         return MadeBy(identity)
-    return MadeBy(identity, package if package.hash == digest else None)
+    return MadeBy(identity, package) if package.hash == digest else MadeBy(identity, installed=package.identity)
 
 
 def identity_of(result: CaseResult, maker: MadeBy) -> ModelIdentity:

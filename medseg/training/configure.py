@@ -80,7 +80,7 @@ class Configurator:
                 fix="Omit --configuration, or --config.",
             )
         if start is not None:
-            own = {key: self.values[key] for key in PLANNED if key in self.values}
+            own = {key: self.values[key] for key in (*PLANNED, "border_mm") if key in self.values}
             values = {**values, **start_values(resolve_model(start), str(start)), **own}
         if self.stated.interactive is not None and "foreground" not in under(self.values, "sampling"):
             # A patch without any class teaches little of what belongs to one.

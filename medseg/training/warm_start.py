@@ -20,10 +20,15 @@ OF_THE_DATA = ("body_parts", "accepts", "expected_extent_mm", "expected_spacing"
 
 
 def start_values(package: ModelPackage, where: str) -> dict[str, Any]:
-    """Values of a configuration that fine-tunes a package, found again as `where`: its network and that one's input."""
+    """Values of a configuration that fine-tunes a package, found again as `where`: its network and that one's input.
+
+    Of a package that learned from numbered objects the width of their borders too, which the new objects are to have.
+    """
     card = package.card.model_dump(mode="json", exclude_defaults=True)
     shown = {key: value for key, value in card["input"].items() if key not in OF_THE_DATA}
-    return {"input": shown, "network": card["network"], "start": where}
+    border = package.card.training.border_mm
+    objects = {} if border is None else {"border_mm": border}
+    return {"input": shown, "network": card["network"], "start": where, **objects}
 
 
 def load_start(network: nn.Module, where: str, rows: Sequence[int | None], rebuilt: Callable[[int], nn.Module]) -> None:

@@ -16,14 +16,18 @@ from small_labels import MODEL
 from medseg.data.layouts import read_dataset
 from medseg.data.splits import split_cases
 from medseg.errors import FormatLimitation, InputError, UsageError
+from medseg.io.instances import IDS
+from medseg.io.nifti import read_scan, write_scan
 from medseg.io.read import load_scan, read_labels
+from medseg.models.card import ClassCard
 from medseg.models.package import load_package
 from medseg.review import dataset_export as module
 from medseg.review.audit import audit
 from medseg.review.dataset_export import export_dataset
+from medseg.review.label_files import file_hash
 from medseg.review.made_by import MadeBy, made_by
 from medseg.review.store import Store, open_store
-from medseg.types import FoundScan, LabelMap
+from medseg.types import FoundScan, LabelMap, Scan
 
 
 def judge(out, case, *, change=True, kind="accept", who="Ada"):
@@ -205,10 +209,49 @@ def test_channels_in_files_of_their_own_are_columns(tmp_path, monkeypatch):
     assert not [finding for finding in audit(tmp_path / "data", folds=1).findings if finding.blocks]
 
 
-def test_a_model_of_numbered_objects_is_refused(out, tmp_path, monkeypatch):
+def learned_from_objects(monkeypatch, *classes):
     package = Package()
-    training = package.card.training.model_copy(update={"border_mm": 1.0})
-    package.card = package.card.model_copy(update={"training": training})
+    training = package.card.training.model_copy(update={"border_mm": 1.0, "held_out": ()})
+    cards = tuple(ClassCard(value=n, name=name) for n, name in enumerate((*classes, "border"), start=1))
+    package.card = package.card.model_copy(update={"training": training, "classes": cards})
     monkeypatch.setattr(module, "made_by", lambda *_: MadeBy(MODEL, package))
-    with pytest.raises(FormatLimitation, match="numbered objects"):
+
+
+def number_objects(out, case, ids):
+    """Give a result the objects that a model numbers."""
+    scan = read_scan(out / case / "labels.nii.gz")
+    write_scan(Scan(ids[np.newaxis].astype(np.int32), scan.geometry, source=scan.source), out / case / IDS)
+    status = json.loads((out / case / "status.json").read_text())
+    status["outputs"][IDS] = file_hash(out / case / IDS)
+    (out / case / "status.json").write_text(json.dumps(status))
+
+
+def test_numbered_objects_are_the_labels_where_the_model_learned_from_them(tmp_path, monkeypatch):
+    out = make_results(tmp_path, 4)
+    learned_from_objects(monkeypatch, "cell")
+    ids = np.zeros((9, 11, 7), np.int32)
+    ids[1:3, 2:6, 1:4], ids[3:5, 2:6, 1:4] = 40, 7
+    for case in ("scan_0", "scan_1", "scan_2"):
+        number_objects(out, case, ids)
+    judge(out, "scan_0", change=False)
+    with open_store(out) as store:  # two objects are merged: no voxel's class changes
+        merged = np.where(ids > 0, 7, 0)
+        store.save_labels("scan_1", store.labels("scan_1"), who="Ada", expected=0, origin="test", instances=merged)
+        store.verdict("scan_1", kind="accept", revision=1, who="Ada")
+    judge(out, "scan_2")  # drawn elsewhere, without numbers
+    done = export_dataset(out, tmp_path / "data", unchanged=True)
+    assert [(row.case_id, row.verdict) for row in done.rows] == [("scan_0", "accepted"), ("scan_1", "corrected")]
+    assert "without numbering" in done.failed["scan_2"]
+    data = read_dataset(tmp_path / "data")
+    assert (data.references, [entry.name for entry in data.table]) == ("instances", ["cell"])
+    written = {case.case_id: read_labels(case.reference).array for case in data.labeled}
+    assert np.array_equal(written["scan_0"], np.where(ids == 40, 2, np.where(ids == 7, 1, 0)))
+    assert np.array_equal(written["scan_1"], ids > 0)
+    # One mask for all cases is what this test made.
+    assert {found.kind for found in audit(tmp_path / "data", folds=1).findings if found.blocks} == {"same-reference"}
+
+
+def test_objects_of_several_classes_are_refused(out, tmp_path, monkeypatch):
+    learned_from_objects(monkeypatch, "cell", "vessel")
+    with pytest.raises(FormatLimitation, match="numbered objects of 2 classes"):
         export_dataset(out, tmp_path / "data")

@@ -142,7 +142,7 @@ class ReviewApp:
         """Give the ids of objects."""
         case_id, who = await self._known(request), self._who(request)
         number = await self._revision(request, case_id, who)
-        found = await run_in_threadpool(self.images.instances, case_id, number, who)
+        found = await run_in_threadpool(self.images.instances, case_id, number)
         return PlainTextResponse("The case has no objects.", 404) if found is None else answer_part(request, found.file)
 
     @answered

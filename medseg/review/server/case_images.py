@@ -98,22 +98,18 @@ class CaseImages:
 
         return self._get(("reading", case_id, name), make)
 
-    def instances(self, case_id: str, revision: int, who: str) -> Packed | None:
+    def instances(self, case_id: str, revision: int) -> Packed | None:
         """Return the ids of objects of a revision; None where it has none."""
-        store = self.reading.store
-        case, result = store.case(case_id, self.reading.reader(who)), store.result(case_id)
-        saved = next((one for one in case.revisions if one.number == revision), None)
-        path, sha = result.folder / IDS, result.content["outputs"].get(IDS)
-        if saved is not None:
-            path, sha = saved.instances_file or path, saved.instances_sha256
-        if sha is None or self.reading.adjudication is not None or (saved is None and self.reading.blind_model):
+        found = self.reading.store.objects_file(case_id, revision)
+        if found is None or self.reading.adjudication is not None or (revision == 0 and self.reading.blind_model):
             return None
+        path, sha = found
 
         def make() -> Packed:
-            scan = read_nifti(checked(path, str(sha)))
+            scan = read_nifti(checked(path, sha))
             return Packed(pack(scan.array[0].astype(np.int32, copy=False), scan.geometry), scan.geometry, None)
 
-        return self._get(("instances", case_id, str(sha)), make)
+        return self._get(("instances", case_id, sha), make)
 
     def rows(self, case_id: str) -> tuple[InstanceRow, ...] | None:
         """Return the objects that the model found; None where it makes none, or two readings of classes are settled."""
