@@ -41,6 +41,8 @@ from medseg.review.server.transport import largest_body, unpack
 from medseg.types import LabelMap
 
 LARGEST_VERDICT = 16_384
+# Seconds for which a verdict waits for the save of the revision that it names, and between two looks.
+LONGEST_WAIT, LOOK_EVERY = 2.0, 0.02
 
 
 class ReviewApp:
@@ -203,8 +205,9 @@ class ReviewApp:
     async def verdict(self, request: Request) -> Response:
         """Record a verdict on the revision that it names."""
         case_id, who = await self._known(request), self._who(request)
+        given = read_verdict(await read_body(request, LARGEST_VERDICT))
+        await self._wait_for_save(case_id, who, given["revision"])
         async with self._turns[case_id]:
-            given = read_verdict(await read_body(request, LARGEST_VERDICT))
             store = self.reading.store
 
             def work() -> dict[str, Any]:
@@ -224,6 +227,18 @@ class ReviewApp:
                 return {"n": n, "hash": digest, "state": store.case(case_id, reader).state}
 
             return JSONResponse(await run_in_threadpool(work))
+
+    async def _wait_for_save(self, case_id: str, who: str, revision: int) -> None:
+        """Wait a little for the next revision, where a verdict names it and it is not there yet.
+
+        The save was sent before the verdict, but on another connection, where it may arrive after it.
+        """
+        reader = self.reading.reader(who)
+        for _ in range(round(LONGEST_WAIT / LOOK_EVERY)):
+            case = await run_in_threadpool(self.reading.store.case, case_id, reader)
+            if case.revision + 1 != revision:
+                return
+            await asyncio.sleep(LOOK_EVERY)
 
     @answered
     async def suggest(self, request: Request) -> Response:
