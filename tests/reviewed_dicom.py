@@ -28,15 +28,19 @@ TABLE = LabelTable(
 def make_dicom_results(root: Path, *, formats=("nifti", "dicom-seg"), **series) -> tuple[Path, str, list[Path]]:
     """One series in ``root/series`` and its results in ``root/out``; the folder, the case id, the series' files."""
     source, geometry = small_series(root / "series", **series)
-    (found,) = discover([root / "series"]).found
-    out = root / "out"
-    folder = out / found.case_id
-    out.mkdir(exist_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
     array = np.zeros(geometry.shape, np.uint16)
     array[2:9, 2:8, 1:5] = 1
     array[4:6, 4:6, 2:4] = 300
-    item = Labeled(LabelMap(array, geometry, TABLE), source, MODEL)
+    out, case_id = results_of(root, Labeled(LabelMap(array, geometry, TABLE), source, MODEL), formats)
+    return out, case_id, list(source.files)
+
+
+def results_of(root: Path, item: Labeled, formats=("nifti", "dicom-seg")) -> tuple[Path, str]:
+    """Results in ``root/out`` of the series in ``root/series``; the folder and the case id."""
+    (found,) = discover([root / "series"]).found
+    out = root / "out"
+    folder = out / found.case_id
+    folder.mkdir(parents=True, exist_ok=True)
     for name in formats:
         write(name, item, folder)
     digest = journal.hash_files(found.files)
@@ -49,4 +53,4 @@ def make_dicom_results(root: Path, *, formats=("nifti", "dicom-seg"), **series) 
     (out / "run.json").write_text(
         f'{{"versions": {{"model": "{MODEL}"}}, "steps": {{"segment": {{"model_sha256": "{MODEL.hash}"}}}}}}'
     )
-    return out, found.case_id, list(source.files)
+    return out, found.case_id

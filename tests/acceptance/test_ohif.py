@@ -8,11 +8,15 @@ import pytest
 from dicom_phantom import Grid, grid, uid, write_series
 from peers.ohif import Viewer, chromium_page, serving_ohif
 from peers.orthanc import running_orthanc
+from reviewed_dicom import results_of
 from scipy import ndimage
+from small_labels import MODEL
 
 from medseg.cli.app import run
+from medseg.io.formats import Labeled
 from medseg.io.nifti import write_labels
 from medseg.io.read import load_scan
+from medseg.review.store import open_store
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable
 
 pytestmark = pytest.mark.peers
@@ -95,6 +99,39 @@ def test_the_segmentation_lies_over_what_it_shows(archive, tmp_path, monkeypatch
             # The same measure tells a segmentation that is one voxel off.
             for axis in (0, 1):
                 assert overlap(np.roll(tinted, round(pixel), axis=axis), dense) < CLOSE
+
+
+def test_what_a_reader_corrected_is_shown_as_it_was_drawn(archive, tmp_path, monkeypatch):
+    """The model found the large ball alone; the reader drew the small one."""
+    orthanc, address = archive
+    monkeypatch.setenv("MEDSEG_PACS_PASSWORD", "secret")
+    write_series(tmp_path / "series", SERIES["axial"], name="ohif corrected", values=hounsfield, edit=shown)
+    scan = load_scan(tmp_path / "series")
+    geometry = scan.geometry
+    indices = np.stack(np.meshgrid(*map(np.arange, geometry.shape), indexing="ij"), axis=-1)
+    truth = balls(geometry.to_world(indices)).astype(np.uint8)
+    found = LabelMap(np.where(truth == 1, truth, 0).astype(np.uint8), geometry, TABLE)
+    out, case_id = results_of(tmp_path, Labeled(found, scan.source, MODEL))
+    with open_store(out, create=True) as store:
+        drawn = LabelMap(truth, geometry, store.labels(case_id).table)
+        saved = store.save_labels(case_id, drawn, who="A. Reader", expected=0, origin="medseg review")
+        store.verdict(case_id, kind="accept", revision=saved.number, who="A. Reader")
+    command = ["review", "export", out, "--out", tmp_path / "corrected", "--format", "dicom-seg"]
+    assert run([*map(str, command), "--quiet"]) == 0
+    (tmp_path / "out").rename(tmp_path.parent / f"{tmp_path.name}-results")  # only the correction is sent
+    assert run(["push", str(tmp_path), "--to", orthanc.dicom, "--quiet"]) == 0
+    with chromium_page() as page:
+        viewer = Viewer.open(page, address, uid("ohif corrected", "study"))
+        places = [slice_through(geometry, CENTER + ball) for ball in (LARGE, SMALL)]
+        plain = []
+        for place in places:
+            viewer.go_to(place)
+            plain.append((viewer.picture() > 150).all(axis=-1))
+        viewer.load("SEG")
+        for place, dense in zip(places, plain, strict=True):
+            viewer.go_to(place)
+            assert overlap(colorful(viewer.picture()), dense) > CLOSE
+        page.screenshot(path=tmp_path / "ohif.png")
 
 
 CLOSE = 0.97

@@ -3,6 +3,8 @@
 import { element } from './dom.js'
 
 const TRAIL = 8
+// More than this is folded away, so that the card stays on one screen.
+const NOTES = 1
 
 const list = (texts, className = '') =>
   element('ul', { className }, ...texts.map((text) => element('li', {}, text)))
@@ -23,7 +25,7 @@ function why({ warnings, notes, priority }) {
   return [
     title,
     warnings.length ? list(warnings, 'warnings') : element('p', { className: 'quiet' }, 'No warning. The checks found nothing unusual.'),
-    ...(notes.length ? [list(notes, 'quiet')] : []),
+    ...(notes.length > NOTES ? [folded(`${notes.length} notes`, list(notes, 'quiet'))] : notes.length ? [list(notes, 'quiet')] : []),
   ]
 }
 
@@ -39,9 +41,15 @@ function model(card) {
   return parts
 }
 
+/** What is good to know, behind a line that opens it. */
+const folded = (title, content) => element('details', {}, element('summary', {}, title), content)
+
 function trail(events) {
   if (!events.length) return []
-  return [element('h2', {}, 'Trail'), element('ol', { className: 'trail', reversed: true },
-    ...events.slice(-TRAIL).reverse().map(({ time, who, text }) => element('li', {},
-      element('time', { dateTime: time }, time.slice(0, 16).replace('T', ' ')), ` ${who} ${text}`)))]
+  const line = ({ time, who, text }) => [element('time', { dateTime: time }, time.slice(0, 16).replace('T', ' ')), ` ${who} ${text}`]
+  const all = element('ol', { className: 'trail', reversed: true }, ...events.slice(-TRAIL).reverse().map((one) => element('li', {}, ...line(one))))
+  const [last] = events.slice(-1)
+  return [element('h2', {}, 'Trail'), events.length > 1
+    ? element('details', { className: 'trail' }, element('summary', {}, ...line(last), `, and ${events.length - 1} before`), all)
+    : all]
 }

@@ -1,5 +1,6 @@
 """What a reader does, from the worklist to the verdict, with mouse and with keys alone."""
 
+import json
 import re
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 from review.browser.phantoms import Phantom, phantoms, write_results
 from review.browser.served import Window, newest_labels, serving, until
 
+from medseg.models.card_summary import summary
+from medseg.models.package import load_package
 from medseg.review.store import open_store
 from medseg.types import LabelClass, LabelTable
 
@@ -253,6 +256,30 @@ def test_nothing_overflows_at_1280_by_720_and_text_has_contrast(browser, tmp_pat
         assert page.locator("text=touches the border of the scan, and is cut there.").last.is_visible()
         low = page.evaluate(CONTRAST)
         assert not low
+
+
+def test_what_a_reader_must_know_is_on_one_screen(browser, tmp_path):
+    """A model of four classes, six warnings, eight notes, and a trail: nothing is behind the edge of the screen."""
+    table = LabelTable(tuple(LabelClass(n, f"class {n}", color=(40 * n, 200, 90)) for n in (1, 2, 3, 4)))
+    warnings = [f"class {n % 4 + 1} touches the border of the scan, and is cut there." for n in range(6)]
+    notes = [f"The scan's voxels are {n} mm long, which is brought to 1 mm and back." for n in range(8)]
+    results, scans = write_results(tmp_path, CASES[:1], table, warnings=warnings, notes=notes)
+    card = summary(load_package("hippocampus").card)
+    dice = {entry.name: 0.9 for entry in table}
+    (results / "run.json").write_text(json.dumps({"models": [{**card, "dice": dice}]}))
+    with open_store(results, create=True) as store:
+        for kind in ("accept", "take_back") * 4:
+            store.verdict(CASES[0].name, kind=kind, revision=0, who="A reader with a long name")
+    with serving(results, scans) as address:
+        window = Window.open(browser.new_context(viewport=VIEW), address)
+        assert (
+            window.page.evaluate("(aside => aside.scrollHeight - aside.clientHeight)(document.querySelector('aside'))")
+            <= 0
+        )
+        for text in (card["title"], card["limits"][0], "class 4 0.900", "touches the border"):
+            assert window.page.get_by_text(text).last.is_visible(), text
+        window.page.get_by_text("8 notes").click()
+        assert window.page.get_by_text("voxels are 7 mm long").is_visible()
 
 
 # WCAG's contrast of text with what is behind it: 4.5 for text of this size.
