@@ -46,7 +46,7 @@ export class App {
     this.act = commands(this)
     this.toolbar = new Toolbar(this.editor, this.planes, this.act)
     this.classes = new ClassPanel(find('#classes'), this.editor, this.planes, { chosen: (pen) => this.act.pen(pen) })
-    this.about = new CasePanel(find('#about'))
+    this.about = new CasePanel(find('#about'), find('#card'))
     this.readings = new ReadingsPanel(find('#readings'), (n) => this.takeReading(n))
     this.worklist = new Worklist((id) => this.open(id))
     // Volumes follow the pen while it draws, one reckoning a frame.
@@ -327,23 +327,24 @@ export class App {
   async judge(kind, reason = null) {
     const { data } = this
     if (!data?.labels || document.body.dataset.ready !== '1') return
+    const { opening, verdict: { comment: { value: comment } }, saving: { seconds } } = this
     if (!(await this.leave())) return
     await this.saving.chain.catch(() => {})
     try {
-      await this.api.judge(data.about.id, {
-        kind, revision: data.about.revision, reason, comment: this.verdict.comment.value, seconds: this.saving.seconds,
-      })
+      await this.api.judge(data.about.id, { kind, revision: data.about.revision, reason, comment, seconds })
     } catch (error) {
       if (error.status === 409) this.tellNewer(null)
       this.say(error.message, true)
       return
     }
-    await this.afterVerdict(kind)
+    const list = await this.api.worklist()
+    this.worklist.load(list)
+    // Whoever has gone to another case meanwhile stays there.
+    if (opening === this.opening) await this.afterVerdict(kind)
   }
 
   async afterVerdict(kind) {
     const { id } = this.data.about
-    this.worklist.load(await this.api.worklist())
     if (kind !== 'take_back') {
       const next = this.worklist.neighbor(id, 1)
       if (next) {

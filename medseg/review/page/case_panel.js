@@ -1,31 +1,37 @@
 // What a reader must know of a case: why it was flagged, what the model is for, its limits, and the trail so far.
 
-import { element } from './dom.js'
+import { button, element } from './dom.js'
 
 const TRAIL = 8
-// More than this is folded away, so that the card stays on one screen.
-const NOTES = 1
 
 const list = (texts, className = '') =>
   element('ul', { className }, ...texts.map((text) => element('li', {}, text)))
 
 export class CasePanel {
-  constructor(host) {
-    this.host = host
+  /** `dialog`: where all of it is shown at once, however much it is. */
+  constructor(host, dialog) {
+    Object.assign(this, { host, dialog })
   }
 
   load({ about }) {
-    this.host.replaceChildren(...why(about), ...model(about.card), ...trail(about.trail))
+    const open = button('all', '', () => this.dialog.showModal(), { title: 'Why it was flagged, the model and its limits, and the trail, on one screen' })
+    this.host.replaceChildren(...why(about, open), ...model(about.card), ...folded('notes', about.notes, list(about.notes, 'quiet')),
+      ...folded('events in the trail', about.trail, trail(about.trail)))
+    const close = button('Close', 'Escape', () => this.dialog.close())
+    const column = (...parts) => element('div', {}, ...parts)
+    this.dialog.replaceChildren(element('h2', { id: 'card-title' }, about.id),
+      element('div', { className: 'columns' },
+        column(...why(about), ...(about.notes.length ? [element('h3', {}, 'Notes'), list(about.notes, 'quiet')] : [])),
+        column(...model(about.card), ...(about.trail.length ? [element('h2', {}, 'Trail'), trail(about.trail)] : []))), close)
   }
 }
 
-function why({ warnings, notes, priority }) {
+function why({ warnings, priority }, ...more) {
   const title = element('h2', {}, 'Why flagged', element('span', { className: 'aside' },
-    priority === null ? '' : `review priority ${priority.toFixed(2)}`))
+    priority === null ? '' : `review priority ${priority.toFixed(2)}`), ...more)
   return [
     title,
     warnings.length ? list(warnings, 'warnings') : element('p', { className: 'quiet' }, 'No warning. The checks found nothing unusual.'),
-    ...(notes.length > NOTES ? [folded(`${notes.length} notes`, list(notes, 'quiet'))] : notes.length ? [list(notes, 'quiet')] : []),
   ]
 }
 
@@ -41,15 +47,10 @@ function model(card) {
   return parts
 }
 
-/** What is good to know, behind a line that opens it. */
-const folded = (title, content) => element('details', {}, element('summary', {}, title), content)
+/** What is good to know, behind a line that says how much it is. */
+const folded = (what, all, content) =>
+  all.length ? [element('details', {}, element('summary', {}, `${all.length} ${what}`), content)] : []
 
-function trail(events) {
-  if (!events.length) return []
-  const line = ({ time, who, text }) => [element('time', { dateTime: time }, time.slice(0, 16).replace('T', ' ')), ` ${who} ${text}`]
-  const all = element('ol', { className: 'trail', reversed: true }, ...events.slice(-TRAIL).reverse().map((one) => element('li', {}, ...line(one))))
-  const [last] = events.slice(-1)
-  return [element('h2', {}, 'Trail'), events.length > 1
-    ? element('details', { className: 'trail' }, element('summary', {}, ...line(last), `, and ${events.length - 1} before`), all)
-    : all]
-}
+const trail = (events) => element('ol', { className: 'trail', reversed: true },
+  ...events.slice(-TRAIL).reverse().map(({ time, who, text }) => element('li', {},
+    element('time', { dateTime: time }, time.slice(0, 16).replace('T', ' ')), ` ${who} ${text}`)))

@@ -76,7 +76,7 @@ def test_states_links_canvases_and_every_key(window, folder):
         until(lambda before=before: picture(window) != before)
         window.press(key)
         until(lambda before=before: picture(window) == before)
-    for key, tool in (("w", "Pen"), ("e", "Eraser"), ("r", "Lasso"), ("q", "Crosshair")):
+    for key, tool in (("w", "pen"), ("e", "eraser"), ("r", "lasso"), ("q", "crosshair")):
         window.press(key)
         assert window.page.locator("#tools button[aria-pressed=true]").first.inner_text().startswith(tool)
     window.press("w", "]")
@@ -114,7 +114,7 @@ def test_i_fills_the_slices_between_two_that_are_drawn(window, folder):
     window.page.focus("canvas[data-plane=axial]")
     window.press("c", "4", "]", "]")
     window.press(*["ArrowUp"] * 5, "Enter", *["ArrowUp"] * 4, "Enter", "i")
-    window.says("between")
+    window.says("filled in the axial plane")
     window.save()
     saved = np.asarray(newest_labels(folder[0], name).dataobj)
     changed = np.argwhere(saved != case.labels)

@@ -108,6 +108,20 @@ def test_accept_is_about_the_labels_that_were_saved_just_before(review):
     assert review.page.inner_text("#progress-text") == "1 of 3 judged"
 
 
+def test_whoever_goes_to_another_case_while_a_verdict_is_recorded_stays_there(review):
+    held = []
+    review.page.route("**/verdict", held.append)
+    review.press("a")
+    review.page.wait_for_timeout(300)
+    review.go(f"case={CASES[2].name}", CASES[2].name)
+    held[0].continue_()
+    until(lambda: review.page.inner_text("#progress-text") == "1 of 3 judged")
+    review.page.wait_for_timeout(300)
+    assert review.state("case") == CASES[2].name
+    with open_store(review.results) as store:
+        assert store.case(CASES[0].name).state == "accepted"
+
+
 def test_accept_without_saving_saves_first(review):
     review.press("4")
     stroke(review)
@@ -271,15 +285,16 @@ def test_what_a_reader_must_know_is_on_one_screen(browser, tmp_path):
         for kind in ("accept", "take_back") * 4:
             store.verdict(CASES[0].name, kind=kind, revision=0, who="A reader with a long name")
     with serving(results, scans) as address:
-        window = Window.open(browser.new_context(viewport=VIEW), address)
-        assert (
-            window.page.evaluate("(aside => aside.scrollHeight - aside.clientHeight)(document.querySelector('aside'))")
-            <= 0
-        )
-        for text in (card["title"], card["limits"][0], "class 4 0.900", "touches the border"):
-            assert window.page.get_by_text(text).last.is_visible(), text
-        window.page.get_by_text("8 notes").click()
-        assert window.page.get_by_text("voxels are 7 mm long").is_visible()
+        page = Window.open(browser.new_context(viewport=VIEW), address).page
+        for part in ("#classes table", "#verdict button.accept", "#verdict button.reject"):
+            box = page.locator(part).bounding_box()
+            assert box["y"] + box["height"] <= 720, part
+        page.get_by_role("button", name="all", exact=True).last.click()
+        dialog = page.locator("#card")
+        for text in (card["title"], *card["limits"], "class 4 0.900", *warnings, *notes, "accepted"):
+            box = dialog.get_by_text(text).first.bounding_box()
+            assert 0 <= box["y"] <= box["y"] + box["height"] <= 720, text
+        assert dialog.evaluate("dialog => dialog.scrollHeight <= dialog.clientHeight")
 
 
 # WCAG's contrast of text with what is behind it: 4.5 for text of this size.
