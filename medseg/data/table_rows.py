@@ -64,7 +64,7 @@ def read_rows(file: Path) -> list[dict[str, str]]:
         ) from error
     lines = text.splitlines()
     while lines and (lines[0].startswith("#") or re.fullmatch(r"sep=.", lines[0].strip(), re.IGNORECASE)):
-        del lines[0]  # a remark, or what tells Excel the delimiter
+        del lines[0]  # a comment, or what tells Excel the delimiter
     header = next((line for line in lines if line.strip(DELIMITERS + " ")), "")
     delimiter = max(DELIMITERS, key=lambda mark: (header.count(mark), -DELIMITERS.index(mark)))
     try:

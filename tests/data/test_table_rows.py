@@ -36,7 +36,7 @@ SPELLINGS = {
     "longer words": "ID\timage_filepath\tmask_filepath\na\t{}\t{}\nb\t{}\t{}\n",
     "German": "Fall-ID;Bild;Maske;Größe\na;{};{};3,5\nb;{};{};4\n",
     "Excel's hint": "sep=;\ncase;image;label\na;{};{}\nb;{};{}\n",
-    "a remark": "# made in March\ncase,image,label\na,{},{}\nb,{},{}\n",
+    "a comment": "# made in March\ncase,image,label\na,{},{}\nb,{},{}\n",
     "files": "name,img_file,ground truth\na,{},{}\nb,{},{}\n",
 }
 
