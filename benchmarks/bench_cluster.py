@@ -1,6 +1,6 @@
 """Measures how many cases two workers of a Ray cluster do in the time of one, on work that memory does not hold up.
 
-    python benchmarks/bench_cluster.py [--cases 60] [--seconds 1.0]
+    python benchmarks/bench_cluster.py [--cases 60] [--seconds 1.0] [--out docs/benchmarks/ray.md]
 
 Each case hashes for about so many CPU seconds in one thread and writes a small file. A cluster of one CPU and one of
 two are started on this machine, one after the other; the time counts from the first case that ends to the last, so
@@ -30,6 +30,7 @@ from medseg.types.stage import RunContext
 HERE = Path(__file__).resolve().parent
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
+from markdown import table, write  # noqa: E402
 
 
 class Options(BaseModel):
@@ -102,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=60)
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--one", type=int, nargs=2, metavar=("WORKERS", "ROUNDS"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -119,7 +121,27 @@ def main() -> None:
         done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
         rates[workers] = json.loads(done.stdout.splitlines()[-1])
         print(f"{workers} workers: {rates[workers]}")
-    print(f"two against one: {rates[2]['cases_per_second'] / rates[1]['cases_per_second']:.2f}")
+    ratio = rates[2]["cases_per_second"] / rates[1]["cases_per_second"]
+    print(f"two against one: {ratio:.2f}")
+    if given.out is not None:
+        rows = {
+            f"{workers} worker{'s' if workers > 1 else ''}": [
+                f"{one['cases_per_second']:.3f}",
+                f"{one['driver_ms']:.2f}",
+            ]
+            for workers, one in rates.items()
+        }
+        about = (
+            f"By `python benchmarks/bench_cluster.py`: {given.cases} cases that each hash for about {given.seconds:g} "
+            "CPU seconds in one thread, so that memory holds nothing up, on a Ray cluster of one and of two CPUs of "
+            "one machine without other work. Starting is not counted."
+        )
+        said = f"Two workers do {ratio:.2f} times the cases of one in the same time."
+        write(
+            given.out,
+            "Two workers against one",
+            [about, table(["cases a second", "CPU-ms of the driver for a message"], rows), said],
+        )
 
 
 if __name__ == "__main__":

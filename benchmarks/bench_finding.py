@@ -1,11 +1,11 @@
 """Measures what finding scans costs as folders grow: CPU for each file, and the most memory.
 
-python benchmarks/bench_finding.py [--files 500,4000,20000,100000] [--kind nifti|nrrd|dicom|named|names]
+python benchmarks/bench_finding.py [--files 500,4000,20000,100000] [--kinds nifti,dicom] [--out PAGE]
 
 Each count is measured in a process of its own, on made-up files in a temporary folder: small images of 50 to a folder,
-every tenth of which is called like one in another folder. `named` gives each file by itself on the command line, and
-`names` measures the naming of cases alone. The ratio is that
-of CPU for each file to the first count's; finding is linear where it stays near 1.
+every tenth of which is called like one in another folder, or DICOM series of 20 slices. `nrrd` has headers read in a
+process of their own, `named` gives each file by itself on the command line, and `names` measures the naming of cases
+alone. The ratio is that of CPU for each file to the first count's; finding is linear where it stays near 1.
 """
 
 from __future__ import annotations
@@ -21,9 +21,23 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from markdown import table, write
 
 A_FOLDER = 50
 SLICES = 20
+KINDS = {
+    "nifti": "NIfTI",
+    "nrrd": "NRRD",
+    "dicom": "DICOM, series of 20 slices",
+    "named": "NIfTI, every file named by itself",
+    "names": "The naming of cases alone",
+}
+ABOUT = (
+    "What it costs to find scans as folders grow, by `python benchmarks/bench_finding.py` on made-up images of a few "
+    "voxels. Each count of files is measured in a process of its own; CPU seconds, not time, beside other work on the "
+    "machine, so that they are an upper bound. The ratio is that of CPU for each file to the first count's: finding is "
+    "linear where it stays near 1."
+)
 EVERY = 10  # how many files pass until one shares its name with others
 
 
@@ -86,31 +100,47 @@ def cpu() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def main() -> int:
-    """Print a row for each count."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", default="500,4000,20000,100000")
-    parser.add_argument("--kind", choices=("nifti", "nrrd", "dicom", "named", "names"), default="nifti")
-    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    counts = [int(text) for text in options.files.split(",")]
-    if options.measure is not None:
-        print(json.dumps(measure(options.measure, options.kind, counts[0])))
-        return 0
-    first = 0.0
-    print("| files | scans | ms CPU for each file | ratio | MB at most |\n|---:|---:|---:|---:|---:|")
+def rows_of(kind: str, counts: list[int]) -> dict[str, list[str]]:
+    """Measure each count of files of one kind."""
+    rows, first = {}, 0.0
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="finding-") as name:
             folder = Path(name)
-            if options.kind == "dicom":
+            if kind == "dicom":
                 write_series(folder, count)
-            elif options.kind != "names":
-                write_images(folder, count, ".nrrd" if options.kind == "nrrd" else ".nii")
-            command = [sys.executable, __file__, "--measure", name, "--kind", options.kind, "--files", str(count)]
+            elif kind != "names":
+                write_images(folder, count, ".nrrd" if kind == "nrrd" else ".nii")
+            command = [sys.executable, __file__, "--measure", name, "--kinds", kind, "--files", str(count)]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         each = found["seconds"] / count * 1000
         first = first or each
-        print(f"| {count:,} | {found['found']:,.0f} | {each:.3f} | {each / first:.2f} | {found['memory']:.0f} |")
+        shown = [f"{found['found']:,.0f}", f"{each:.3f}", f"{each / first:.2f}", f"{found['memory']:.0f}"]
+        rows[f"{count:,}"] = shown
+        print(kind, count, *shown, flush=True)
+    return rows
+
+
+def main() -> int:
+    """Print a row for each count, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", default="500,4000,20000,100000")
+    parser.add_argument("--kinds", default="nifti,dicom", help=", ".join(KINDS))
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    counts = [int(text) for text in options.files.split(",")]
+    kinds = options.kinds.split(",")
+    if unknown := set(kinds) - set(KINDS):
+        parser.error(f"unknown kinds: {', '.join(sorted(unknown))}")
+    if options.measure is not None:
+        print(json.dumps(measure(options.measure, kinds[0], counts[0])))
+        return 0
+    parts = []
+    for kind in kinds:
+        found = rows_of(kind, counts)
+        parts += [f"## {KINDS[kind]}", table(["scans", "ms CPU for each file", "ratio", "MB at most"], found)]
+    if options.out is not None:
+        write(options.out, "Finding scans", [ABOUT, *parts])
     return 0
 
 

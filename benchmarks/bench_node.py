@@ -1,6 +1,6 @@
 """How fast the node receives, beside dcmtk's storescp, and what it has acknowledged when it is killed.
 
-python benchmarks/bench_node.py [--slices 2000] [--senders 4] [--pixels 256]
+python benchmarks/bench_node.py [--slices 2000] [--senders 4] [--pixels 256] [--repeats 3] [--out PAGE]
 
 dcmtk's storescu sends the slices from that many processes at once, to `medseg serve` and to `storescp --fork`. Prints a
 line each: seconds, objects a second, CPU milliseconds of the receiver for each object, and how many objects are on the
@@ -21,8 +21,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pydicom
+from markdown import table, write
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -100,10 +102,13 @@ def main() -> None:
     parser.add_argument("--senders", type=int, default=4)
     parser.add_argument("--pixels", type=int, default=256, help="along each side of a slice")
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if shutil.which(f"{DCMTK}/storescp") is None:
         raise SystemExit("dcmtk is not installed (apt-get install dcmtk)")
     each = options.slices // options.senders
+    count = each * options.senders
+    found: dict[str, list[tuple[float, float, int]]] = {"storescp": [], "medseg serve": []}
     with tempfile.TemporaryDirectory(prefix="bench-node-") as name:
         folders = [Path(name) / "in" / str(number) for number in range(options.senders)]
         for folder in folders:
@@ -113,11 +118,39 @@ def main() -> None:
                 work = Path(name) / f"{title.split()[0]}-{repeat}"
                 work.mkdir()
                 seconds, used, kept = receive(folders, work)
-                count = each * options.senders
+                found[title].append((count / seconds, 1000 * used / count, kept))
                 print(
                     f"{title}\t{seconds:.1f} s\t{count / seconds:.0f} objects/s\t{1000 * used / count:.2f} CPU-ms each"
-                    f"\t{kept} of {count} whole"
+                    f"\t{kept} of {count} whole",
+                    flush=True,
                 )
+                shutil.rmtree(work)
+    if options.out is not None:
+        publish(options, count, found)
+
+
+def publish(options: argparse.Namespace, count: int, found: dict[str, list[tuple[float, float, int]]]) -> None:
+    """Write the page."""
+    rows = {
+        title: [
+            f"{np.median([rate for rate, _, _ in runs]):.0f} ({min(runs)[0]:.0f} to {max(runs)[0]:.0f})",
+            f"{np.median([used for _, used, _ in runs]):.2f}",
+            f"{min(kept for _, _, kept in runs):,} of {count:,}",
+        ]
+        for title, runs in found.items()
+    }
+    ratio = np.median([rate for rate, _, _ in found["medseg serve"]]) / np.median(
+        [rate for rate, *_ in found["storescp"]]
+    )
+    paragraphs = [
+        f"By `python benchmarks/bench_node.py`: {count:,} slices of {options.pixels} x {options.pixels} pixels from "
+        f"{options.senders} storescu of dcmtk at once, on the same machine, to `medseg serve` and to `storescp "
+        f"--fork`; {options.repeats} runs each in turn, the median, and the slowest and fastest in brackets.",
+        table(["objects a second", "CPU-ms of the receiver for each", "on the disk and whole, at least"], rows),
+        f"medseg's rate is {ratio:.2f} times that of storescp. It syncs each object and its row to the disk before it "
+        "answers, and was killed (SIGKILL) right after the last answer of each run; storescp syncs nothing.",
+    ]
+    write(options.out, "The node beside storescp", paragraphs)
 
 
 if __name__ == "__main__":

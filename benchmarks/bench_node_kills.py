@@ -1,6 +1,6 @@
 """Ends the node again and again while studies come in, and counts what was lost.
 
-python benchmarks/bench_node_kills.py [--seconds 600] [--kills 10] [--series 12]
+python benchmarks/bench_node_kills.py [--seconds 600] [--kills 10] [--series 12] [--out docs/benchmarks/node-kills.md]
 
 Series of a hippocampus arrive one after the other by dcmtk's storescu, which is repeated for what was not acknowledged,
 as senders do. The node is ended by SIGKILL at random moments, and Orthanc is stopped for 60 s in the middle. At the end
@@ -28,6 +28,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pydicom
+from markdown import table, write
 from pydicom.uid import generate_uid
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,6 +40,11 @@ from medseg.demo.dicom import write_series  # noqa: E402
 from medseg.demo.scans import lay_out  # noqa: E402
 from medseg.types import Geometry  # noqa: E402
 
+ABOUT = (
+    "By `python benchmarks/bench_node_kills.py`: series of a hippocampus, each a study of its own, arrive within ten "
+    "minutes by dcmtk's storescu, which sends again what was not acknowledged. The node is ended by SIGKILL at random "
+    "moments and started again, and Orthanc is stopped for a while in the middle. Counted at the end, byte by byte."
+)
 STORESCU = "/usr/bin/storescu"  # pynetdicom has a program of the same name
 AWAY = 60.0  # seconds that the archive is stopped
 
@@ -126,6 +132,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--series", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="node-kills-") as name:
@@ -193,9 +200,31 @@ def main() -> int:
         node.kill()
         archive.stop()
         good = not lost and not waiting and found == Counter(dict.fromkeys(expected, 1))
+        if options.out is not None:
+            segs = found.total() - sum(found[uid] for uid in expected)
+            once = sum(found[uid] == 1 for uid in expected)
+            figures = {
+                "kills (SIGKILL)": kills,
+                "seconds that Orthanc was stopped": f"{AWAY:.0f}",
+                "series sent": f"{len(expected)} of {len(everything)}",
+                "sendings repeated, because nothing was acknowledged": repeated,
+                "objects sent": len(sent),
+                "objects lost or changed": len(lost),
+                "objects too many": len(kept) - len(sent),
+                "series with exactly one SEG in Orthanc": f"{once} of {len(expected)}",
+                "other SEGs": segs,
+                "SEGs to whose keeping Orthanc has committed": said["deliveries"]
+                .get("archive", {})
+                .get("committed", 0),
+            }
+            write(options.out, "The node, killed again and again", [ABOUT, table(["counted"], _rows(figures))])
         if not good:
             print(config.with_suffix(".log").read_text())
     return 0 if good else 1
+
+
+def _rows(figures: dict[str, Any]) -> dict[str, list[Any]]:
+    return {label: [value] for label, value in figures.items()}
 
 
 def _sent(folder: Path) -> dict[str, bytes]:

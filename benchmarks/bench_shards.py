@@ -1,32 +1,44 @@
 """Measures what shards cost beside their cases, and how quickly the report of many cases is made and opened.
 
-python benchmarks/bench_shards.py [--cases 1000] [--shards 200] [--report 10000] [--of 200]
+python benchmarks/bench_shards.py [--cases 1000] [--shards 200] [--report 10000] [--of 200] [--figures JSON] [--out MD]
 
 Tiny made-up cases are listed in a manifest and run in so many shards, each a process, one after another, by a pipeline
 that reads a case and writes a file, so that what is measured is everything else: starting, reading the manifest, the
 records, the shard's files. `--of` runs only some of the shards, evenly spread. Then `medseg report` joins them. Last, a
-report over `--report` made-up outcomes with previews is written, and opened in Chromium where there is one.
+report over `--report` made-up outcomes with previews is written, and opened in Chromium where there is one, five times.
+`--figures` adds what was measured to a JSON file, so that parts may be measured one by one, the browser on a machine
+without other work; `--out` writes the page from it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
+import queue
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from markdown import table, write
 from PIL import Image
 
+TIMES = 5
+ABOUT = (
+    "What shards cost beside their cases, by `python benchmarks/bench_shards.py`: tiny made-up cases of a manifest, "
+    "each shard a process of its own on one core, with a pipeline that reads a case and writes a file. CPU seconds "
+    "were measured beside other work on the machine, so that they are an upper bound; the browser was alone on it. The "
+    "report is one of made-up outcomes with a preview of 900 x 300 pixels each."
+)
+SCRIPT = """<script>addEventListener('load', () => requestAnimationFrame(() => setTimeout(() =>
+fetch('/took', {method: 'POST', body: String(performance.now() / 1000)}), 0)))</script>"""
 PIPELINE = """description: Read each scan and write its preview.
 gather: {name: discover, stage: discover, from: inputs}
 each:
@@ -83,27 +95,29 @@ def cpu(command: list[str]) -> tuple[float, float]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.perf_counter() - began
 
 
-def measure_shards(folder: Path, shards: int, of: int) -> None:
-    """Run shards and print what each takes; then join them."""
+def measure_shards(folder: Path, shards: int, of: int) -> dict[str, float]:
+    """Run shards, each of which must stay within its CPU seconds; then join them."""
     numbers = sorted({1 + round(n * (shards - 1) / max(of - 1, 1)) for n in range(of)})
     spent = [cpu([sys.executable, "-c", SHARD, str(folder), f"{k}/{shards}"])[0] for k in numbers]
     done = len(list((folder / "out").glob("*/status.json")))
-    print(
-        f"{len(numbers)} of {shards} shards, {done} cases: CPU seconds of a shard, its cases included, "
-        f"median {np.median(spent):.2f}, at most {max(spent):.2f}"
-    )
     joined, _ = cpu([sys.executable, "-c", f"import medseg; medseg.report({str(folder / 'out')!r})"])
     content = json.loads((folder / "out" / "run.json").read_text())
     rows = len((folder / "out" / "cases.csv").read_text().splitlines()) - 1
-    print(
-        f"medseg report: {joined:.2f} CPU seconds; {rows} rows, "
-        f"{len(content['shards']['unfinished'])} unfinished shards, "
-        f"{len(list((folder / 'out').glob('run.json')))} run.json"
-    )
+    return {
+        "shards run": len(numbers),
+        "shards": shards,
+        "cases done": done,
+        "CPU-s of a shard, its cases included, median": round(float(np.median(spent)), 2),
+        "CPU-s of a shard, its cases included, at most": round(max(spent), 2),
+        "CPU-s of `medseg report`": round(joined, 2),
+        "rows of cases.csv": rows,
+        "unfinished shards": len(content["shards"]["unfinished"]),
+        "run.json files": len(list((folder / "out").glob("run.json"))),
+    }
 
 
-def measure_report(folder: Path, count: int) -> None:
-    """Write a report over made-up outcomes, print the size of its pages, and open the first."""
+def measure_report(folder: Path, count: int) -> dict[str, float]:
+    """Write a report over made-up outcomes, and open its first page."""
     from medseg.engine.batch_report import write_report
     from medseg.types.run import BatchResult, CaseOutcome, ClassVolume, Volumes
 
@@ -130,66 +144,115 @@ def measure_report(folder: Path, count: int) -> None:
     began = time.process_time()
     write_report(BatchResult(folder, outcomes))
     pages = [path.stat().st_size for path in folder.glob("report*.html")]
-    print(
-        f"report of {count:,} cases: {time.process_time() - began:.1f} CPU seconds; {len(pages)} pages, "
-        f"the largest {max(pages) / 1e6:.2f} MB"
-    )
-    opened = open_in_chromium(folder / "report.html")
-    print("Chromium: not there" if opened is None else f"Chromium opens the first page in {opened:.2f} s")
+    spent = time.process_time() - began
+    opened = [took for took in (open_in_chromium(folder / "report.html") for _ in range(TIMES)) if took is not None]
+    return {
+        "cases of the report": count,
+        "CPU-s to write it": round(spent, 1),
+        "its pages": len(pages := [path.stat().st_size for path in folder.glob("report*.html")]),
+        "MB of the largest page": round(max(pages) / 1e6, 2),
+        **(
+            {"s until Chromium has loaded the first page, median of 5": round(float(np.median(opened)), 2)}
+            if opened
+            else {}
+        ),
+    }
 
 
-@contextmanager
-def browser() -> Iterator[str | None]:
-    """The program, where there is one."""
-    yield shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+class Site(ThreadingHTTPServer):
+    """Serves a folder, with a page that says how long it took to be loaded and drawn."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.took: queue.SimpleQueue[float] = queue.SimpleQueue()
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Site
+
+    def do_GET(self) -> None:
+        path = self.server.folder / self.path.lstrip("/")
+        if not path.is_file():
+            self.send_error(404)
+            return
+        content = path.read_bytes()
+        if path.suffix == ".html":  # without its rule against scripts, and with one that reports
+            text = content.decode().replace("Content-Security-Policy", "x-none")
+            content = text.replace("<head>", f"<head>{SCRIPT}").encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html" if path.suffix == ".html" else "image/png")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_POST(self) -> None:
+        self.server.took.put(float(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def open_in_chromium(page: Path) -> float | None:
-    """Seconds from navigation to the page's load event, as the page itself has them; None without Chromium.
-
-    A copy of the page without its rule against scripts says them in its text, which Chromium prints.
-    """
-    with browser() as program:
-        if program is None:
-            return None
-        script = (
-            "<script>addEventListener('load', () => setTimeout(() => { const t = performance.timing;"
-            "document.body.innerHTML = 'took ' + (t.loadEventEnd - t.navigationStart) }, 0))</script></body>"
-        )
-        text = page.read_text(encoding="utf-8").replace("Content-Security-Policy", "x-none").replace("</body>", script)
-        copy = page.with_name("timed.html")
-        copy.write_text(text, encoding="utf-8")
+    """Seconds from navigation until a page is loaded and drawn, its images in view included; None without Chromium."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        return None
+    with Site(page.parent) as site, tempfile.TemporaryDirectory() as home:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
         command = [
             program,
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
-            "--virtual-time-budget=20000",
-            "--dump-dom",
-            copy.as_uri(),
+            f"--user-data-dir={home}",
+            "--window-size=1280,900",
         ]
-        shown = subprocess.run(
-            command, check=True, capture_output=True, text=True, env={**os.environ, "HOME": str(page.parent)}
+        command.append(f"http://127.0.0.1:{site.server_port}/{page.name}")
+        # Without this option the browser would end as soon as the page is loaded.
+        running = subprocess.Popen(
+            [*command, "--remote-debugging-port=0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        return int(shown.stdout.partition("took ")[2].partition("<")[0].split()[0]) / 1000
+        try:
+            return site.took.get(timeout=120)
+        finally:
+            running.terminate()
+            running.wait()
+            site.shutdown()
 
 
 def main() -> int:
-    """Print one line for each thing measured."""
+    """Measure, print a line for each figure, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--shards", type=int, default=200)
     parser.add_argument("--of", type=int, default=200)
     parser.add_argument("--report", type=int, default=10_000)
+    parser.add_argument("--figures", type=Path)
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    known = options.figures is not None and options.figures.is_file()
+    figures: dict[str, float] = json.loads(options.figures.read_text()) if known else {}
     with tempfile.TemporaryDirectory(prefix="shards-") as name:
         folder = Path(name)
         if options.cases:
             write_cases(folder, options.cases)
-            measure_shards(folder, options.shards, min(options.of, options.shards))
+            figures |= measure_shards(folder, options.shards, min(options.of, options.shards))
         if options.report:
-            measure_report(folder / "report", options.report)
+            figures |= measure_report(folder / "report", options.report)
+    for label, value in figures.items():
+        print(f"{label}: {value:,}")
+    if options.figures is not None:
+        options.figures.write_text(json.dumps(figures))
+    if options.out is not None:
+        write(options.out, "Shards, and the report of many cases", [ABOUT, table(["measured"], _rows(figures))])
     return 0
+
+
+def _rows(figures: dict[str, float]) -> dict[str, list[str]]:
+    return {label: [f"{value:,}"] for label, value in figures.items()}
 
 
 if __name__ == "__main__":

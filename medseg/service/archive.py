@@ -14,7 +14,8 @@ from medseg.errors import MedsegError, UsageError
 
 HELP = "Write dicom://HOST:PORT/AETITLE, dicoms:// for TLS, or the https:// address of its DICOMweb service."
 PASSWORD, TOKEN = "MEDSEG_PACS_PASSWORD", "MEDSEG_PACS_TOKEN"
-UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+# Parts with leading zeros are not allowed, and some scanners write them: such a UID is another than the one without.
+UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
 class ArchiveError(MedsegError):
@@ -126,7 +127,7 @@ class Archive:
 
 
 def is_uid(text: str) -> bool:
-    """Whether text is a UID, and so safe as part of a path or an address."""
+    """Whether text can be a UID, and so is safe as part of a path or an address."""
     return len(text) <= 64 and UID.fullmatch(text) is not None
 
 

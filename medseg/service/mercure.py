@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +38,7 @@ NOTIFICATION = "__mercure_notification"
 DicomFormat = Literal[
     "dicom-seg", "dicom-seg-labelmap", "dicom-seg-fractional", "dicom-seg-objects", "rtstruct", "sr", "sc"
 ]
+OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -179,12 +181,18 @@ def _case(outcome: CaseOutcome) -> dict[str, Any]:
         "case_id": outcome.case_id,
         "state": outcome.written_state,
         "error": outcome.error,
-        "fix": outcome.fix,
+        "fix": outcome.fix and OPTION.sub(_setting, outcome.fix),
         "warnings": list(outcome.warnings),
         "notes": list(outcome.notes),
         "review_priority": outcome.review_priority,
         "volumes": None if outcome.volumes is None else outcome.volumes.to_json(),
     }
+
+
+def _setting(option: re.Match[str]) -> str:
+    """The setting that stands for an option of `medseg predict`, which nobody can give to a module."""
+    name = option[1].replace("-", "_")
+    return f"the setting {name}" if name in MercureSettings.model_fields else option[0]
 
 
 def _notice(result: BatchResult) -> str:

@@ -54,5 +54,6 @@ def test_secrets_come_from_the_environment(monkeypatch):
 
 def test_uids():
     assert is_uid("1.2.840.10008.1.1")
-    for text in ("", "1", "1..2", "01.2", "../../etc", "1.2/3", "1." + "2" * 70):
+    assert is_uid("1.02.840.000")  # not allowed, and sent by scanners all the same
+    for text in ("", "1", "1..2", ".1.2", "1.2.", "1.\u0662", "1.2\n", "../../etc", "1.2/3", "1." + "2" * 70):
         assert not is_uid(text)

@@ -58,6 +58,7 @@ def test_what_the_model_is_not_for_is_withheld_and_said(deliver, code, mercure, 
     (case,) = result["cases"]
     assert case["state"] == "withheld"
     assert case["error"] in result[NOTIFICATION]["text"]
+    assert "or add the setting anyway (" in case["fix"]  # a module is given no options
     assert not [*(tmp_path / "task" / "out").glob("*.dcm")]
 
 

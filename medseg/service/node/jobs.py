@@ -16,6 +16,7 @@ from medseg.service.node.config import NodeConfig
 from medseg.service.node.notices import add_notice
 from medseg.service.node.rules import first_fit, read_header
 from medseg.service.node.store import NodeStore
+from medseg.service.node.way_out import for_owner
 from medseg.types.run import CaseOutcome
 
 # Of a job that never ends, because the whole node ends with it; it costs no try, as somebody may just restart the node.
@@ -188,7 +189,7 @@ def settle(
         if late is not None:
             db.execute("update jobs set state='superseded', cases=?, ended=? where id=?", (cases, now, job.id))
             return "superseded"
-        error, fix = ("", "") if worst is None else (worst.error or "", worst.fix or "")
+        error, fix = ("", "") if worst is None else (worst.error or "", for_owner(worst.fix or ""))
         error = error.removeprefix(f"{job.id}: ")  # the folder of the job, which nobody can look into any more
         if failed is not None and tries < config.tries:
             wait = min(LONGEST_RETRY, RETRY_SECONDS * 2**job.tries)

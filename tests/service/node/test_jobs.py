@@ -7,7 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from node_peers import SEG, arrival, config
 
+from medseg.infer.gate.refusal import ANYWAY
+from medseg.io.dicom.series import WAY_OUT
 from medseg.io.files.lock import exclusive
+from medseg.isolation.process import TOO_LONG
 from medseg.service.node import jobs
 from medseg.service.node.incoming import STORED
 from medseg.service.node.store import NodeStore, holding, is_held
@@ -161,6 +164,26 @@ def test_a_withheld_case_is_told_and_never_sent(store, settings, arrive):
     assert jobs.settle(store, settings, job, [outcome("withheld", error="a CT, not an MR")], []) == "withheld"
     assert not states(store, "deliveries")
     assert json.loads(store.rows("select body from notices")[0]["body"])["event"] == "withheld"
+
+
+@pytest.mark.parametrize(
+    ("fix", "said", "not_said"),
+    [
+        (f"Give a whole head; {ANYWAY}.", "Give a whole head; or, if you know better, run `medseg predict`", "or add"),
+        (TOO_LONG[1], "max_seconds in node.yaml", "--max-seconds"),
+        (WAY_OUT, "The node has no such option: run `medseg predict` with it on the series", "\n"),
+        ("Copy it again.", "Copy it again.", "node"),
+    ],
+)
+def test_what_to_do_is_something_that_a_node_s_owner_can_do(store, settings, arrive, fix, said, not_said):
+    arrive()
+    decide(store, settings)
+    (job,) = jobs.take(store, time.time(), 8)
+    jobs.settle(store, settings, job, [outcome("withheld", error="a CT, not an MR", fix=fix)], [])
+    notice = json.loads(store.rows("select body from notices")[0]["body"])
+    for told in (store.rows("select fix from jobs")[0]["fix"], notice["fix"]):
+        assert said in told
+        assert not_said not in told
 
 
 def test_jobs_of_a_killed_node_are_done_again_and_cost_no_try(store, settings, arrive):

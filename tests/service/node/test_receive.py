@@ -71,6 +71,24 @@ def test_what_is_not_what_it_says_is_refused(receiver, store, series):
     assert len(store.rows("select * from objects")) == 1
 
 
+def test_uids_with_leading_zeros_are_kept_as_they_are_sent(receiver, store, series):
+    """Not allowed by the standard, and sent by real scanners; one without the zero is another object."""
+    uids = ["1.2.03.4", "1.2.3.4", "1.2.3.004"]
+    with lenient(), sender(receiver.port) as link:
+        for uid in uids:
+            one = pydicom.dcmread(series[0])
+            one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = uid
+            one.SeriesInstanceUID, one.StudyInstanceUID = f"{uid}.00", f"{uid}.01"
+            assert send_one(link, one) == 0x0000
+            assert send_one(link, one) == 0x0000
+    rows = store.rows("select instance, series, file from objects order by n")
+    assert [(row["instance"], row["series"]) for row in rows] == [(uid, f"{uid}.00") for uid in uids]
+    for row in rows:
+        kept = pydicom.dcmread(receiver.incoming.folder / row["file"])
+        assert (kept.SOPInstanceUID, kept.file_meta.MediaStorageSOPInstanceUID) == (row["instance"], row["instance"])
+    assert store.rows("select count(*) c from series")[0]["c"] == len(uids)
+
+
 def test_only_callers_that_are_listed_may_send(receiver, store, series):
     for how in ({"caller": "OTHER"}, {"called": "OTHER"}):
         with sender(receiver.port, **how) as link:
