@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.errors import InputError, UsageError
+from medseg.io.files.name_lock import NameLock
 
 FIRST = "0" * 64  # stands for the hash before the first event
 OWNER_ONLY = 0o600
@@ -55,7 +56,8 @@ class EventLog:
     path : Path
         The file, made if missing.
     write_ahead : bool
-        Whether to keep a write-ahead log, which only file systems of this machine can; a rollback journal otherwise.
+        Whether to keep a write-ahead log, which only file systems of this machine can. Otherwise a rollback journal,
+        and a lock by name around all that is read and written, because SQLite's own may be given to everybody there.
 
     Raises
     ------
@@ -66,10 +68,11 @@ class EventLog:
     def __init__(self, path: Path, *, write_ahead: bool) -> None:
         self.path = path
         self._lock = threading.RLock()
+        self._name_lock = None if write_ahead else NameLock(path.with_name(f"{path.name}.lock"))
         try:
             path.touch(mode=OWNER_ONLY)
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            with self._errors():
+            with self._errors(), self._turn():
                 self._db.execute(f"pragma journal_mode={'wal' if write_ahead else 'delete'}").fetchone()
                 self._db.execute("pragma synchronous=full")  # an answer means that it is on the disk
                 self._db.executescript(TABLES)
@@ -84,10 +87,12 @@ class EventLog:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Hold the only right to write, over all processes; what was done is undone where it ends in an error."""
-        with self._lock, self._errors():
+        with self._lock, self._errors(), self._turn():
             self._db.execute("begin immediate")
             try:
                 yield self._db
+                if self._name_lock is not None and not self._name_lock.is_mine():
+                    raise sqlite3.OperationalError("another process took its lock")
                 self._db.execute("commit")
             except BaseException:
                 if self._db.in_transaction:
@@ -115,7 +120,7 @@ class EventLog:
         """Return all events, or those of one case, in order."""
         of_case = ("where case_id=? ", (case_id,)) if case_id is not None else ("", ())
         query = f"select n, t, who, case_id, kind, body, prev, hash from events {of_case[0]}order by n"  # noqa: S608
-        with self._lock, self._errors():
+        with self._lock, self._errors(), self._turn():
             rows = self._db.execute(query, of_case[1]).fetchall()
         try:
             return tuple(
@@ -127,7 +132,7 @@ class EventLog:
 
     def rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Answer a query on the other tables."""
-        with self._lock, self._errors():
+        with self._lock, self._errors(), self._turn():
             return self._db.execute(query, values).fetchall()
 
     def broken_at(self) -> tuple[int, str] | None:
@@ -151,6 +156,18 @@ class EventLog:
         """Number and hash of the newest event: written down elsewhere, they vouch for everything before."""
         rows = self.rows("select n, hash from events order by n desc limit 1")
         return (rows[0][0], rows[0][1]) if rows else (0, FIRST)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Keep every other process out, where the locks of the file system may not."""
+        if self._name_lock is None:
+            yield
+            return
+        try:
+            with self._name_lock.held(BUSY_SECONDS):
+                yield
+        except TimeoutError as error:
+            raise sqlite3.OperationalError(error.strerror) from error
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

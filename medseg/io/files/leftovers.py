@@ -49,14 +49,22 @@ def _machine() -> str:
 
 def _may_live(path: Path) -> bool:
     """Whether the process that made a file or folder may live, by its name; False where that does not say."""
-    made = OURS.fullmatch(path.name)
-    if made is None:
+    if OURS.fullmatch(path.name) is None:
         return False
-    if made["machine"] != _machine():
-        try:
-            return time.time() - path.stat().st_mtime < DAY
-        except OSError:
-            return True
+    here = lives_here(path.name)
+    if here is not None:
+        return here
+    try:
+        return time.time() - path.stat().st_mtime < DAY
+    except OSError:
+        return True
+
+
+def lives_here(name: str) -> bool | None:
+    """Whether the process of this machine that made up a name lives; None where no process of this machine did."""
+    made = OURS.fullmatch(name)
+    if made is None or made["machine"] != _machine():
+        return None
     try:
         os.kill(int(made["process"]), 0)
     except (ProcessLookupError, OverflowError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +17,7 @@ from medseg.review.server.listening import is_loopback
 
 FORMAT_NAMES = Literal[LABEL_FORMATS]  # type: ignore[valid-type]
 Port = Annotated[int, Ge(1), Le(65535)]
+SMTP_PORT = 25
 HTTP_HELP = "Write it as 127.0.0.1:8042, or null for none."
 
 
@@ -53,6 +55,14 @@ class Email(_Keys):
     sender: str = Field(description="address that it comes from")
     to: tuple[str, ...] = Field(description="addresses that it goes to")
     starttls: bool = Field(default=True, description="encrypt; only a server on this machine should do without")
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the server; `ValueError` where that is not what `server` says."""
+        parts = urlsplit(f"smtp://{self.server}")
+        if not parts.hostname or parts.netloc != self.server or parts.username is not None:
+            raise ValueError(self.server)
+        return parts.hostname, parts.port or SMTP_PORT
 
 
 class Notify(_Keys):
@@ -205,6 +215,26 @@ def _check_listening(config: NodeConfig, path: Path) -> None:
         raise ConfigError(
             "notify.webhook must be an http(s):// address", where=path, fix="Write it with https://, or omit it."
         )
+    if config.notify.email is not None:
+        _check_mail(config.notify.email, path)
+
+
+def _check_mail(email: Email, path: Path) -> None:
+    try:
+        email.address  # noqa: B018
+    except ValueError:
+        raise ConfigError(
+            f"notify.email.server: '{email.server}' is not HOST or HOST:PORT",
+            where=path,
+            fix="Write for instance mail.example:587.",
+        ) from None
+    if not email.to:
+        raise ConfigError("notify.email.to is empty", where=path, fix="Name who is to be told, or omit email.")
+    for text in (email.sender, *email.to):
+        if "@" not in text or not text.isprintable() or "," in text:
+            raise ConfigError(
+                f"notify.email: '{text}' is not an address", where=path, fix="Write each as in node@hospital.example."
+            )
 
 
 def _check_rule(config: NodeConfig, rule: Rule, where: str) -> None:

@@ -85,8 +85,8 @@ def serve(config: Path, *, settings: Sequence[str] = (), announce: Callable[[str
     """
     loaded = load_node(config, settings)
     destinations = check_node(loaded, config)
-    with stoppable(), holding(loaded.folder), log_file(loaded.folder), NodeStore(loaded.folder) as store:
-        Node(loaded, store, destinations).run(announce or (lambda _: None))
+    with stoppable(), holding(loaded.folder) as held, log_file(loaded.folder), NodeStore(loaded.folder) as store:
+        Node(loaded, store, destinations, held).run(announce or (lambda _: None))
 
 
 @dataclass
@@ -96,6 +96,7 @@ class Node:
     config: NodeConfig
     store: NodeStore
     archives: dict[str, Archive]
+    is_held: Callable[[], bool] = lambda: True
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _has_stuck_jobs: bool = False
@@ -145,8 +146,8 @@ class Node:
             self._stop.wait(WAIT_FOR_SPACE)
 
     def is_alive(self) -> bool:
-        """Whether every part works."""
-        return all(thread.is_alive() for thread in self._threads)
+        """Whether every part works, and the folder is still this node's."""
+        return self.is_held() and all(thread.is_alive() for thread in self._threads)
 
     def _start(self, name: str, part: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=part, args=arguments, name=name, daemon=True)

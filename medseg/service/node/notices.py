@@ -33,21 +33,21 @@ def tell(store: NodeStore, config: NodeConfig, now: float) -> int:
     """Send what is due by webhook and mail; return how many notices were sent."""
     notify, sent = config.notify, 0
     if notify.webhook is None and notify.email is None:
-        store.change("update notices set state='kept' where state='ready'")
+        store.change("update notices set state='kept' where state in ('ready', 'posted')")
         return 0
-    for row in store.rows("select * from notices where state='ready' and next<=? order by n limit 20", now):
+    for row in store.rows(
+        "select * from notices where state in ('ready', 'posted') and next<=? order by n limit 20", now
+    ):
+        reached = row["state"]
         try:
-            if notify.webhook is not None:
-                answer = requests.post(
-                    notify.webhook, json=json.loads(row["body"]), timeout=TIMEOUT, allow_redirects=False
-                )
-                if not answer.ok:
-                    raise OSError(f"the webhook answered {answer.status_code}")
+            if notify.webhook is not None and reached != "posted":
+                _post(notify.webhook, json.loads(row["body"]))
+                reached = "posted"  # once is enough, however often the mail must be tried
             if notify.email is not None:
                 _mail(notify.email, json.loads(row["body"]))
         except (OSError, smtplib.SMTPException, requests.RequestException) as error:
             tries = row["tries"] + 1
-            state = "given up" if tries >= MOST_TRIES else "ready"
+            state = "given up" if tries >= MOST_TRIES else reached
             wait = min(LONGEST_WAIT, 10.0 * 2 ** row["tries"])
             log.warning(
                 "A notice could not be sent: %s",
@@ -62,13 +62,20 @@ def tell(store: NodeStore, config: NodeConfig, now: float) -> int:
     return sent
 
 
+def _post(address: str, body: dict[str, str]) -> None:
+    answer = requests.post(address, json=body, timeout=TIMEOUT, allow_redirects=False)
+    if not answer.ok:
+        raise OSError(f"the webhook answered {answer.status_code}")
+
+
 def _mail(email: Email, body: dict[str, str]) -> None:
     message = EmailMessage()
     message["Subject"] = f"medseg: {body['event']}"
     message["From"], message["To"] = email.sender, ", ".join(email.to)
     message.set_content("\n".join(f"{key}: {value}" for key, value in body.items() if value))
-    host, _, port = email.server.partition(":")
-    with smtplib.SMTP(host, int(port or 25), timeout=TIMEOUT[1]) as server:
+    with smtplib.SMTP(*email.address, timeout=TIMEOUT[1]) as server:
         if email.starttls:
             server.starttls(context=ssl.create_default_context())
-        server.send_message(message)
+        refused = server.send_message(message)
+    if refused:  # the others have it
+        log.warning("The mail server took a notice for %d of %d addresses", len(email.to) - len(refused), len(email.to))

@@ -2,7 +2,8 @@
 
 Whatever was acknowledged to anybody was committed before, with the disk's own confirmation; a process that is killed
 at any moment finds everything as it was. One process at a time holds the folder, by a lock that the system lets go of
-however the process ends: that lock is the lease on every job, so that no job waits for one to expire.
+however the process ends: that lock is the lease on every job, so that no job waits for one to expire. On file systems
+of networks, whose locks may be given to everybody, locks by name are held as well.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +20,10 @@ from typing import Any
 from medseg.errors import InputError, UsageError
 from medseg.io.files.file_system import is_local
 from medseg.io.files.lock import exclusive
+from medseg.io.files.name_lock import DEAD_AFTER, NameLock, signs_of_life
 
 DATABASE = "node.sqlite"
+NAME_LOCK = ".medseg-node.name"
 FORMAT = 1  # of the tables
 OWNER_ONLY, FOLDER_MODE = 0o600, 0o700
 BUSY_SECONDS = 30.0
@@ -88,17 +91,10 @@ class NodeStore:
             self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
             # A write-ahead log needs memory that all its processes share, which no file system of a network has.
-            mode = "wal" if is_local(self.path.parent) else "delete"
-            self._db.execute(f"pragma journal_mode={mode}").fetchone()
-            self._db.execute("pragma synchronous=full")  # an answer means that it is on the disk
-            found = int(self._db.execute("pragma user_version").fetchone()[0])
-            if found > FORMAT:
-                raise UsageError(
-                    "the node's database is of a later version of medseg", where=self.path, fix="Install that version."
-                )
-            self._db.executescript(TABLES)
-            if found < FORMAT:
-                self._db.execute(f"pragma user_version={FORMAT}")
+            local = is_local(self.path.parent)
+            self._name_lock = None if local else NameLock(self.path.with_name(f"{DATABASE}.lock"))
+            with self._turn():
+                self._make_tables("wal" if local else "delete")
         except OSError as error:
             raise UsageError(
                 f"cannot be written ({error.strerror})", where=folder, fix="Check who may write."
@@ -114,6 +110,18 @@ class NodeStore:
                 f"the node's database cannot be used ({error})", where=self.path, fix="Restore it from a backup."
             ) from error
 
+    def _make_tables(self, mode: str) -> None:
+        self._db.execute(f"pragma journal_mode={mode}").fetchone()
+        self._db.execute("pragma synchronous=full")  # an answer means that it is on the disk
+        found = int(self._db.execute("pragma user_version").fetchone()[0])
+        if found > FORMAT:
+            raise UsageError(
+                "the node's database is of a later version of medseg", where=self.path, fix="Install that version."
+            )
+        self._db.executescript(TABLES)
+        if found < FORMAT:
+            self._db.execute(f"pragma user_version={FORMAT}")
+
     def __enter__(self) -> NodeStore:
         return self
 
@@ -124,19 +132,33 @@ class NodeStore:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Hold the only right to write; what was done is undone where it ends in an error."""
-        with self._lock:
+        with self._lock, self._turn():
             self._db.execute("begin immediate")
             try:
                 yield self._db
+                if self._name_lock is not None and not self._name_lock.is_mine():
+                    raise sqlite3.OperationalError("another process took its lock")
                 self._db.execute("commit")
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("rollback")
                 raise
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Keep every other process out, where the locks of the file system may not."""
+        if self._name_lock is None:
+            yield
+            return
+        try:
+            with self._name_lock.held(BUSY_SECONDS):
+                yield
+        except TimeoutError as error:
+            raise sqlite3.OperationalError(error.strerror) from error
+
     def rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
         """Answer a query."""
-        with self._lock:
+        with self._lock, self._turn():
             return self._db.execute(query, values).fetchall()
 
     def change(self, statement: str, *values: Any) -> int:
@@ -146,8 +168,8 @@ class NodeStore:
 
 
 @contextmanager
-def holding(folder: Path) -> Iterator[None]:
-    """Hold a node's folder; `UsageError` while another process does."""
+def holding(folder: Path) -> Iterator[Callable[[], bool]]:
+    """Hold a node's folder; `UsageError` while another process does. Gives what says whether it is still held."""
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     with ExitStack() as stack:
         deadline = time.monotonic() + PASSING_SECONDS
@@ -159,12 +181,22 @@ def holding(folder: Path) -> Iterator[None]:
                 if time.monotonic() < deadline:
                     time.sleep(0.05)
                     continue
-                raise UsageError(
-                    "another node runs in this folder",
-                    where=folder,
-                    fix="Stop it, or give this one a folder of its own.",
-                ) from None
-        yield
+                raise _taken(folder) from None
+        if is_local(folder):
+            yield lambda: True
+            return
+        lock = NameLock(folder / NAME_LOCK)
+        try:
+            stack.enter_context(lock.held(DEAD_AFTER + PASSING_SECONDS))
+        except TimeoutError:
+            raise _taken(folder) from None
+        yield stack.enter_context(signs_of_life(lock)).is_alive
+
+
+def _taken(folder: Path) -> UsageError:
+    return UsageError(
+        "another node runs in this folder", where=folder, fix="Stop it, or give this one a folder of its own."
+    )
 
 
 def is_held(folder: Path) -> bool:
@@ -173,6 +205,6 @@ def is_held(folder: Path) -> bool:
         return False
     try:
         with exclusive(folder, "node"):
-            return False
+            return not is_local(folder) and NameLock(folder / NAME_LOCK).is_held() is not False
     except UsageError:
         return True

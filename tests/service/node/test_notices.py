@@ -1,14 +1,19 @@
 """Webhook and mail: who is told, what of, and again when nobody listened."""
 
+import email
+import email.policy
 import json
-import smtplib
+import re
+import socketserver
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 
 import pytest
 from node_peers import config
 
+from medseg.errors import ConfigError
 from medseg.service.node.notices import add_notice, tell
 from medseg.service.node.store import NodeStore
 
@@ -51,33 +56,95 @@ def test_a_webhook_hears_each_once_and_again_after_an_error(tmp_path, store, web
     assert heard == [{"event": "failed", "about": "mr-1", "error": "cut off", "fix": "Copy it again."}] * 2
 
 
-def test_mail(tmp_path, store, monkeypatch):
-    sent = []
+class MailServer(socketserver.StreamRequestHandler):
+    """As much of SMTP as a client needs (RFC 5321), without encryption; refuses addresses that begin with `gone`."""
 
-    class Server:
-        def __init__(self, host: str, port: int, timeout: float) -> None:
-            sent.append((host, port))
+    mails: ClassVar[list[tuple[list[str], str]]] = []
+    greeting: ClassVar[list[bytes]] = [b"220 mail"]
 
-        def __enter__(self) -> "Server":
-            return self
+    def handle(self) -> None:
+        self.say(self.greeting[0])
+        to: list[str] = []
+        while line := self.rfile.readline().decode().strip():
+            verb, _, rest = line.partition(" ")
+            if verb.upper() == "DATA":
+                self.say(b"354 go on")
+                text = b"".join(iter(self.rfile.readline, b".\r\n"))
+                self.mails.append((to, text.decode()))
+                self.say(b"250 taken")
+            elif verb.upper() == "RCPT" and "<gone" in rest:
+                self.say(b"550 nobody here")
+            else:
+                to += [rest.partition("<")[2].partition(">")[0]] * (verb.upper() == "RCPT")
+                self.say(b"221 bye" if verb.upper() == "QUIT" else b"250 fine")
 
-        def __exit__(self, *_: object) -> None:
-            pass
+    def say(self, line: bytes) -> None:
+        self.wfile.write(line + b"\r\n")
 
-        def starttls(self, context: object) -> None:
-            sent.append("tls")
 
-        def send_message(self, message) -> None:
-            sent.append((message["Subject"], message["To"], message.get_content()))
+@pytest.fixture
+def mail_server(monkeypatch):
+    monkeypatch.setattr(MailServer, "mails", [])
+    monkeypatch.setattr(MailServer, "greeting", [b"220 mail"])
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), MailServer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {"server": f"127.0.0.1:{server.server_address[1]}", "sender": "node@example", "starttls": False}
+        server.shutdown()
 
-    monkeypatch.setattr(smtplib, "SMTP", Server)
-    mail = {"server": "mail.example:587", "sender": "node@example", "to": ["a@example", "b@example"]}
-    loaded = config(tmp_path, notify={"email": mail})
+
+def notice(store: NodeStore) -> None:
     with store.transaction() as db:
-        add_notice(db, "withheld", "ct-1", "a CT, not an MR", "")
-    assert tell(store, loaded, time.time()) == 1
-    text = "event: withheld\nabout: ct-1\nerror: a CT, not an MR\n"
-    assert sent == [("mail.example", 587), "tls", ("medseg: withheld", "a@example, b@example", text)]
+        add_notice(db, "withheld", "ct-1", "a CT \u2013 not an MR", "")
+
+
+def test_mail_goes_through_a_server_to_whom_it_knows(tmp_path, store, mail_server, caplog):
+    to = ["a@example", "gone@example", "b@example"]
+    notice(store)
+    assert tell(store, config(tmp_path, notify={"email": {**mail_server, "to": to}}), time.time()) == 1
+    ((heard, text),) = MailServer.mails
+    assert heard == ["a@example", "b@example"]
+    message = email.message_from_string(text, policy=email.policy.default)
+    assert (message["Subject"], message["From"]) == ("medseg: withheld", "node@example")
+    assert message.get_content().replace("\r\n", "\n") == "event: withheld\nabout: ct-1\nerror: a CT \u2013 not an MR\n"
+    assert "for 2 of 3 addresses" in caplog.text
+
+
+def test_while_the_mail_server_is_away_the_webhook_hears_nothing_twice(tmp_path, store, webhook, mail_server):
+    address, heard, _ = webhook
+    loaded = config(tmp_path, notify={"webhook": address, "email": {**mail_server, "to": ["a@example"]}})
+    MailServer.greeting[0] = b"421 later"
+    notice(store)
+    assert tell(store, loaded, time.time()) == 0
+    assert tell(store, loaded, time.time() + 3600) == 0
+    MailServer.greeting[0] = b"220 mail"
+    assert tell(store, loaded, time.time() + 7200) == 1
+    assert (len(heard), len(MailServer.mails)) == (1, 1)
+
+
+def test_a_mail_server_without_encryption_gets_nothing_where_that_is_asked_for(tmp_path, store, mail_server):
+    loaded = config(tmp_path, notify={"email": {**mail_server, "starttls": True, "to": ["a@example"]}})
+    notice(store)
+    assert tell(store, loaded, time.time()) == 0
+    assert states(store) == ["ready"]
+    assert not MailServer.mails
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"server": "mail:abc"}, "is not HOST or HOST:PORT"),
+        ({"server": ""}, "is not HOST or HOST:PORT"),
+        ({"server": "smtp://mail"}, "is not HOST or HOST:PORT"),
+        ({"to": []}, "to is empty"),
+        ({"to": ["Ada"]}, "'Ada' is not an address"),
+        ({"sender": "a@b\nBcc: c@d"}, "is not an address"),
+    ],
+)
+def test_what_could_never_be_sent_is_found_at_the_start(tmp_path, wrong, said):
+    mail = {"server": "[::1]:2525", "sender": "node@example", "to": ["a@example"]}
+    assert config(tmp_path, notify={"email": mail}).notify.email.address == ("::1", 2525)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        config(tmp_path, notify={"email": mail | wrong})
 
 
 def test_where_nobody_is_told_notices_are_kept(store, settings):
