@@ -49,9 +49,9 @@ class Shard:
     def parse(cls, text: str, environment: Mapping[str, str] | None = None) -> Shard:
         """Read ``"k/n"``, ``"auto"`` or ``"auto/n"``; auto asks the scheduler's environment for the rest."""
         index, slash, count = (part.strip() for part in text.partition("/"))
-        if index == "auto" and (not slash or count.isdigit()):
+        if index == "auto" and (not slash or count.isdecimal()):
             return _scheduled(os.environ if environment is None else environment, int(count) if slash else None)
-        if not (slash and index.isdigit() and count.isdigit()):
+        if not (slash and index.isdecimal() and count.isdecimal()):
             raise UsageError(f"--shard {text}: not of the form k/n", fix="Write for instance --shard 1/4.")
         return cls(int(index), int(count))
 
@@ -114,6 +114,6 @@ def _of_kubernetes(environment: Mapping[str, str], count: int | None) -> Shard:
 
 
 def _whole(environment: Mapping[str, str], name: str) -> int:
-    if not environment[name].isdigit():
+    if not environment[name].isdecimal():
         raise UsageError(f"--shard auto: {name} is '{environment[name]}', no whole number", fix=NAME_IT)
     return int(environment[name])

@@ -13,6 +13,7 @@ from pydicom.multival import MultiValue
 
 NUMBERS = ("DS", "IS", "FL", "FD", "SL", "SS", "UL", "US")
 MOMENTS = ("DA", "TM", "DT")
+ANY_VALUE = "?*"
 
 
 def contradicted(answer: Dataset, query: Mapping[str, str]) -> str | None:
@@ -32,14 +33,20 @@ def _values(element: DataElement) -> list[str]:
 
 
 def _fits(element: DataElement, value: str, wanted: str) -> bool:
+    if wanted.strip() == ANY_VALUE:
+        return bool(value.strip(" \0"))
     if element.VR in MOMENTS:
-        return _in_range(value.strip(), wanted.strip())
+        return any(_in_range(value.strip(), one.strip()) for one in wanted.split("\\"))
     if element.VR in NUMBERS:
-        try:
-            return float(value) == float(wanted)
-        except ValueError:
-            return False
+        return any(_is_number(value, one) for one in wanted.split("\\"))
     return any(_is_like(_plain(value, element.VR), _plain(one, element.VR)) for one in wanted.split("\\"))
+
+
+def _is_number(value: str, wanted: str) -> bool:
+    try:
+        return float(value) == float(wanted)
+    except ValueError:
+        return False
 
 
 def _in_range(value: str, wanted: str) -> bool:

@@ -90,8 +90,8 @@ def failed_cases(where: Path) -> dict[str, str]:
 def class_names(where: Path) -> dict[int, str]:
     """Names of the classes from the ``dataset.json`` in the folder of the labels or above it; empty without one."""
     # The Decathlon writes value: name; nnU-Net writes name: value, with lists of values for regions.
-    pairs = [(value, name) if str(value).isdigit() else (name, value) for value, name in _stated(where).items()]
-    return {int(value): str(name) for value, name in pairs if str(value).isdigit() and int(value) > 0}
+    pairs = [(value, name) if str(value).isdecimal() else (name, value) for value, name in _stated(where).items()]
+    return {int(value): str(name) for value, name in pairs if str(value).isdecimal() and int(value) > 0}
 
 
 def class_regions(where: Path) -> dict[str, tuple[int, ...]]:

@@ -190,7 +190,7 @@ def _name(scan: FoundScan) -> str:
 def _matches(scan: FoundScan, pattern: str) -> bool:
     if pattern in (scan.series_uid, scan.case_id):
         return True
-    if pattern.isdigit() and scan.series_number is not None and int(pattern) == scan.series_number:
+    if pattern.isdecimal() and scan.series_number is not None and int(pattern) == scan.series_number:
         return True
     return fnmatch.fnmatchcase(scan.series_description.casefold(), pattern.casefold())
 

@@ -128,7 +128,7 @@ def _names(data_format: Mapping[str, Any]) -> dict[int, str]:
     defined = data_format.get("channel_def")
     if not isinstance(defined, Mapping):
         return {}
-    return {int(key): str(value) for key, value in defined.items() if str(key).isdigit()}
+    return {int(key): str(value) for key, value in defined.items() if str(key).isdecimal()}
 
 
 def _network(config: MonaiConfig | None, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,8 +56,8 @@ class Commitments:
     def ask_for_results(self, destination: str, now: float) -> int:
         """Ask for what was sent to a destination and is not committed; return for how many objects."""
         rows = self.store.rows(
-            "select n, instance, sop_class from deliveries where destination=? and state='sent' and next<=? "
-            "order by n limit ?", destination, now, MOST_AT_ONCE,
+            "select n, instance, sop_class from deliveries where destination=? and state='sent' "
+            "and (next<=? or next>?) order by n limit ?", destination, now, now + ASK_AGAIN, MOST_AT_ONCE,
         )  # fmt: skip
         if not rows:
             return 0

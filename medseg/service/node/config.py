@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from medseg.config.bounds import LABEL_FORMATS
 from medseg.config.load import apply_overrides, build, read_yaml
 from medseg.errors import ConfigError, did_you_mean
 from medseg.review.server.listening import is_loopback
+from medseg.service.matching import ANY_VALUE, NUMBERS
 
 FORMAT_NAMES = Literal[LABEL_FORMATS]  # type: ignore[valid-type]
 Port = Annotated[int, Ge(1), Le(65535)]
 SMTP_PORT = 25
+UNREADABLE = ("SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW", "AT")
+# What people call them, and what DICOM does.
+NO_MODALITIES = {"MRI": "MR", "MRT": "MR", "NMR": "MR", "CAT": "CT", "PET": "PT", "PET/CT": "PT\\CT", "XRAY": "DX\\CR"}
 HTTP_HELP = "Write it as 127.0.0.1:8042, or null for none."
 
 
@@ -34,6 +39,16 @@ class Rule(_Keys):
         "case; \\ between alternatives; without any, every series fits",
     )
     model: str = Field(description="model name, package folder or models:/NAME@ALIAS")
+
+    @field_validator("when", mode="before")
+    @classmethod
+    def _is_written_out(cls, when: Any) -> Any:
+        """Refuse what YAML reads as true or false: no header holds that."""
+        for keyword, value in when.items() if isinstance(when, dict) else ():
+            if isinstance(value, bool):
+                raise ValueError(f"{keyword}: YAML reads a bare YES or NO as {str(value).lower()}; write it in quotes")
+        return when
+
     formats: tuple[FORMAT_NAMES, ...] = Field(default=("dicom-seg",), description="what is written of each result")
     send_to: tuple[str, ...] = Field(default=(), description="names of the destinations of the DICOM objects")
 
@@ -246,6 +261,7 @@ def _check_rule(config: NodeConfig, rule: Rule, where: str) -> None:
             raise ConfigError(
                 f"'{keyword}' is not a DICOM keyword", where=where, fix=near or "Write it as in SeriesDescription."
             )
+        _check_pattern(keyword, str(pattern), where)
         if not str(pattern).strip():
             raise ConfigError(
                 f"{keyword} has no pattern, which would match everything",
@@ -266,6 +282,38 @@ def _check_rule(config: NodeConfig, rule: Rule, where: str) -> None:
             where=where,
             fix="Add dicom-seg, or omit send_to.",
         )
+
+
+def _check_pattern(keyword: str, pattern: str, where: str) -> None:
+    """Refuse a pattern that no header can match."""
+    from pydicom.datadict import dictionary_VR
+
+    kind = dictionary_VR(keyword)
+    if kind in UNREADABLE:
+        raise ConfigError(f"{keyword} holds nothing that a pattern can match", where=where, fix=f"Omit {keyword}.")
+    wanted = [one.strip() for one in pattern.split("\\") if one.strip()]
+    if pattern.strip() == ANY_VALUE or not wanted:
+        return
+    if kind in NUMBERS and not all(_is_number(one) for one in wanted):
+        raise ConfigError(
+            f"{keyword} is a number, and '{pattern}' is none, so that nothing would match",
+            where=where,
+            fix="Write the number, several with \\ between them, or '?*' for any.",
+        )
+    wrong = next((one for one in wanted if keyword == "Modality" and one.upper() in NO_MODALITIES), None)
+    if wrong is not None:
+        raise ConfigError(
+            f"there is no Modality '{wrong}', so that nothing would match",
+            where=where,
+            fix=f"DICOM writes {NO_MODALITIES[wrong.upper()]}.",
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _check_reachable(config: NodeConfig, path: Path) -> None:

@@ -27,8 +27,8 @@ OUT_OF_RESOURCES = "(0xA7"  # as an archive says by which status it has no space
 def deliver(store: NodeStore, destination: str, archive: Archive, now: float) -> int:
     """Send what is due to one destination; return how many objects it took."""
     rows = store.rows(
-        "select * from deliveries where destination=? and state='ready' and next<=? order by n limit ?",
-        destination, now, MOST_AT_ONCE,
+        "select * from deliveries where destination=? and state='ready' and (next<=? or next>?) order by n limit ?",
+        destination, now, now + LONGEST_WAIT, MOST_AT_ONCE,
     )  # fmt: skip
     due = {row["instance"]: row for row in rows}
     items = []

@@ -22,6 +22,7 @@ from medseg.types.run import CaseOutcome
 # Of a job that never ends, because the whole node ends with it; it costs no try, as somebody may just restart the node.
 MOST_STARTS = 20
 RETRY_SECONDS, LONGEST_RETRY = 10.0, 600.0
+AHEAD_SECONDS = 1.0
 GONE = "part of it was deleted after its time; send the whole series again"
 NO_IMAGES = "it holds no images of a scan"
 OWN = "it is a result of this node"
@@ -50,6 +51,9 @@ class Job:
 
 def make_jobs(store: NodeStore, config: NodeConfig, is_arriving: Callable[[str], bool], now: float) -> int:
     """Make a job of each series that is whole and fits a rule; return how many series were decided on."""
+    # A clock that was set back would have them wait until it is again what it was.
+    if store.rows("select 1 from series where changed=1 and last>? limit 1", now + AHEAD_SECONDS):
+        store.change("update series set last=? where changed=1 and last>?", now, now)
     quiet = store.rows(
         "select uid, last from series where changed=1 and last<=? order by first", now - config.quiet_seconds
     )
@@ -141,12 +145,16 @@ def recover(store: NodeStore) -> int:
 def take(store: NodeStore, now: float, most: int) -> list[Job]:
     """Take the next jobs, all for the same model and formats, so that one worker does them."""
     with store.transaction() as db:
-        first = db.execute("select * from jobs where state='ready' and next<=? order by n limit 1", (now,)).fetchone()
+        due = (now, now + LONGEST_RETRY)
+        first = db.execute(
+            "select * from jobs where state='ready' and (next<=? or next>?) order by n limit 1", due
+        ).fetchone()
         if first is None:
             return []
         rows = db.execute(
-            "select * from jobs where state='ready' and next<=? and model=? and formats=? order by n limit ?",
-            (now, first["model"], first["formats"], most),
+            "select * from jobs where state='ready' and (next<=? or next>?) and model=? and formats=? "
+            "order by n limit ?",
+            (*due, first["model"], first["formats"], most),
         ).fetchall()
         db.executemany("update jobs set state='running' where id=?", [(row["id"],) for row in rows])
     return [Job.from_row(row) for row in rows]

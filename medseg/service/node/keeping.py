@@ -22,7 +22,7 @@ and exists (select 1 from objects where objects.series=uid and objects.deleted i
 and not exists (select 1 from jobs where jobs.series=uid and jobs.state in ('ready', 'running', 'failed'))
 and not exists (select 1 from deliveries where deliveries.series=uid and (deliveries.state in ('ready', 'refused')
     or (deliveries.state='sent' and deliveries.destination in (select value from json_each(?)))))
-and (asked<=? or not exists (
+and (asked<=? or asked>? or not exists (
     select 1 from objects where objects.series=uid and objects.deleted is null and objects.committed is null))
 order by asked, last limit 100
 """
@@ -36,7 +36,7 @@ def delete_expired(store: NodeStore, config: NodeConfig, commitments: Commitment
         return 0
     count = 0
     asked = json.dumps(list(commitments.asked))
-    for row in store.rows(FINISHED, now - config.keep_days * DAY, asked, now - ASK_AGAIN):
+    for row in store.rows(FINISHED, now - config.keep_days * DAY, asked, now - ASK_AGAIN, now):
         uid = row["uid"]
         if config.commitment:
             missing = store.rows(

@@ -36,7 +36,9 @@ def tell(store: NodeStore, config: NodeConfig, now: float) -> int:
         store.change("update notices set state='kept' where state in ('ready', 'posted')")
         return 0
     for row in store.rows(
-        "select * from notices where state in ('ready', 'posted') and next<=? order by n limit 20", now
+        "select * from notices where state in ('ready', 'posted') and (next<=? or next>?) order by n limit 20",
+        now,
+        now + LONGEST_WAIT,
     ):
         reached = row["state"]
         try:

@@ -4,6 +4,9 @@ Whatever was acknowledged to anybody was committed before, with the disk's own c
 at any moment finds everything as it was. One process at a time holds the folder, by a lock that the system lets go of
 however the process ends: that lock is the lease on every job, so that no job waits for one to expire. On file systems
 of networks, whose locks may be given to everybody, locks by name are held as well.
+
+What is tried again later is due at its time, and also where that lies further ahead than anything ever waits: then a
+clock was set back.
 """
 
 from __future__ import annotations

@@ -82,6 +82,13 @@ def test_an_archive_that_is_down_is_tried_again_ever_less_often(store, settings,
     assert list(there.kept) == [uid]
 
 
+def test_a_clock_that_is_set_back_holds_no_delivery_up(store, settings, port, add):
+    add()
+    assert send(store, settings) == 0  # nobody is there
+    with archive(port):
+        assert send(store, settings, after=-DAY) == 1
+
+
 def test_a_refusal_stops_and_shows_and_what_may_pass_is_tried_again(store, settings, port, add):
     refused, full, taken = add(), add(), add()
     answers = {refused: 0x0110, full: 0xA700}
@@ -261,7 +268,7 @@ def test_a_node_does_not_deliver_to_itself(settings):
 
 def test_what_may_be_deleted_is_found_without_a_look_at_what_was(store):
     """After years there are millions of objects of which only a row is left, and senders wait meanwhile."""
-    plan = [row["detail"] for row in store.rows(f"explain query plan {FINISHED}", time.time(), "[]", 0)]
+    plan = [row["detail"] for row in store.rows(f"explain query plan {FINISHED}", time.time(), "[]", 0, 0)]
     assert any("objects_kept" in step for step in plan), plan
 
 

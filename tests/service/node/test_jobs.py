@@ -3,6 +3,7 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from node_peers import SEG, arrival, config
@@ -133,6 +134,17 @@ def test_the_same_objects_again_make_no_further_job(store, settings, arrive, inc
     store.change("update series set changed=1")
     decide(store, settings)
     assert states(store) == ["done"]
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up(store, settings, arrive):
+    day = 86400
+    arrive()
+    assert decide(store, settings, after=-day) == 0  # it has just come, by the clock of today
+    assert decide(store, settings, after=60 - day) == 1
+    (job,) = jobs.take(store, time.time() - day, 8)
+    jobs.settle(store, settings, job, [outcome("failed", error="cut off")], [])
+    assert not jobs.take(store, time.time() - 1, 8)  # it is tried again after a while
+    assert jobs.take(store, time.time() - day, 8) == [replace(job, tries=1)]
 
 
 def test_three_tries_then_failed_and_somebody_is_told(store, settings, arrive):

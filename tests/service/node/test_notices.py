@@ -59,7 +59,7 @@ def test_a_webhook_hears_each_once_and_again_after_an_error(tmp_path, store, web
 class MailServer(socketserver.StreamRequestHandler):
     """As much of SMTP as a client needs (RFC 5321), without encryption; refuses addresses that begin with `gone`."""
 
-    mails: ClassVar[list[tuple[list[str], str]]] = []
+    mails: ClassVar[list[tuple[list[str], bytes]]] = []
     greeting: ClassVar[list[bytes]] = [b"220 mail"]
 
     def handle(self) -> None:
@@ -70,7 +70,7 @@ class MailServer(socketserver.StreamRequestHandler):
             if verb.upper() == "DATA":
                 self.say(b"354 go on")
                 text = b"".join(iter(self.rfile.readline, b".\r\n"))
-                self.mails.append((to, text.decode()))
+                self.mails.append((to, text))
                 self.say(b"250 taken")
             elif verb.upper() == "RCPT" and "<gone" in rest:
                 self.say(b"550 nobody here")
@@ -103,7 +103,7 @@ def test_mail_goes_through_a_server_to_whom_it_knows(tmp_path, store, mail_serve
     assert tell(store, config(tmp_path, notify={"email": {**mail_server, "to": to}}), time.time()) == 1
     ((heard, text),) = MailServer.mails
     assert heard == ["a@example", "b@example"]
-    message = email.message_from_string(text, policy=email.policy.default)
+    message = email.message_from_bytes(text, policy=email.policy.default)
     assert (message["Subject"], message["From"]) == ("medseg: withheld", "node@example")
     assert message.get_content().replace("\r\n", "\n") == "event: withheld\nabout: ct-1\nerror: a CT \u2013 not an MR\n"
     assert "for 2 of 3 addresses" in caplog.text

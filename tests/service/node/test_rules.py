@@ -39,6 +39,9 @@ def rule(**when: object) -> Rule:
         ({"SeriesNumber": 3}, True),
         ({"BodyPartExamined": "HEAD"}, False),
         ({"BodyPartExamined": "?*"}, False),
+        ({"SeriesNumber": "?*"}, True),
+        ({"SeriesNumber": "4\\3"}, True),
+        ({"EchoTime": "?*"}, False),
     ],
 )
 def test_patterns(when, fit):
@@ -76,6 +79,12 @@ MODEL = {"model": "hippocampus"}
         ({"rules": [{**MODEL, "whn": {}}]}, "unknown key 'rules.0.whn'"),
         ({"rules": [{**MODEL, "when": {"Modalty": "MR"}}]}, "rule 1: 'Modalty' is not a DICOM keyword. Did you mean"),
         ({"rules": [{**MODEL, "when": {"Modality": " "}}]}, "rule 1: Modality has no pattern"),
+        ({"rules": [{**MODEL, "when": {"BurnedInAnnotation": False}}]}, "BurnedInAnnotation: YAML reads a bare YES"),
+        ({"rules": [{**MODEL, "when": {"Modality": "MRI"}}]}, "rule 1: there is no Modality 'MRI', so that nothing"),
+        ({"rules": [{**MODEL, "when": {"Modality": "CT\\PET"}}]}, "DICOM writes PT."),
+        ({"rules": [{**MODEL, "when": {"EchoTime": "3*"}}]}, "rule 1: EchoTime is a number, and '3*' is none"),
+        ({"rules": [{**MODEL, "when": {"ReferencedSeriesSequence": "*"}}]}, "holds nothing that a pattern can match"),
+        ({"rules": [{**MODEL, "when": {"PixelData": "?*"}}]}, "holds nothing that a pattern can match"),
         ({"rules": [{**MODEL, "send_to": ["archiv"]}], "destinations": {"archive": "dicom://a:1/B"}}, "'archive'?"),
         ({"rules": [{**MODEL, "formats": ["dicom"]}]}, "must be nifti, nrrd"),
         (
