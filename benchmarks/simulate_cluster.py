@@ -286,7 +286,7 @@ Written by `python benchmarks/simulate_cluster.py`, whose head says what is mode
 | start of a worker | {start:.0f} s | assumed |
 | a machine fails once in | {hours_between_failures:.0f} hours, and is back after {repair:.0f} s | assumed |
 | cases that take their worker down | {poison} | assumed |
-| the driver's time for a message | {message} s, three a case | assumed; [measured](ray.md) |
+| the driver's time for a message | {message} s, three a case | assumed; `benchmarks/bench_cluster.py` |
 
 {table}
 
@@ -299,7 +299,7 @@ wait for the slowest machine and for those that failed. Storage that is too slow
 everything that fails; the same holds for a driver that is busy all the time, which is when to start several runs, each
 on a part of the cases (`--shard`).
 
-Throughput of two workers against one: [measured](ray.md).
+Throughput of two workers against one: `benchmarks/bench_cluster.py`.
 """
 
 if __name__ == "__main__":

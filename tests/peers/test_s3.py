@@ -38,8 +38,9 @@ def test_a_batch_reads_its_scans_from_s3_and_leaves_the_bytes_of_a_local_one(buc
         small_series(local / "set 1" / name, shape=(40, 48, 40), PatientID=name)
     for path in (path for path in local.rglob("*") if path.is_file()):
         bucket.pipe(f"scans/in/{path.relative_to(local)}", path.read_bytes())
-    assert run(["inspect", str(local), "--manifest", str(tmp_path / "cases.csv")]) == 0
-    predict = ["predict", "--manifest", str(tmp_path / "cases.csv"), "--model", "hippocampus", "--device", "cpu"]
+    manifest = local / "cases.csv"  # its paths are those below the root
+    assert run(["inspect", str(local), "--manifest", str(manifest)]) == 0
+    predict = ["predict", "--manifest", str(manifest), "--model", "hippocampus", "--device", "cpu"]
     assert run([*predict, "--anyway", "--out", str(tmp_path / "here")]) == 0
     root = ["--root", "s3://scans/in"]
     assert run([*predict, *root, "--anyway", "--out", str(tmp_path / "there")]) == 0
@@ -48,7 +49,7 @@ def test_a_batch_reads_its_scans_from_s3_and_leaves_the_bytes_of_a_local_one(buc
     assert sum(name.endswith("status.json") for name in here) == 2
 
     # A file that another one was put in the place of, and one that is gone: each case says so, and no other suffers.
-    with (tmp_path / "cases.csv").open(newline="") as stream:
+    with manifest.open(newline="") as stream:
         rows = [*csv.DictReader(stream)]
     objects = sorted(name for name in bucket.find("scans/in") if "/one/" in name)
     bucket.pipe(objects[0], b"other bytes")
