@@ -68,6 +68,15 @@ def monitor(
             kind=FalseAlarms,
         ),
     ] = 0.01,
+    model: Annotated[
+        str | None,
+        option(
+            WHAT,
+            "--model",
+            help="Model whose cases are compared, where there are several. By default, that of the newest case.",
+            metavar="NAME",
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> int:
     """Say whether scanners, volumes, uncertainty and verdicts are still what they were.
@@ -88,6 +97,7 @@ def monitor(
         scans=scans or (),
         no_scans=no_scans,
         false_alarms=false_alarms,
+        model=model,
     )
     if json:
         from medseg.evaluation.summary import as_json

@@ -145,7 +145,7 @@ class CaseInHand:
             stop_if_left()
             if self.folder is None:  # of a pipeline without main steps
                 self.folder = CaseFolder(self.work.out / self.found.case_id)
-            outputs = journal.finish(self.folder.path, self.key, self.input_hash, outcome)
+            outputs = journal.finish(self.folder.path, self.key, self.input_hash, outcome, self.work.model)
             self.folder.publish()
             return replace(outcome, outputs=outputs)
         except (*STOPS, Abandoned):
@@ -153,5 +153,5 @@ class CaseInHand:
         except BaseException as error:
             log.debug("%s", self.found.case_id, exc_info=error)
             outcome = explained(base, error)
-            record_failure(outcome, self.key, self.input_hash)
+            record_failure(outcome, self.key, self.input_hash, self.work.model)
             return outcome

@@ -167,7 +167,7 @@ class _Batch:
                 f"each of the {TRIES} workers that had it was lost",
                 "Check the file in another program, and run this one case on one machine.",
             )
-            record_failure(outcome)
+            record_failure(outcome, model=self.work.model)
             yield outcome
 
 

@@ -107,7 +107,7 @@ class CaseProcess:
                     # worker would be so again: the first case pays.
                     found = next(iter(in_hand), left[0])
                     outcome = failure(pending(found, work.out), *why)
-                    record_failure(outcome)
+                    record_failure(outcome, model=work.model)
                     left.remove(found)
                     alone = max(0, alone - 1)
                     yield replace(outcome, seconds=time.monotonic() - in_hand.get(found, begun))

@@ -99,8 +99,10 @@ def current(folder: Path, key: str) -> Status | None:
     return status
 
 
-def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome) -> tuple[str, ...]:
+def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome, model: str = "") -> tuple[str, ...]:
     """Write the record of a case that is done, failed or withheld; return the names of its output files.
+
+    `model` is the identity of the model that it was for: a folder may hold cases of several, as a node's does.
 
     The record holds no times, so that the same input, model and options always leave the same bytes.
     """
@@ -119,6 +121,7 @@ def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome) -> tup
         "read_back": dict(outcome.read_back),
         "volumes": None if outcome.volumes is None else outcome.volumes.to_json(),
         "input_sha256": input_hash,
+        "model": model,
         "key": key,
         "outputs": {path.name: _hash_file(path) for path in files},
     }

@@ -37,6 +37,11 @@ class Work:
         """What decides the results of every case, but for the input."""
         return {"pipeline": self.pipeline.name, "steps": self.pipeline.identity(), "medseg": versions()["medseg"]}
 
+    @cached_property
+    def model(self) -> str:
+        """Name, version and hash of the model, as results name it; empty of a pipeline without one."""
+        return "; ".join(name for kind, name in self.pipeline.sources() if kind == "model")
+
     def case_key(self, input_hash: str) -> str:
         """Hash of everything that decides the results of a case."""
         return journal.case_key(input_hash, self.identity)
@@ -69,13 +74,13 @@ def explained(base: CaseOutcome, error: BaseException) -> CaseOutcome:
             return failure(base, failed.what, failed.fix)
 
 
-def record_failure(outcome: CaseOutcome, key: str = "", input_hash: str = "") -> None:
+def record_failure(outcome: CaseOutcome, key: str = "", input_hash: str = "", model: str = "") -> None:
     """Leave the record of a failed or withheld case and nothing else, so that no half result is taken for a whole."""
     if outcome.folder is None:
         return
     try:
         folder = CaseFolder(outcome.folder)
-        journal.finish(folder.path, key, input_hash, outcome)
+        journal.finish(folder.path, key, input_hash, outcome, model)
         folder.publish()
     except (OSError, MedsegError) as error:
         log.debug("%s: no record is written", outcome.case_id, exc_info=error)

@@ -72,7 +72,8 @@ def _of_folder(folder: Path, wanted: Wanted) -> Iterator[CaseRecord]:
             texts, figures = scan_facts(finder, place.name, status.content["input_sha256"])
         figures = {**figures, **_figures(place, status), **seconds.get(place.name, {})}
         case = cases.get(place.name)
-        yield CaseRecord(folder.resolve().name, place.name, key, status.state, model, texts, figures, _verdict(case))
+        own = str(status.content.get("model") or model)  # a folder of a node holds cases of several models
+        yield CaseRecord(folder.resolve().name, place.name, key, status.state, own, texts, figures, _verdict(case))
 
 
 def _case_folders(folder: Path) -> list[Path]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import Baseline, FalseAlarms
-from medseg.errors import InputError, MedsegError, UsageError
+from medseg.errors import MedsegError, UsageError
 from medseg.evaluation.summary import as_json
 from medseg.io.files.atomic import write_text
 from medseg.io.files.writable import output_folder
@@ -20,7 +21,7 @@ from medseg.monitoring.gather import Wanted, gather
 from medseg.monitoring.history import CaseRecord, known_scans, write_history
 from medseg.monitoring.look import Monitoring
 from medseg.monitoring.monitor_page import monitor_page
-from medseg.review.made_by import made_by
+from medseg.tracking.resolve import resolve_model
 
 
 @check_arguments
@@ -33,6 +34,7 @@ def monitor(
     scans: Path | str | Sequence[Path | str] = (),
     no_scans: bool = False,
     false_alarms: FalseAlarms = 0.01,
+    model: str | None = None,
 ) -> Monitoring:
     """Say whether scanners, volumes, uncertainty and verdicts are still what they were.
 
@@ -55,6 +57,8 @@ def monitor(
         Whether to read no scan: scanners, spacing and intensities are then not known.
     false_alarms : float
         Probability that anything at all is called changed where nothing is.
+    model : str, optional
+        Name of the model whose cases are compared, where there are cases of several; by default that of the newest.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def monitor(
     Raises
     ------
     UsageError
-        When a folder is not there or holds no results.
+        When a folder is not there or holds no results, or none of the model.
     """
     folder = output_folder(out)
     wanted = Wanted(tuple(Path(path) for path in listed(scans)), known_scans(folder), not no_scans)
@@ -72,25 +76,41 @@ def monitor(
     places = [Path(path) for path in listed(results)]
     if not places:
         raise UsageError("no folder of results was named", where="medseg.monitor", fix="Give one or more.")
-    records = [*before, *gather(places, wanted)]
-    found = look_at(records, len(before) or baseline, false_alarms, _card(places[-1]))
+    after = gather(places, wanted)
+    records = [*before, *after]
+    identity = _newest(after) if model is None else _newest_of(model, records)
+    kept_before = sum(one.model == identity for one in before)
+    if before and not kept_before:
+        raise UsageError(
+            f"no case of the reference is of {identity or 'the same model'}",
+            where="--reference",
+            fix="Give results of the same model and version, or omit it.",
+        )
+    found = look_at(records, kept_before or baseline, false_alarms, _card(identity), model=identity)
     folder.mkdir(parents=True, exist_ok=True)
-    _write(found, folder)
+    _write(found, records, folder)
     return found
 
 
 def look_at(
-    records: Sequence[CaseRecord], n_baseline: int, false_alarms: float = 0.01, card: ModelCard | None = None
+    records: Sequence[CaseRecord],
+    n_baseline: int,
+    false_alarms: float = 0.01,
+    card: ModelCard | None = None,
+    *,
+    model: str | None = None,
 ) -> Monitoring:
-    """Make the charts of a history and say what changed; of a model that changed meanwhile, its own cases alone."""
-    kept, notes = list(records), []
-    model = kept[-1].model
-    if other := [one for one in kept if one.model != model]:
-        first = sum(one.model == model for one in kept[:n_baseline])
-        kept, n_baseline = [one for one in kept if one.model == model], first or n_baseline
+    """Make the charts of a history and say what changed; of several models, the cases of one alone, the newest's.
+
+    The baseline are the first cases of that model.
+    """
+    shown, notes = _newest(records) if model is None else model, []
+    kept = [one for one in records if one.model == shown]
+    if others := Counter(one.model for one in records if one.model != shown):
+        names = ", ".join(f"{count} of {name or 'a model that is not known'}" for name, count in others.items())
         notes.append(
-            f"{len(other)} cases of other models are not compared: figures of two models differ of themselves. What is "
-            f"shown is {model or 'a model that is not known'}."
+            f"{others.total()} cases of other models are not compared: figures of two models differ of themselves. "
+            f"What is shown is {shown or 'a model that is not known'}; there are {names} (`model` chooses)."
         )
     n_baseline = min(n_baseline, len(kept))
     charts, shifts = (
@@ -115,17 +135,31 @@ def look_at(
     )
 
 
-def _card(results: Path) -> ModelCard | None:
-    """Card of the model that made results, where it is installed."""
+def _newest(records: Sequence[CaseRecord]) -> str:
+    """Identity of the model of the newest case of which it is known."""
+    return next((one.model for one in reversed(records) if one.model), "")
+
+
+def _newest_of(name: str, records: Sequence[CaseRecord]) -> str:
+    """Identity of the newest version of a model that made any case."""
+    for one in reversed(records):
+        if name in (one.model, one.model.partition(" ")[0]):
+            return one.model
+    known = ", ".join(dict.fromkeys(one.model.partition(" ")[0] for one in records if one.model)) or "not known"
+    raise UsageError(f"no case is of a model '{name}'", where="--model", fix=f"The models are: {known}.")
+
+
+def _card(identity: str) -> ModelCard | None:
+    """Card of the model that made results, where the very same is installed."""
     try:
-        package = made_by(results).package
-    except (InputError, MedsegError):
+        package = resolve_model(identity.partition(" ")[0])
+    except MedsegError:
         return None
-    return None if package is None else package.card
+    return package.card if str(package.identity) == identity else None
 
 
-def _write(found: Monitoring, folder: Path) -> None:
-    write_history(found.records, folder)
+def _write(found: Monitoring, records: Sequence[CaseRecord], folder: Path) -> None:
+    write_history(records, folder)
     content = json.dumps(as_json(found.as_dict()), indent=2, ensure_ascii=False)
     write_text(folder / "monitor.json", content + "\n")
     write_text(folder / "monitor.html", monitor_page(found))

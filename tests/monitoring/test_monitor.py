@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import replace
 
 import pytest
 from reviewed_results import make_results
-from scanner_history import history, write_results
+from scanner_history import MODEL, history, write_results
 
 import medseg
 from medseg.cli.app import run
+from medseg.errors import UsageError
 from medseg.models.package import load_package
 from medseg.monitoring.card_reference import card_shifts
 from medseg.monitoring.history import CaseRecord
-from medseg.monitoring.monitor import look_at
+from medseg.monitoring.monitor import look_at, monitor
 from medseg.review.store import open_store
 
 
@@ -55,6 +57,32 @@ def test_cases_of_another_model_are_not_compared():
     found = look_at([*old, *history(80)], 50)
     assert (len(found.records), found.exit_code) == (80, 0)
     assert "60 cases of other models are not compared" in found.notes[0]
+
+
+def test_of_two_models_in_one_folder_each_is_compared_with_itself(tmp_path):
+    """As a node leaves them: no run.json, cases of both in turn, of which one model's volumes change."""
+    other = "tumor 3 (ba9876543210)"
+    mine, theirs = history(120, change_at=80, volume=0.6), history(120, seed=1)
+    mixed = [one for pair in zip(mine, theirs, strict=True) for one in pair]
+    renamed = [replace(one, case_id=f"case-{n}") for n, one in enumerate(mixed)]
+    out = write_results(tmp_path / "node", renamed)
+    (out / "run.json").unlink()
+    for number, place in enumerate(sorted(out.iterdir(), key=lambda place: int(place.name[5:]))):
+        status = json.loads((place / "status.json").read_text()) | {"model": other if number % 2 else MODEL}
+        changed = (place / "status.json").stat().st_mtime
+        (place / "status.json").write_text(json.dumps(status))
+        os.utime(place / "status.json", (changed, changed))
+    newest = monitor(out, tmp_path / "a", no_scans=True)
+    assert (newest.exit_code, newest.n_baseline, len(newest.records)) == (0, 50, 120)
+    assert "120 of organ 1" in newest.notes[0]
+    first = monitor(out, tmp_path / "b", no_scans=True, model="organ")
+    assert [chart.name for chart in first.changed] == ["liver.volume_ml"]
+    assert len((tmp_path / "b" / "history.csv").read_text().splitlines()) == 241  # all are in the table
+    with pytest.raises(UsageError, match="no case is of a model 'liver'") as error:
+        monitor(out, tmp_path / "c", no_scans=True, model="liver")
+    assert "organ, tumor" in error.value.fix
+    with pytest.raises(UsageError, match="no case of the reference is of"):
+        monitor(out, tmp_path / "d", no_scans=True, reference=write_results(tmp_path / "old", history(30)))
 
 
 def test_too_few_cases_say_nothing():
