@@ -68,12 +68,12 @@ def monitor(
             kind=FalseAlarms,
         ),
     ] = 0.01,
-    model: Annotated[
+    cases_of: Annotated[
         str | None,
         option(
             WHAT,
-            "--model",
-            help="Model whose cases are compared, where there are several. By default, that of the newest case.",
+            "--cases-of",
+            help="Model whose cases are compared, where there are several. By default, the newest.",
             metavar="NAME",
         ),
     ] = None,
@@ -97,7 +97,7 @@ def monitor(
         scans=scans or (),
         no_scans=no_scans,
         false_alarms=false_alarms,
-        model=model,
+        cases_of=cases_of,
     )
     if json:
         from medseg.evaluation.summary import as_json

@@ -34,7 +34,7 @@ def monitor(
     scans: Path | str | Sequence[Path | str] = (),
     no_scans: bool = False,
     false_alarms: FalseAlarms = 0.01,
-    model: str | None = None,
+    cases_of: str | None = None,
 ) -> Monitoring:
     """Say whether scanners, volumes, uncertainty and verdicts are still what they were.
 
@@ -57,7 +57,7 @@ def monitor(
         Whether to read no scan: scanners, spacing and intensities are then not known.
     false_alarms : float
         Probability that anything at all is called changed where nothing is.
-    model : str, optional
+    cases_of : str, optional
         Name of the model whose cases are compared, where there are cases of several; by default that of the newest.
 
     Returns
@@ -78,7 +78,7 @@ def monitor(
         raise UsageError("no folder of results was named", where="medseg.monitor", fix="Give one or more.")
     after = gather(places, wanted)
     records = [*before, *after]
-    identity = _newest(after) if model is None else _newest_of(model, records)
+    identity = _newest(after) if cases_of is None else _newest_of(cases_of, records)
     kept_before = sum(one.model == identity for one in before)
     if before and not kept_before:
         raise UsageError(
@@ -110,7 +110,7 @@ def look_at(
         names = ", ".join(f"{count} of {name or 'a model that is not known'}" for name, count in others.items())
         notes.append(
             f"{others.total()} cases of other models are not compared: figures of two models differ of themselves. "
-            f"What is shown is {shown or 'a model that is not known'}; there are {names} (`model` chooses)."
+            f"What is shown is {shown or 'a model that is not known'}; there are {names} (`cases_of` chooses)."
         )
     n_baseline = min(n_baseline, len(kept))
     charts, shifts = (
@@ -146,7 +146,7 @@ def _newest_of(name: str, records: Sequence[CaseRecord]) -> str:
         if name in (one.model, one.model.partition(" ")[0]):
             return one.model
     known = ", ".join(dict.fromkeys(one.model.partition(" ")[0] for one in records if one.model)) or "not known"
-    raise UsageError(f"no case is of a model '{name}'", where="--model", fix=f"The models are: {known}.")
+    raise UsageError(f"no case is of a model '{name}'", where="--cases-of", fix=f"The models are: {known}.")
 
 
 def _card(identity: str) -> ModelCard | None:

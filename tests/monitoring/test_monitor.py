@@ -75,11 +75,11 @@ def test_of_two_models_in_one_folder_each_is_compared_with_itself(tmp_path):
     newest = monitor(out, tmp_path / "a", no_scans=True)
     assert (newest.exit_code, newest.n_baseline, len(newest.records)) == (0, 50, 120)
     assert "120 of organ 1" in newest.notes[0]
-    first = monitor(out, tmp_path / "b", no_scans=True, model="organ")
+    first = monitor(out, tmp_path / "b", no_scans=True, cases_of="organ")
     assert [chart.name for chart in first.changed] == ["liver.volume_ml"]
     assert len((tmp_path / "b" / "history.csv").read_text().splitlines()) == 241  # all are in the table
     with pytest.raises(UsageError, match="no case is of a model 'liver'") as error:
-        monitor(out, tmp_path / "c", no_scans=True, model="liver")
+        monitor(out, tmp_path / "c", no_scans=True, cases_of="liver")
     assert "organ, tumor" in error.value.fix
     with pytest.raises(UsageError, match="no case of the reference is of"):
         monitor(out, tmp_path / "d", no_scans=True, reference=write_results(tmp_path / "old", history(30)))
