@@ -58,11 +58,11 @@ class NameLock:
 
     def _take(self, wait: float) -> None:
         self._mine = part_name("lock")
-        end, seen, since = time.monotonic() + wait, ("", 0.0), time.monotonic()
+        end, latest, since = time.monotonic() + wait, ("", 0.0), time.monotonic()
         while not _make(self.path, self._mine):
             now, found = time.monotonic(), (_holder(self.path), _changed(self.path))
-            if found != seen:
-                seen, since = found, now
+            if found != latest:
+                latest, since = found, now
             if lives_here(found[0]) is False or now - since > self.dead_after:
                 _take_away(self.path, found[0])
             elif now > end:
