@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 TUTORIALS = Path(__file__).resolve().parents[1] / "tutorial"
-NAMES = ("first-scan", "train", "retrain", "node", "count-cells")
+NAMES = ("first-scan", "train", "retrain", "node", "count-cells", "python")
 BLOCK = re.compile(r"(?:^<!-- (?P<note>[^\n]+) -->\n)?^```(?P<kind>console|python)\n(?P<body>.*?)^```\n", re.M | re.S)
 STARTED = """\
 import subprocess

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -18,6 +19,17 @@ import notebooks
 def test_the_notebook_is_that_of_its_page(name: str) -> None:
     kept = (ROOT / "docs" / "tutorial" / f"{name}.ipynb").read_text(encoding="utf-8")
     assert kept == notebooks.notebook(name), "run python docs/making/notebooks.py"
+
+
+def test_every_public_name_has_an_example_that_runs() -> None:
+    import medseg
+
+    page = (ROOT / "docs" / "tutorial" / "python.md").read_text(encoding="utf-8")
+    code = "".join("".join(cell["source"]) for cell in notebooks.cells(page) if cell["cell_type"] == "code")
+    noted = {"bundle", "review.review"}  # whose blocks say which test runs the like
+    names = {*medseg.__all__, *(f"review.{name}" for name in medseg.review.__all__)}
+    assert {name for name in names if not re.search(rf"\bmedseg\.{name}\b", code)} == noted
+    assert all(f"medseg.{name}(" in page for name in noted)
 
 
 def test_what_a_page_says_of_a_block_holds_in_the_notebook() -> None:
