@@ -17,6 +17,7 @@ Mask = npt.NDArray[np.bool_]
 # Sky blue and orange of Okabe and Ito: distinguished with every common kind of color vision, and from gray.
 REFERENCE: Color = (86, 180, 233)
 PREDICTION: Color = (255, 159, 28)
+DASH = 7  # pixels; a third of a dashed outline is open
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,7 @@ class Layer:
     color: Callable[[int], Color]
     fill: float = 0.0  # how much of the color covers the inside, 0 to 1
     width: int = 1  # of the outline in pixels; 0 draws none
+    dashed: bool = False  # so that two outlines are distinguished in gray too
 
 
 def paint(base: npt.NDArray[np.uint8], values: npt.NDArray[Any], layer: Layer) -> None:
@@ -39,7 +41,14 @@ def paint(base: npt.NDArray[np.uint8], values: npt.NDArray[Any], layer: Layer) -
         if layer.width:
             grown = np.pad(inside, 1)  # an object at the edge of the image is outlined there too
             core = ndimage.binary_erosion(grown, iterations=layer.width)[1:-1, 1:-1]
-            shown[inside & ~core] = color.astype(np.uint8)
+            line = inside & ~core
+            shown[line & _dashes(line.shape, place) if layer.dashed else line] = color.astype(np.uint8)
+
+
+def _dashes(shape: tuple[int, ...], place: tuple[slice, slice]) -> Mask:
+    """Stripes across a box of the screen, which cut an outline into dashes wherever it runs."""
+    rows, columns = np.indices(shape)
+    return np.asarray((rows + place[0].start + 2 * (columns + place[1].start)) // DASH % 3 != 0)
 
 
 def _shapes(values: npt.NDArray[Any], size: tuple[int, ...]) -> Iterator[tuple[int, tuple[slice, slice], Mask]]:

@@ -54,11 +54,13 @@ class LabelPair:
 def draw_planes(case: LabelPair, place: tuple[int, int, int], *, size: int = 400) -> Image.Image:
     """Draw outlines of both label maps over the scan, zoomed to where labels are, in planes through a voxel.
 
+    The prediction's is dashed.
+
     `size` is the width and height of a plane in pixels; a single slice is drawn with outlines and without.
     """
     box = _box(case)
     layers = [Layer(case.reference, lambda _: REFERENCE, width=WIDTH)]
-    layers += [Layer(case.prediction, lambda _: PREDICTION, width=WIDTH)]
+    layers += [Layer(case.prediction, lambda _: PREDICTION, width=WIDTH, dashed=True)]
     planes = case.backdrop.orientation.planes
     if case.is_flat:
         size = (3 * size + GAP) // 2

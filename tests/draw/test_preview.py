@@ -6,6 +6,7 @@ import pytest
 from objects_for_tests import label_map
 from PIL import Image
 
+from medseg.draw.outline import Layer, paint
 from medseg.draw.preview import draw_preview
 from medseg.errors import GeometryMismatch
 from medseg.io.read import load_scan
@@ -102,3 +103,17 @@ def test_a_2d_image_is_shown_the_way_it_is_stored(tmp_path):
     left, top, height = 12, 12 + (456 - 342) // 2, 342
     assert drawn[top + 20, left + 20].tolist() == [255, 0, 0]
     assert drawn[top + height - 20, left + 20].tolist() == [0, 255, 0]
+
+
+def test_a_dashed_outline_is_part_of_the_whole_one_wherever_it_runs():
+    values = np.zeros((60, 60), np.uint8)
+    values[10:50, 8:52] = 1
+    drawn = {}
+    for dashed in (False, True):
+        base = np.zeros((60, 60, 3), np.uint8)
+        paint(base, values, Layer(values[..., None], lambda _: (255, 255, 255), width=2, dashed=dashed))
+        drawn[dashed] = base.any(axis=2)
+    assert drawn[True].sum() < 0.8 * drawn[False].sum()
+    assert (drawn[True] <= drawn[False]).all()
+    for side in (np.s_[10, 8:52], np.s_[49, 8:52], np.s_[10:50, 8], np.s_[10:50, 51]):
+        assert 0.3 < drawn[True][side].mean() < 0.9
