@@ -120,4 +120,4 @@ def _fail_usage(error: Any, arguments: list[str]) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         sys.stderr.write(f"{error.format_message()}\n")
         return 2
-    return _fail(usage_message(error, arguments), 2)
+    return _fail(usage_message(error, arguments), 2, "E-usage")

@@ -189,8 +189,11 @@ def in_the_world(here: Path) -> None:
     """All that the page needs is in the world."""
 
 
-def _fresh_run(here: Path) -> None:
-    shutil.rmtree(here / "runs" / "mine")
+def _newcomer(here: Path) -> None:
+    """What `make demo` has left, and nothing else."""
+    for path in here.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    lay_out(here / "demo" / "scans")
 
 
 def _months(here: Path) -> None:
@@ -213,7 +216,7 @@ def _two_readers(here: Path) -> None:
 
 
 SCENES: dict[str, Scene] = {
-    "README.md": _fresh_run,
+    "README.md": _newcomer,
     "docs/how-to/cluster.md": lambda here: _written(here, "inspect", "scans", "--manifest", "cases.csv"),
     "docs/how-to/composite.md": _parts,
     "docs/how-to/count-objects.md": _pictures,
