@@ -31,6 +31,10 @@ class InteractiveCard(BaseModel):
     decay: Annotated[float, Field(gt=0, le=1)] = Field(
         description="what each newer interaction multiplies the older ones by"
     )
+    objects: bool = Field(
+        default=False,
+        description="whether one object is in hand, which clicks make, split or delete, not all of a class",
+    )
     dice: dict[Literal["corrected", "from_nothing"], dict[int, Fraction]] = Field(
         default={},
         description="mean Dice on held-out cases by the number of simulated clicks: of a mask with simulated errors, "

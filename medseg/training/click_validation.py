@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.ndimage import label
 
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.reading import read_case
@@ -84,6 +85,8 @@ def validate_clicks(
             if not case.annotates(entry.name) or not truth.any():
                 continue
             random = np.random.default_rng(_number(case.case_id, entry.name))
+            if card.objects:
+                truth = _one_object(truth, random)
             for start in STARTS:
                 present = with_errors(truth, random, card.radius) if start == "corrected" else np.zeros_like(truth)
                 found[start][names[entry.name]] = clicked(session, present, truth, ignored)
@@ -134,6 +137,12 @@ def click_validation_seconds(loop: Loop, held_out: int, classes: int) -> float:
             seconds.append(time.monotonic() - before)
     # A click may look at a patch of coarser voxels too, and finding the largest error takes about as long as a pass.
     return 3.0 * min(seconds) * len(STARTS) * CLICKS[-1] * classes * held_out
+
+
+def _one_object(truth: Mask, random: np.random.Generator) -> Mask:
+    """One of the objects of a class, drawn at random."""
+    numbered, count = label(truth)
+    return np.asarray(numbered == random.integers(count) + 1)
 
 
 def _dice(present: Mask, truth: Mask, ignored: Mask | None) -> float:

@@ -30,10 +30,15 @@ class InteractiveConfig(BaseModel):
     from_nothing: Fraction = Field(
         default=0.3, description="fraction of patches in which nothing is drawn of the class yet"
     )
+    objects: bool = Field(
+        default=False,
+        description="one object is in hand, not all of its class: what hangs together, or of numbered references what "
+        "does in their mask; for classes that consist of objects, such as nuclei",
+    )
     error_voxels: Annotated[float, Field(gt=0, le=32)] = Field(
         default=3.0, description="how far simulated errors of the mask move its boundary, voxels"
     )
 
     def to_card(self) -> InteractiveCard:
         """Return what the model card says of it."""
-        return InteractiveCard(radius=self.radius, decay=self.decay)
+        return InteractiveCard(radius=self.radius, decay=self.decay, objects=self.objects)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.ndimage import label
 from torch import Tensor
 
 from medseg.data.dataset import Dataset
@@ -21,6 +22,8 @@ from medseg.training.samples.prepared import IGNORED
 Mask = npt.NDArray[np.bool_]
 # Streams of random numbers of one seed: those of samples, and those of batches.
 OF_SAMPLE, OF_BATCH = 11, 12
+# Of single objects, how often one is to be deleted, and how often its neighbor was taken for a part of it.
+DELETED, MERGED = 0.1, 0.2
 
 
 @dataclass(eq=False)
@@ -125,7 +128,28 @@ class Corrections:
         here = [k for k in known if values & set(self.parts[k])]
         chosen = (here or list(known))[int(random.integers(len(here or known)))]
         truth, ignored = np.isin(labels, self.parts[chosen]), labels == IGNORED
+        if self.config.objects and truth.any():
+            return _object_patch(truth, ignored, random, self.config, rounds)
         # Without a correction there must be something to go by.
         is_blank = bool(random.random() < self.config.from_nothing) and rounds > 0 and bool(truth.any())
         present = np.zeros_like(truth) if is_blank else with_errors(truth, random, self.config.error_voxels)
         return _Patch(truth, ignored, present, random)
+
+
+def _object_patch(
+    every: Mask, ignored: Mask, random: np.random.Generator, config: InteractiveConfig, rounds: int
+) -> _Patch:
+    """One object of a class: to be made, put right, split from its neighbor, or deleted."""
+    numbered, count = label(every)
+    chosen = int(random.integers(count)) + 1
+    truth, kind = numbered == chosen, random.random()
+    present = with_errors(truth, random, config.error_voxels)
+    if rounds and kind < config.from_nothing:
+        present = np.zeros_like(truth)
+    elif rounds and kind < config.from_nothing + DELETED:
+        truth = np.zeros_like(truth)
+    elif kind < config.from_nothing + DELETED + MERGED and count > 1:
+        others = np.argwhere((numbered != chosen) & every)
+        away = ((others - np.argwhere(truth).mean(axis=0)) ** 2).sum(axis=1)
+        present |= numbered == numbered[tuple(others[int(away.argmin())])]
+    return _Patch(truth, ignored, present, random)

@@ -89,6 +89,29 @@ def test_a_class_that_a_sample_does_not_annotate_is_never_in_hand():
         assert torch.equal(target[1] == 1, labels()[1] == 2)
 
 
+def test_of_objects_one_is_in_hand_or_it_is_to_be_deleted():
+    """Two objects of a class: the target is one of them or nothing, and at times the mask to correct has both."""
+    two = torch.zeros(1, *PATCH, dtype=torch.long)
+    two[0, 2:8, 4:12, 3:10], two[0, 11:17, 4:12, 3:10] = 1, 1
+    first, second = two[0].clone(), two[0].clone()
+    first[9:], second[:9] = 0, 0
+    targets, both, deleted = set(), 0, 0
+    for number in range(60):
+        corrections = Corrections(InteractiveConfig(objects=True, corrections=1, error_voxels=0.5), DATA, 0)
+        images, target = corrections(blank, torch.zeros(1, 1, *PATCH), two, number)
+        named = {"first": first, "second": second, "none": torch.zeros_like(first)}
+        (name,) = [name for name, mask in named.items() if torch.equal(target[0], mask)]
+        targets.add(name)
+        both += bool(images[0, 1, :9].sum() > 200 and images[0, 1, 9:].sum() > 200)
+        if name == "none":
+            deleted += 1
+            assert images[0, 3].any() or images[0, 5].any()  # marked as outside
+            assert not images[0, 2].any()
+    assert targets == {"first", "second", "none"}
+    assert both > 3
+    assert deleted > 1
+
+
 @pytest.mark.parametrize("shape", [(20, 18, 14), (20, 18, 1)])
 def test_masks_have_errors_of_the_size_that_is_asked_for(shape):
     truth = np.zeros(shape, bool)

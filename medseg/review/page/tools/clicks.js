@@ -131,6 +131,7 @@ class MarkStroke {
   end() {
     if (!this.last) return
     const { labels, isOutside, first } = this
+    this.clicks.aim(labels, first, isOutside, this.marked)
     const scribbled = () => [...this.marked].slice(0, MOST_MARKS).map((index) => labels.voxel(index))
     this.clicks.strokes.push({ outside: isOutside, voxels: this.isScribble ? scribbled() : [first] })
     this.clicks.ask()
@@ -199,6 +200,23 @@ export class Clicks {
     } catch (error) {
       if (!signal.aborted) editor.on.say(error.message, true)
     }
+  }
+
+  /**
+   * Of a class of objects, a model's clicks are about one: that under the stroke's first voxel, or a new one where a
+   * stroke inside begins on the background. Marks of another object are let go.
+   */
+  aim(labels, voxel, isOutside, marked) {
+    const { editor, pen } = this
+    const { clicks: model, things, classes } = editor.data.about
+    if (!model || !labels.ids || !things.has(classes[pen - 1].value)) return
+    const index = labels.index(voxel)
+    const there = labels.pens[index] === pen ? labels.ids[index] : 0
+    if (there ? there === this.object : isOutside) return
+    this.strokes = []
+    this.inside = new Set(isOutside ? [] : marked)
+    this.outside = new Set(isOutside ? marked : [])
+    this.object = there || labels.newId()
   }
 
   /** What a model needs besides: the strokes in turn, and what is drawn around the newest. */
