@@ -15,10 +15,10 @@ import numpy as np
 import requests
 import uvicorn
 
-from medseg.infer.clicks.model import ClickModel
 from medseg.review.adjudication import open_adjudication
 from medseg.review.sample import draw_sample
 from medseg.review.server.app import ReviewApp
+from medseg.review.server.click_answers import Answerer
 from medseg.review.server.listening import allowed_hosts, listen
 from medseg.review.server.reading import Reading
 from medseg.review.server.security import Access
@@ -72,7 +72,7 @@ def serving(
     trust_header: str | None = None,
     sample: int | None = None,
     adjudicate: tuple[str, ...] = (),
-    clicks: ClickModel | None = None,
+    clicks: Answerer | None = None,
     **how: bool,
 ) -> Iterator[Client]:
     with open_store(out, create=True) as store, listen("127.0.0.1", 0) as opened:

@@ -160,6 +160,15 @@ def results(
             metavar="MODEL",
         ),
     ] = None,
+    assist: Annotated[
+        str | None,
+        option(
+            NETWORK,
+            "--assist",
+            help="nnInteractive server that answers clicks: the scan's voxels go there. Needs the extra assist.",
+            metavar="ADDRESS",
+        ),
+    ] = None,
     no_browser: Annotated[bool, option(RUN, "--no-browser", help="Open no browser; print the address only.")] = False,
     json: JsonOption = False,
 ) -> int:
@@ -194,6 +203,7 @@ def results(
         trust_header=trust_header,
         idle=idle,
         clicks=clicks,
+        assist=assist,
         no_browser=no_browser,
         announce=announce,
     )

@@ -45,6 +45,7 @@ OPTIONAL = {
     "pyarrow": ("pyarrow.parquet", "`medseg evaluate --parquet`", "'medseg[parquet]'"),
     "matplotlib": ("matplotlib.figure", "the plots of `medseg bench`", "'medseg[plots]'"),
     "mirp": ("mirp", "radiomics", "'medseg[radiomics]'"),
+    "nninteractive-client": ("nnInteractive.inference.remote", "`medseg review --assist`", "'medseg[assist]'"),
     "mlflow ui": ("mlflow.server.fastapi_app", "the MLflow web page, `mlflow ui`", "'medseg[ui]'"),
 }
 PEERS = {

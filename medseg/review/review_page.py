@@ -10,7 +10,7 @@ import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Le
 
@@ -21,6 +21,9 @@ from medseg.review.review_status import ReviewStatus, status_of
 from medseg.review.sample import draw_sample
 from medseg.review.server.listening import LOOPBACK, allowed_hosts, check_address, listen
 from medseg.review.store import check_name, open_store
+
+if TYPE_CHECKING:
+    from medseg.review.server.click_answers import Answerer
 
 log = logging.getLogger("medseg.review")
 Port = Annotated[int, Ge(0), Le(65535)]
@@ -44,6 +47,7 @@ def review(
     trust_header: str | None = None,
     idle: Duration = "8h",
     clicks: str | Path | None = None,
+    assist: str | None = None,
     no_browser: bool = False,
     announce: Callable[[str], object] | None = None,
 ) -> ReviewStatus:
@@ -79,6 +83,8 @@ def review(
         Stop after this time without a request, for instance ``"8h"``; a number is of seconds.
     clicks : str or path, optional
         Model of ``medseg train --interactive`` that answers clicks and scribbles; a random walker does without one.
+    assist : str, optional
+        Address of an nnInteractive server that answers clicks instead: the scan's voxels go there. Extra ``assist``.
     no_browser : bool
         Do not open a browser.
     announce : callable, optional
@@ -99,20 +105,18 @@ def review(
     """
     import uvicorn
 
-    from medseg.infer.clicks.model import ClickModel
     from medseg.review.adjudication import open_adjudication
     from medseg.review.server.app import ReviewApp
     from medseg.review.server.idle import stop_when_idle
     from medseg.review.server.reading import Reading
     from medseg.review.server.security import Access
-    from medseg.tracking.resolve import resolve_model
     from medseg.training.options import seconds_of
 
     who = getpass.getuser() if reviewer is None else reviewer
     check_name(who)
     certificate, key_file = (None if path is None else Path(path) for path in (tls_cert, tls_key))
     check_address(host, certificate, key_file)
-    model = None if clicks is None else ClickModel(resolve_model(clicks, option="--clicks"))
+    answerer = _answerer(clicks, assist)
     with open_store(Path(folder), create=True, scans=[Path(path) for path in listed(scans)]) as store:
         if not store.results.cases():
             raise UsageError(
@@ -127,7 +131,7 @@ def review(
             scheme = "http" if certificate is None else "https"
             names = tuple(listed(allow_host))
             access = Access(key, port, allowed_hosts(host, port, names), scheme, trust_header)
-            app = ReviewApp(Reading(store, who, blind, blind_model, drawn, settled), access, model)
+            app = ReviewApp(Reading(store, who, blind, blind_model, drawn, settled), access, answerer)
             config = uvicorn.Config(
                 app.asgi(),
                 log_level="critical",
@@ -146,9 +150,31 @@ def review(
             if not no_browser:
                 own = page if trust_header is not None else f"{page}?key={access.key_for_browser()}"
                 threading.Thread(target=webbrowser.open, args=(own,), daemon=True).start()
-            with stop_when_idle(server, access, seconds_of(idle)):
-                server.run(sockets=[opened])
+            try:
+                with stop_when_idle(server, access, seconds_of(idle)):
+                    server.run(sockets=[opened])
+            finally:
+                app.close()
         return status_of(store)
+
+
+def _answerer(clicks: str | Path | None, assist: str | None) -> Answerer | None:
+    """What answers clicks, if not a random walker."""
+    if assist is not None:
+        from medseg.review.server.assist import ByServer
+
+        if clicks is not None:
+            raise UsageError("--clicks and --assist exclude each other", fix="Choose one of them to answer clicks.")
+        server = ByServer(assist)
+        log.warning("Clicks send the scan to %s. The license of its weights: %s.", assist, server.license)
+        return server
+    if clicks is None:
+        return None
+    from medseg.infer.clicks.model import ClickModel
+    from medseg.review.server.click_answers import ByModel
+    from medseg.tracking.resolve import resolve_model
+
+    return ByModel(ClickModel(resolve_model(clicks, option="--clicks")))
 
 
 def _print(address: str) -> None:

@@ -84,7 +84,7 @@ class ClickSession:
             if not reaches_beyond((found > 0.5) != mask, first, step, shape):
                 break
         box = self._box(*parts[-1][:2])
-        before = _cut(present, box)
+        before = cut(present, box)
         after = before.copy()
         for first, step, found in reversed(parts):  # finer ones last: they count where there are several
             self._paste(after, box, first, step, found)
@@ -148,7 +148,7 @@ def hanging_together(before: Mask, after: Mask, marks: Sequence[npt.NDArray[Any]
     return np.asarray(before ^ kept[changed])
 
 
-def _cut(present: Present, box: Box) -> Mask:
+def cut(present: Present, box: Box) -> Mask:
     """The present mask within a box; nothing where it is not known."""
     result = np.zeros(box.shape, bool)
     source, target = [], []

@@ -16,13 +16,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from medseg.errors import InputError, UsageError
-from medseg.infer.clicks.model import ClickModel
 from medseg.review.adjudication import READINGS
 from medseg.review.case_table import with_values_of
 from medseg.review.review_case import RevisionConflict
 from medseg.review.server.case_images import CaseImages
 from medseg.review.server.case_view import CaseView
-from medseg.review.server.click_answers import ClickAnswers
+from medseg.review.server.click_answers import Answerer, ClickAnswers
 from medseg.review.server.marks_request import LARGEST_REQUEST, read_marks
 from medseg.review.server.messages import (
     answer_part,
@@ -48,7 +47,7 @@ LONGEST_WAIT, LOOK_EVERY = 2.0, 0.02
 class ReviewApp:
     """Answers requests on one reading."""
 
-    def __init__(self, reading: Reading, access: Access, clicks: ClickModel | None = None) -> None:
+    def __init__(self, reading: Reading, access: Access, clicks: Answerer | None = None) -> None:
         self.reading, self.access = reading, access
         self.images = CaseImages(reading)
         self.view = CaseView(reading, self.images)
@@ -76,6 +75,11 @@ class ReviewApp:
             *(Route(f"/{name}", self.file) for name in self._files if name != INDEX),
         ]
         return Guard(Starlette(routes=routes), self.access)
+
+    def close(self) -> None:
+        """Give back what is lent for clicks."""
+        if self.clicks is not None:
+            self.clicks.close()
 
     async def page(self, request: Request) -> Response:
         """Swap the key of the printed address for a cookie; give the page to whoever has it."""

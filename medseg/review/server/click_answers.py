@@ -1,17 +1,18 @@
-"""Answers marks by a model that takes clicks; the scans used last stay prepared."""
+"""Answers marks by what takes clicks, a model here or a server; the scans used last stay prepared."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from medseg.errors import InputError, MedsegError
+from medseg.infer.clicks.interaction import Interaction
 from medseg.infer.clicks.model import ZOOMS, ClickModel
 from medseg.infer.clicks.session import Answer, ClickSession, Present
 from medseg.io.read import read_scan
@@ -19,18 +20,86 @@ from medseg.review.server.case_images import CaseImages
 from medseg.review.server.marks_request import MarksRequest
 from medseg.review.server.reading import Reading
 from medseg.review.server.transport import packed_voxels
+from medseg.types import Geometry, Scan
 from medseg.types.axis_order import nearest_ras
 
 log = logging.getLogger("medseg.review")
-KEPT = 2  # scans that stay prepared: the open case, and the one before
+
+
+class Session(Protocol):
+    """One scan, ready for clicks."""
+
+    grid: Geometry
+    """Whose voxels interactions, masks and answers are in."""
+
+    def answer(self, present: Present, interactions: Sequence[Interaction]) -> Answer:
+        """Return what becomes of a class after interactions, the oldest first."""
+        ...
+
+
+class Answerer(Protocol):
+    """What answers clicks."""
+
+    name: str
+    """As the page shows it."""
+
+    kept: int
+    """Sessions that are open at a time."""
+
+    def reach(self, case: Mapping[str, Any]) -> list[int]:
+        """How far around a mark it looks at what is drawn, in voxels that are sent to the page."""
+        ...
+
+    def trail(self) -> dict[str, Any]:
+        """What the audit trail says of it."""
+        ...
+
+    def open(self, scan: Scan, grid: Geometry) -> Session:
+        """Make a scan ready, on this grid."""
+        ...
+
+    def give_back(self, session: Session) -> None:
+        """End a session."""
+        ...
+
+
+class ByModel:
+    """A model that takes clicks, in this process."""
+
+    kept = 2  # the open case, and the one before
+
+    def __init__(self, model: ClickModel) -> None:
+        self.model = model
+        self.name = str(model.package.identity.name)
+
+    def reach(self, case: Mapping[str, Any]) -> list[int]:
+        """As far as its coarsest patch."""
+        card = self.model.package.card.input
+        spacing, found = card.spacing or (None, None, None), []
+        for axis, mm in enumerate(case["spacing"]):
+            place = card.axis_order.index(axis)
+            found.append(int(np.ceil(self.model.patch[place] * ZOOMS[-1] * (spacing[place] or mm) / mm)) + 1)
+        return found
+
+    def trail(self) -> dict[str, Any]:
+        """Name and hash of the package."""
+        package = self.model.package
+        return {"clicks_model": str(package.identity), "clicks_model_sha256": package.hash}
+
+    def open(self, scan: Scan, grid: Geometry) -> Session:
+        """Prepare a scan."""
+        return ClickSession(self.model, scan, grid)
+
+    def give_back(self, session: Session) -> None:
+        """Nothing is lent."""
 
 
 class ClickAnswers:
-    """One model for the whole review."""
+    """What answers clicks, for the whole review."""
 
-    def __init__(self, model: ClickModel, reading: Reading, images: CaseImages) -> None:
-        self.model, self.reading, self.images = model, reading, images
-        self._sessions: OrderedDict[tuple[str, str], ClickSession] = OrderedDict()
+    def __init__(self, by: Answerer, reading: Reading, images: CaseImages) -> None:
+        self.by, self.reading, self.images = by, reading, images
+        self._sessions: OrderedDict[tuple[str, str], Session] = OrderedDict()
         self._lock = threading.Lock()
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="clicks")
 
@@ -45,7 +114,7 @@ class ClickAnswers:
 
         self._aside.submit(work)
 
-    def session(self, case_id: str) -> ClickSession:
+    def session(self, case_id: str) -> Session:
         """Return the prepared scan of a case, on the grid that is sent to the page.
 
         Raises
@@ -56,24 +125,24 @@ class ClickAnswers:
         key = (case_id, str(self.reading.store.result(case_id).input_sha256))
         with self._lock:
             if key not in self._sessions:
+                while len(self._sessions) >= self.by.kept:
+                    self.by.give_back(self._sessions.popitem(last=False)[1])
                 scan = read_scan(self.reading.store.scan(case_id), allow_uneven=True, allow_incomplete=True)
                 grid = nearest_ras(scan.geometry).geometry(scan.geometry)
-                self._sessions[key] = ClickSession(self.model, scan, grid)
-                while len(self._sessions) > KEPT:
-                    self._sessions.popitem(last=False)
+                self._sessions[key] = self.by.open(scan, grid)
             self._sessions.move_to_end(key)
             return self._sessions[key]
 
+    def close(self) -> None:
+        """End every session."""
+        self._aside.shutdown()
+        with self._lock:
+            while self._sessions:
+                self.by.give_back(self._sessions.popitem()[1])
+
     def about(self, case: Mapping[str, Any]) -> dict[str, Any]:
-        """Say which model answers, and how far around a mark it looks at what is drawn, in voxels that are sent."""
-        spacing = self.model.package.card.input.spacing or (None, None, None)
-        order = self.model.package.card.input.axis_order
-        reach = []
-        for axis, mm in enumerate(case["spacing"]):
-            place = order.index(axis)
-            own = spacing[place] or mm
-            reach.append(int(np.ceil(self.model.patch[place] * ZOOMS[-1] * own / mm)) + 1)
-        return {"model": str(self.model.package.identity.name), "reach": reach}
+        """What the page is told of a case: who answers, and how far around a mark that looks at what is drawn."""
+        return {"model": self.by.name, "reach": self.by.reach(case)}
 
     def answer(self, case_id: str, who: str, asked: MarksRequest) -> Answer:
         """Return what becomes of the class around the newest mark.
@@ -96,7 +165,16 @@ class ClickAnswers:
                 "nothing is marked as belonging to the class, and nothing of it is drawn here",
                 fix="Mark at least one voxel that belongs to it.",
             )
-        return session.answer(present, asked.interactions)
+        try:
+            return session.answer(present, asked.interactions)
+        except MedsegError:
+            self._forget(session)  # a lease may have ended: the next click opens the case anew
+            raise
+
+    def _forget(self, session: Session) -> None:
+        with self._lock:
+            for key in [key for key, one in self._sessions.items() if one is session]:
+                self.by.give_back(self._sessions.pop(key))
 
     def _newest(self, case_id: str, who: str, value: int) -> Present:
         """The class in the newest labels, for clients that do not say what is drawn."""

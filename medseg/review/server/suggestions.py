@@ -129,8 +129,7 @@ class Suggester:
             "input_sha256": result.input_sha256,
         }
         if self.clicks is not None:
-            package = self.clicks.model.package
-            body |= {"clicks_model": str(package.identity), "clicks_model_sha256": package.hash, "zoom": found.zoom}
+            body |= {**self.clicks.by.trail(), "zoom": found.zoom}
         event = self.reading.store.record(who, SUGGESTED, body, case_id)
         shown = ("box", "voxels", "method", "uses_probabilities")
         return {**{name: body[name] for name in shown}, "runs": runs_of(found.is_class), "n": event.n}

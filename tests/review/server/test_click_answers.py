@@ -11,6 +11,7 @@ from small_nifti import OBLIQUE, save
 
 from medseg.io.nifti import read_scan
 from medseg.review.marks import Box
+from medseg.review.server.click_answers import ByModel
 from medseg.types.axis_order import nearest_ras
 
 CASE, SHAPE, CENTER = "scan_0", (36, 34, 30), (19, 15, 14)  # the center on the grid that is sent
@@ -35,7 +36,7 @@ def sphere(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(sphere):
-    with serving(sphere[0], clicks=bright_model(threshold=50.0)) as client:
+    with serving(sphere[0], clicks=ByModel(bright_model(threshold=50.0))) as client:
         yield client
 
 
