@@ -44,7 +44,13 @@ def train(
     ] = None,
     device: DeviceOption = "auto",
     start: Annotated[
-        str | None, option(MODEL, "--from", help="Fine-tune the weights of this model package.", metavar="PACKAGE")
+        str | None,
+        option(
+            MODEL,
+            "--from",
+            help="Fine-tune the weights of this model package, or of a file of nnssl (OpenMind) or SuPreM.",
+            metavar="PACKAGE|FILE",
+        ),
     ] = None,
     interactive: Annotated[
         bool,

@@ -23,6 +23,7 @@ from medseg.training.samples.patches import Patches
 from medseg.training.samples.prepared import PreparedCase
 from medseg.training.start_fit import output_rows
 from medseg.training.warm_start import load_start
+from medseg.training.weights_start import load_weights
 
 log = logging.getLogger("medseg.train")
 
@@ -52,6 +53,8 @@ def build_loop(inputs: Inputs) -> Loop:
         elif config.start is not None:
             card = resolve_model(config.start).card
             load_start(network, config.start, output_rows(card, data, config.fine_tuning.classes), built)
+        if config.pretrained is not None:
+            load_weights(network, config.pretrained)
     layout = memory_format(config.network.dimensions, network)
     network = network.to(device=run.device, memory_format=layout)  # type: ignore[call-overload]
     augmentation = Augmentation(

@@ -18,7 +18,7 @@ from medseg.models.package import ModelPackage
 from medseg.prepare.acceptance import AcceptanceCard
 from medseg.prepare.card import InputCard
 from medseg.tracking.resolve import resolve_model
-from medseg.training.config import ClassConfig, TrainConfig
+from medseg.training.config import ClassConfig, PretrainedConfig, TrainConfig
 from medseg.training.distributed import world
 from medseg.training.measured_classes import as_limits, class_dice, untrained_classes
 from medseg.training.result_volumes import result_volumes
@@ -43,6 +43,7 @@ def build_card(inputs: Inputs, seconds: float, steps: int, run_id: str | None = 
     """Card of a model trained for so many seconds and steps, its validation left open; `run_id` is MLflow's."""
     data, config, cases = inputs.run.dataset, inputs.run.config, inputs.cases
     start = None if config.start is None else resolve_model(config.start)
+    claimed = config.license or data.license or "not stated by the dataset"
     classes = tuple(_class(c, config.classes.get(c.name), data) for c in data.table)
     untrained = untrained_classes(cases, {own.name: c.name for own, c in zip(data.table, classes, strict=True)})
     patches = config.sampling.batch * config.sampling.accumulate * world()
@@ -63,7 +64,7 @@ def build_card(inputs: Inputs, seconds: float, steps: int, run_id: str | None = 
         post=_post(data, config),
         training=TrainingCard(
             data=_with_start(config.data or f"{data.name}. {data.description}".strip(), start, "data"),
-            license=_with_start(config.license or data.license or "not stated by the dataset", start, "license"),
+            license=_with_start(_with_weights(claimed, config.pretrained), start, "license"),
             cases=len(cases),
             command=inputs.run.command,
             seed=config.seed,
@@ -74,7 +75,7 @@ def build_card(inputs: Inputs, seconds: float, steps: int, run_id: str | None = 
             untrained=untrained,
             border_mm=config.border_mm,
             run=run_id,
-            parent="" if start is None else str(start.identity),
+            parent=_weights_name(config.pretrained) if start is None else str(start.identity),
             annotated=annotated_counts(inputs.run, {case.case_id for case in cases}),
         ),
         limits=(
@@ -172,12 +173,24 @@ def _with_start(own: str, start: ModelPackage | None, claim: Literal["data", "li
     )
 
 
+def _with_weights(own: str, weights: PretrainedConfig | None) -> str:
+    """The license of the dataset, and after it that of the file of weights that training started from."""
+    if weights is None:
+        return own
+    return f"{own.rstrip('.')}. Its weights started from {_weights_name(weights)}, license: {weights.license}"
+
+
+def _weights_name(weights: PretrainedConfig | None) -> str:
+    return "" if weights is None else f"{Path(weights.file).name} (sha256 {weights.sha256[:12]})"
+
+
 def _of(start: ModelPackage, limit: str) -> str:
     return f"Of {start.identity}, from which its weights started: {limit}"
 
 
 def _start(config: TrainConfig) -> str:
-    return f"from the weights of {Path(config.start).name}, " if config.start else ""
+    start = config.start or (config.pretrained and config.pretrained.file)
+    return f"from the weights of {Path(start).name}, " if start else ""
 
 
 def _input(cases: Sequence[PreparedCase], config: TrainConfig) -> InputCard:

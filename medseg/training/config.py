@@ -63,6 +63,18 @@ class FineTuningConfig(_Strict):
     )
 
 
+class PretrainedConfig(_Strict):
+    """Weights from a file that is no model package, to start from: ``--from FILE``."""
+
+    file: str = Field(
+        default="", description="file of weights: nnssl's ResEncL (OpenMind), or SuPreM's SegResNet; --from gives it"
+    )
+    license: Annotated[str, Field(min_length=1)] = Field(
+        description="license of the weights, as their authors state it; the file does not say, and the card must"
+    )
+    sha256: str = Field(default="", description="hash of the file; written by the run that reads it")
+
+
 class SplitConfig(_Strict):
     """Which cases are held out. A dataset that has its own split for every case is split that way instead."""
 
@@ -272,6 +284,9 @@ class TrainConfig(_Strict):
     )
     start: str | None = Field(default=None, description="name or path of a model package to fine-tune")
     fine_tuning: FineTuningConfig = FineTuningConfig()
+    pretrained: PretrainedConfig | None = Field(
+        default=None, description="weights of others to start from, where they are no model package"
+    )
     epochs: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="number of epochs; null: time_budget ends the run"
     )
@@ -296,6 +311,8 @@ class TrainConfig(_Strict):
             raise ValueError("loss.dice and loss.cross_entropy must not both be 0")
         if self.interactive is not None:
             self._check_interactive()
+        if self.start is not None and self.pretrained is not None:
+            raise ValueError("start and pretrained exclude each other: a network starts from one of them")
         return self
 
     def _check_interactive(self) -> None:
@@ -305,6 +322,7 @@ class TrainConfig(_Strict):
             "low_resolution_stage": self.low_resolution_stage is not None,
             "augment.soft_labels": self.augment.soft_labels,
             "post": bool(self.post),
+            "pretrained": self.pretrained is not None,
         }
         for key, is_set in others.items():
             if is_set:

@@ -25,6 +25,7 @@ from medseg.training.options import TrainOptions, seconds_of
 from medseg.training.plan import DatasetSource, PlanFor, fitting_preset, plan_dataset
 from medseg.training.start_fit import check_start
 from medseg.training.warm_start import start_values
+from medseg.training.weights_start import weights_start
 
 log = logging.getLogger("medseg.train")
 
@@ -55,19 +56,25 @@ class Configurator:
             self.values = {**self.values, "interactive": self.values.get("interactive") or {}}
         changed = apply_overrides(self.values, options.settings)
         self.stated = check_early(changed, where=self.path)
-        if start := options.start or self.values.get("start"):
-            resolve_model(start, option="--from")  # that there is one is known before any data is read
+        self.weights = weights_start(options.start, changed)
+        if self.package is not None:
+            resolve_model(self.package, option="--from")  # that there is one is known before any data is read
         self.source = DatasetSource(options.dataset, described(changed), self.stated.split.group)
+
+    @property
+    def package(self) -> str | Path | None:
+        """Name or path of the model package to start from, if there is one."""
+        return None if self.weights is not None else self.options.start or self.values.get("start")
 
     def config(self, out: Path | None = None, configuration: str | None = None) -> TrainConfig:
         """Return the configuration of a run, of the planned configuration of this name.
 
         `out` gets ``plan.yaml`` and ``fingerprint.json``; a plan that lies there is used again. A package to start from
-        takes the place of the plan's input and network. A time budget without epochs takes the place of the file's
-        epochs.
+        takes the place of the plan's input and network, a file of weights that of its network. A time budget without
+        epochs takes the place of the file's epochs.
         """
         options, values = self.options, self.values
-        start = options.start or values.get("start")
+        start = self.package
         if start is not None:
             check_start(resolve_model(start).card, self.source.data, self.stated.fine_tuning)
             _check_takes_clicks(resolve_model(start), interactive=self.stated.interactive is not None)
@@ -82,6 +89,8 @@ class Configurator:
         if start is not None:
             own = {key: self.values[key] for key in (*PLANNED, "border_mm") if key in self.values}
             values = {**values, **start_values(resolve_model(start), str(start)), **own}
+        elif self.weights is not None:
+            values = self.weights.changed(values, self.values)
         if self.stated.interactive is not None and "foreground" not in under(self.values, "sampling"):
             # A patch without any class teaches little of what belongs to one.
             values = merged(values, {"sampling": {"foreground": FOREGROUND}})

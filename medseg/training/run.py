@@ -73,8 +73,9 @@ def train(
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     start : str or Path, optional
-        Name or path of a model package to fine-tune (``--from``). On cases that its card lists as held out and that
-        the dataset holds out too, the new model is compared with it.
+        Name or path of a model package to fine-tune (``--from``), or a file of weights of nnssl's ResEncL (OpenMind) or
+        SuPreM's SegResNet, whose license ``pretrained.license`` states. On cases that a package's card lists as held
+        out and that the dataset holds out too, the new model is compared with it.
     interactive : bool
         Train a network that takes clicks and scribbles, for `medseg.review` (``--interactive``); `start` may be an
         automatic model, or one that takes clicks. It is measured by simulated clicks, and not compared with `start`.
@@ -175,7 +176,7 @@ def _train(
 def _gate(configurator: Configurator) -> Gate | None:
     """What a model that starts from another must pass; None for one that starts from nothing."""
     options = configurator.options
-    start = options.start or configurator.values.get("start")
+    start = configurator.package
     if configurator.stated.interactive is not None:
         return None
     if start is not None:

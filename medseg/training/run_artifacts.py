@@ -75,6 +75,8 @@ def public_config(config: TrainConfig) -> TrainConfig:
     changes: dict[str, object] = {}
     if config.start is not None:
         changes["start"] = str(resolve_model(config.start).identity)
+    if config.pretrained is not None:
+        changes["pretrained"] = config.pretrained.model_copy(update={"file": Path(config.pretrained.file).name})
     if config.low_resolution_stage is not None:
         changes["low_resolution_stage"] = Path(config.low_resolution_stage).name
     if config.dataset is not None and config.dataset.annotated:
@@ -84,6 +86,8 @@ def public_config(config: TrainConfig) -> TrainConfig:
 
 def parent_tags(config: TrainConfig) -> dict[str, str]:
     """Tags that name the package whose weights a run started from, and the run that trained it, where it is known."""
+    if config.pretrained is not None:
+        return {"parent_model": Path(config.pretrained.file).name, "parent_sha256": config.pretrained.sha256}
     if config.start is None:
         return {}
     parent = resolve_model(config.start)
