@@ -160,7 +160,7 @@ def _suprem(path: Path, weights: dict[str, Tensor]) -> WeightsFile:
     kept = {name: tensor for name, tensor in weights.items() if not name.startswith(SUPREM_HEAD)}
     blocks: dict[int, int] = {}
     for name in kept:
-        # A stage's first layer halves the image (nothing in the first stage); residual blocks follow.
+        # A stage's first layer halves the image (nothing at full resolution); residual blocks follow.
         if match := re.match(r"down_layers\.(\d+)\.(\d+)\.conv1\.conv\.weight", name):
             blocks[int(match[1])] = max(blocks.get(int(match[1]), 0), int(match[2]))
     stages = sorted(blocks)

@@ -69,13 +69,13 @@ def test_another_network_is_refused(package):
 def test_a_run_from_a_package_begins_where_it_ended(balls, package, tmp_path):
     """With hardly any learning rate, one step from the package still scores like it; from nothing it does not."""
     settings = ["split.folds=3", "iterations_per_epoch=1", "optimizer.learning_rate=1e-9", "ema_decay=0", "seed=3",
-                "tracking=false", "precision=fp32"]  # fmt: skip
+                "tracking=false", "precision=fp32", "mirror=none"]  # fmt: skip
     options = TrainOptions(balls, tmp_path, None, epochs=1, device="cpu", start=package.folder, settings=settings)
     chosen = Configurator(options).config(tmp_path / "a")
     assert chosen.input.patch == package.card.input.patch
     assert chosen.network == package.card.network
     tuned = train(balls, tmp_path / "a", config=chosen, device="cpu")
-    assert tuned.card.validation.mean_dice == pytest.approx(package.card.validation.mean_dice, abs=0.01)
+    assert tuned.card.validation.mean_dice == pytest.approx(package.card.validation.mean_dice, abs=1e-3)
     assert tuned.card.training.duration.startswith("from the weights of model, ")
     assert load_package(tmp_path / "a" / "model").card.input.mirror_axes == (0,)
     fresh = chosen.model_copy(update={"start": None})
