@@ -15,6 +15,7 @@ from medseg.combine.box import box_around, crop, grown, touched
 from medseg.combine.cleaning import cleaned
 from medseg.combine.grid import Gridded, on_grid
 from medseg.combine.located import with_own_classes
+from medseg.combine.mean_probability import MeanProbability
 from medseg.combine.merging import PartReport, combined, paste, report
 from medseg.combine.shared import SharedPreparation
 from medseg.errors import UsageError
@@ -119,6 +120,8 @@ class CompositePredictor:
 
     def _segment(self, case: _Case) -> tuple[npt.NDArray[Any], list[PartReport], tuple[str, ...]]:
         """Labels on the scan's grid, what every part said, and notes."""
+        if self.card.merge == "average":
+            return self._averaged(case)
         shape, locator = case.scan.geometry.shape, self.card.locator
         kind = smallest_label_dtype(self.package.card.table.largest)
         result = np.zeros(shape[::-1], kind).transpose(2, 1, 0)
@@ -144,6 +147,19 @@ class CompositePredictor:
         if held is not None:
             held.paste_into(result)
         return result, parts, notes
+
+    def _averaged(self, case: _Case) -> tuple[npt.NDArray[Any], list[PartReport], tuple[str, ...]]:
+        """Labels by the mean of the parts' probabilities on the scan's grid; a part's own clean-up has no say."""
+        mean = MeanProbability(self.package.card.table, case.scan.geometry.shape)
+        parts: list[PartReport] = []
+        for number, (entry, package) in enumerate(self._in_order()):
+            predictor = self._load(entry.name, package)
+            counted = self._counted(number, case)
+            prediction = segment_scan(predictor, case.scan, anyway=case.anyway, on_windows=counted)
+            assert prediction.probabilities is not None  # asked for by `_load`
+            mean.add(prediction.probabilities, predictor.decision.values, entry)
+            parts.append(report(entry, package.card, replace(prediction, probabilities=None)))
+        return mean.labels(), parts, ()
 
     def _look(self, scan: Scan, box: Box) -> _View:
         return _View(box, on_grid(crop(scan, box), self.card.grid))
@@ -174,7 +190,8 @@ class CompositePredictor:
         """The part's network, in the place of the one before it."""
         if self._loaded is None or self._loaded[0] != name:
             self._loaded = None  # before the next one is read
-            predictor = Predictor(package, self.options, progress=self._progress, prepare=self.shared)
+            options = self.options.model_copy(update={"probabilities": self.card.merge == "average"})
+            predictor = Predictor(package, options, progress=self._progress, prepare=self.shared)
             self._loaded = (name, predictor)
         return self._loaded[1]
 

@@ -48,6 +48,8 @@ def _write(description: CompositeDescription, name: str, folder: Path, base: Pat
         package = _bring(described, own, target, base, on_grid=description.grid is not None)
         _check_part(package, own, [part.package for part in parts])
         parts.append(Part(described, own, package))
+    if description.merge == "average":
+        _check_average(description, parts)
     write_card(folder, _card(description, name, parts))
 
 
@@ -112,6 +114,33 @@ def _check_part(package: ModelPackage, name: str, others: Sequence[ModelPackage]
             )
 
 
+def _check_average(description: CompositeDescription, parts: Sequence[Part]) -> None:
+    """Refuse parts whose probabilities are not those of the same classes of every voxel."""
+    if description.locator is not None or description.grid is not None:
+        raise UsageError(
+            "parts that are averaged each see the whole scan on a grid of their own",
+            where="merge",
+            fix="Omit locator and grid, or merge: average.",
+        )
+    classes = classes_of(description, parts)
+    given = [sorted(entry_of(part, classes).values.values()) for part in parts]
+    for part, values in zip(parts, given, strict=True):
+        if values != given[0] or len(set(values)) < len(values) or len(values) < len(part.package.card.classes):
+            raise UsageError(
+                f"'{part.name}' does not give each class that '{parts[0].name}' gives, once, and no other",
+                where="merge",
+                fix="Average models of the same classes; `values` of a part says which are the same.",
+            )
+        card = part.package.card
+        if card.regions is not None or card.locate is not None:
+            kind = "has regions that may overlap" if card.regions is not None else "looks for its regions in the scan"
+            raise FormatLimitation(
+                f"'{part.name}' {kind}, so that its probabilities cannot be averaged with others'",
+                where="merge",
+                fix="Run that model on its own.",
+            )
+
+
 def _channels(card: ModelCard) -> str:
     return " and ".join(channel.modality or channel.name for channel in card.input.channels)
 
@@ -143,7 +172,9 @@ def _card(description: CompositeDescription, name: str, parts: Sequence[Part]) -
                 **{"accepts": None, "expected_extent_mm": None, "expected_spacing": None},
             }
         ),
-        composite=CompositeCard(parts=entries, grid=shared, locator=locator_of(description, parts)),
+        composite=CompositeCard(
+            parts=entries, merge=description.merge, grid=shared, locator=locator_of(description, parts)
+        ),
         network=NetworkCard(name=COMPOSITE, dimensions=first.network.dimensions),
         post=description.post,
         training=_training(description, [part.package.card for part in parts]),

@@ -12,6 +12,7 @@ MOST_PARTS = 50
 
 PartName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
 Value = Annotated[int, Field(ge=1, le=65535)]
+Merge = Literal["priority", "average"]
 Millimeters = Annotated[float, Field(gt=0, le=1000)]
 
 
@@ -67,6 +68,11 @@ class CompositeCard(_Strict):
     parts: Annotated[tuple[PartCard, ...], Field(min_length=1, max_length=MOST_PARTS)] = Field(
         description="the models, in the order in which they run"
     )
+    merge: Merge = Field(
+        default="priority",
+        description="priority: labels of one part lie over those of another; average: an ensemble of the same classes, in "
+        "which the one of the largest mean probability wins",
+    )
     grid: GridCard | None = Field(
         default=None, description="grid that all parts share; null: each brings the scan to its own"
     )
@@ -81,4 +87,11 @@ class CompositeCard(_Strict):
             raise ValueError("each part must have a name of its own")
         if self.locator is not None and self.locator.part not in names:
             raise ValueError(f"the locator must be one of the parts: {', '.join(names)}")
+        if self.merge == "average":
+            if self.locator is not None or self.grid is not None:
+                raise ValueError("parts that are averaged have no locator and no shared grid")
+            if any(sorted(part.values.values()) != sorted(self.parts[0].values.values()) for part in self.parts):
+                raise ValueError("parts that are averaged must all give the same classes")
+            if any(len(set(part.values.values())) < len(part.values) for part in self.parts):
+                raise ValueError("parts that are averaged must give each class once")
         return self

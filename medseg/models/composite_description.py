@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from medseg.config.load import build, read_yaml
 from medseg.models.card import CodeCard, PostCard
-from medseg.models.composite_card import Millimeters, PartName
+from medseg.models.composite_card import Merge, Millimeters, PartName
 from medseg.models.license_card import LicenseCard
 
 NameOrValue = int | str
@@ -70,6 +70,9 @@ class CompositeDescription(_Strict):
     parts: tuple[PartDescription, ...] = Field(min_length=1, description="the models")
     classes: tuple[ClassDescription, ...] | None = Field(
         default=None, description="the label table; null: every class of every part, numbered in that order"
+    )
+    merge: Merge = Field(
+        default="priority", description="priority: one part's labels over another's; average: of probabilities"
     )
     locator: LocatorDescription | None = Field(default=None, description="part that finds where the others look")
     grid: GridDescription | None = Field(default=None, description="grid that all parts share; null: each its own")
