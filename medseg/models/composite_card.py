@@ -70,8 +70,8 @@ class CompositeCard(_Strict):
     )
     merge: Merge = Field(
         default="priority",
-        description="priority: labels of one part lie over those of another; average: an ensemble of the same classes, in "
-        "which the one of the largest mean probability wins",
+        description="priority: labels of one part lie over those of another; average: an ensemble of the same "
+        "classes, in which the one of the largest mean probability wins",
     )
     grid: GridCard | None = Field(
         default=None, description="grid that all parts share; null: each brings the scan to its own"

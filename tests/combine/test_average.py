@@ -87,6 +87,8 @@ def test_parts_that_cannot_be_averaged_are_refused(tmp_path, second, changes, me
 
 def test_regions_that_may_overlap_are_refused(tmp_path):
     part(tmp_path, "one", ("a", "b"))
-    part(tmp_path, "other", ("a", "b"), seed=1, regions=(1, 2))
-    with pytest.raises((FormatLimitation, UsageError), match="other"):
+    card = part(tmp_path, "plain", ("a", "b")).card.model_copy(update={"regions": (1, 2)})
+    network = build_network("unet", channels=1, classes=2, dimensions=3, arguments={"features": [4, 8]})
+    write_package(tmp_path / "other", card, network.state_dict())
+    with pytest.raises(FormatLimitation, match="'other' has regions"):
         composite(tmp_path, **AVERAGE, parts=[{"model": "one"}, {"model": "other"}])
