@@ -10,7 +10,7 @@ from medseg.models.registry import build_network
 from medseg.training.configure import Configurator
 from medseg.training.options import TrainOptions
 from medseg.training.run import train
-from medseg.training.warm_start import load_start
+from medseg.training.warm_start import load_start, start_values
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,12 @@ def loaded(package, rows, **changes):
 def test_every_weight_is_that_of_the_package(package):
     weights = package.weights()
     assert all(value.equal(weights[name]) for name, value in loaded(package, [0, 1, 2]).items())
+
+
+def test_objects_keep_borders_as_wide_as_the_packages():
+    nuclei = load_package("nuclei")
+    assert start_values(nuclei, "nuclei")["border_mm"] == nuclei.card.training.border_mm is not None
+    assert "border_mm" not in start_values(load_package("hippocampus"), "hippocampus")
 
 
 def test_outputs_are_matched_and_only_others_start_at_random(package, caplog):
