@@ -20,6 +20,8 @@ ACQUIRED = {
     "mprage", "mp2rage", "spgr", "fspgr", "bravo", "tfl", "tfe", "tse", "fse", "space", "cube", "vista", "3d", "2d",
     "ax", "axial", "sag", "sagittal", "cor", "coronal", "tra", "iso",
 }  # fmt: skip
+# BIDS says it by a word before it: `sub-01_acq-iso_T1w`.
+OF_BIDS = re.compile(r"(?<![a-z0-9])(acq|rec|ce|dir|space|res|desc)[-_][a-z0-9]+", re.IGNORECASE)
 _FIRST = {word: words[0] for words in SAME for word in words}
 
 
@@ -45,8 +47,8 @@ def normal(name: str) -> str:
 
 
 def without_acquisition(key: str) -> str:
-    """A key without words for how images were acquired."""
-    return "_".join(part for part in key.split("_") if part.lower() not in ACQUIRED)
+    """A key without words for how images were acquired, and without those of BIDS that say so."""
+    return "_".join(part for part in OF_BIDS.sub("", key).split("_") if part and part.lower() not in ACQUIRED)
 
 
 def by_name(key: str, channels: Sequence[WantedChannel]) -> Matched | None:

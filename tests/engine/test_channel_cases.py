@@ -116,7 +116,7 @@ def test_files_find_their_channels(tmp_path, make):
 
 def test_subjects_of_bids_stand_in_the_names_of_their_cases(tmp_path):
     for subject in ("sub-01", "sub-02"):
-        for value, name in ((10, "T1w"), (20, "FLAIR")):
+        for value, name in ((10, "acq-iso_T1w"), (20, "ce-none_FLAIR")):
             scan(tmp_path / subject / "ses-1" / "anat" / f"{subject}_ses-1_{name}.nii.gz", value)
     found = cases(discover(tmp_path))
     assert found == {"sub-01_ses-1": [10.0, 20.0], "sub-02_ses-1": [10.0, 20.0]}

@@ -185,7 +185,9 @@ def test_without_the_models_card_nothing_is_known_to_be_held_out(out, tmp_path, 
         export_dataset(out, tmp_path / "data")
     steps = {"segment": {"model_sha256": MODEL.hash}}
     (out / "run.json").write_text(json.dumps({"versions": {"model": str(MODEL)}, "steps": steps}))
-    with pytest.raises(InputError, match=r"not on this machine \(what is here is hippocampus 2 .*Give that very package"):
+    with pytest.raises(
+        InputError, match=r"not on this machine \(what is here is hippocampus 2 .*Give that very package"
+    ):
         export_dataset(out, tmp_path / "data")
     assert not (tmp_path / "data").exists()
 
