@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
 
 from medseg.counted import counted
 from medseg.errors import InputError, UsageError
 from medseg.io.files.file_system import is_local
 from medseg.io.files.review_folder import DATABASE, LABELS
 from medseg.io.instances import IDS
+from medseg.io.nifti import read_scan as read_nifti
 from medseg.io.read import read_labels, read_scan
 from medseg.prepare.regrid import regrid
 from medseg.review import label_files
@@ -162,6 +166,11 @@ class CaseStore:
             else (saved.instances_file, saved.instances_sha256)
         )
         return None if path is None or sha256 is None else (path, sha256)
+
+    def objects(self, case_id: str, revision: int) -> npt.NDArray[Any] | None:
+        """Read the ids of objects of a revision, 0 for the model's; None where it has none."""
+        found = self.objects_file(case_id, revision)
+        return None if found is None else read_nifti(label_files.checked(*found)).array[0]
 
     def table(self, case_id: str, reader: str | None = None) -> LabelTable:
         """Return the classes of a case: the model's, and those that revisions have beside."""

@@ -17,12 +17,10 @@ from medseg.data.patient_groups import patient_of
 from medseg.errors import InputError, UsageError
 from medseg.harmless import TableWriter
 from medseg.io.files.atomic import write_text
-from medseg.io.nifti import read_scan as read_nifti
 from medseg.io.nifti import write_labels, write_scan
 from medseg.io.read import read_scan
 from medseg.models.package import ModelPackage
 from medseg.review.case_table import in_use
-from medseg.review.label_files import checked
 from medseg.review.match import as_plain
 from medseg.review.readings import labels_of, verdict_of
 from medseg.review.review_case import ReviewCase
@@ -137,21 +135,20 @@ def write_case(store: Store, case: ReviewCase, name: str, into: NewDataset, firs
 
 def _numbered(store: Store, case_id: str, revision: int, table: LabelTable) -> LabelMap:
     """The ids of a revision's objects, numbered from 1 on."""
-    found = store.objects_file(case_id, revision)
-    if found is None:
+    objects = store.objects(case_id, revision)
+    if objects is None:
         raise InputError(
             "its labels were corrected without numbering the objects, which the model learns from",
             fix="Open it in `medseg review`, correct the objects there (d, j and f), and accept it again.",
         )
-    scan = read_nifti(checked(*found))
-    values, ids = np.unique(scan.array[0], return_inverse=True)
-    ids = ids.reshape(scan.array.shape[1:]) + (values[0] != 0)
+    values, ids = np.unique(objects, return_inverse=True)
+    ids = ids.reshape(objects.shape) + (values[0] != 0)
     if ids.max() > MOST_OBJECTS:
         raise InputError(
             f"it has {ids.max()} objects, and a label file holds {MOST_OBJECTS} at most",
             fix="Leave it out, or cut its image into parts.",
         )
-    return LabelMap(ids.astype(np.uint16), scan.geometry, table)
+    return LabelMap(ids.astype(np.uint16), store.labels(case_id, revision).geometry, table)
 
 
 def _patient_by_name(case_id: str) -> str:

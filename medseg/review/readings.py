@@ -95,5 +95,4 @@ def verdict_of(case: ReviewCase) -> str | None:
     if case.verdict.kind == "reject":
         return REJECTED
     accepted = next((one for one in case.revisions if one.number == case.verdict.revision), None)
-    as_it_was = accepted is None or (accepted.changed_voxels == 0 and accepted.instances_sha256 is None)
-    return ACCEPTED if as_it_was else CORRECTED
+    return CORRECTED if accepted is not None and accepted.is_changed else ACCEPTED

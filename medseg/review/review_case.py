@@ -52,6 +52,12 @@ class Revision:
     table: LabelTable  # its classes
     instances_file: Path | None = None  # ids of objects, where the model makes objects
     instances_sha256: str | None = None
+    objects_changed: bool = False  # whether objects were deleted, merged, split or drawn
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it differs from what the model made: in a voxel's class, or in which object it belongs to."""
+        return self.changed_voxels != 0 or self.objects_changed
 
     def __repr__(self) -> str:
         return f"Revision('{self.case_id}', {self.number}, who='{self.who}', t='{self.t}')"
@@ -114,7 +120,7 @@ class ReviewCase:
     @property
     def is_corrected(self) -> bool:
         """Whether the newest labels differ from the model's."""
-        return self.newest is not None and self.newest.changed_voxels != 0
+        return self.newest is not None and self.newest.is_changed
 
 
 def seen_by(events: Iterable[Event], reader: str | None) -> list[Event]:
@@ -176,8 +182,8 @@ def _is_redrawn(given: Verdict, drawn: Sequence[Revision]) -> bool:
             last = one
     if last is None:
         return False
-    if judged is None:  # the model's own labels, which ids of objects are not compared with
-        return last.changed_voxels != 0 or last.instances_sha256 is not None
+    if judged is None:  # the model's own labels
+        return last.is_changed
     return (last.sha256, last.instances_sha256) != (judged.sha256, judged.instances_sha256)
 
 
@@ -202,6 +208,8 @@ def _revision(event: Event, folder: Path) -> Revision:
         table_from_json(body["classes"]),
         None if objects is None else folder / objects["file"],
         None if objects is None else objects["sha256"],
+        # Before it was recorded, objects counted as changed.
+        body.get("objects_changed", objects is not None),
     )
 
 

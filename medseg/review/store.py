@@ -170,6 +170,8 @@ class Store(CaseStore):
             }
             if instances is None:
                 return self._record_labels(case_id, who, reader, part, None, body)
+            own = self.objects(case_id, 0)
+            body["objects_changed"] = own is None or not np.array_equal(own, instances)
             with label_files.written_ids(instances, labels, folder, source) as ids:
                 return self._record_labels(case_id, who, reader, part, ids, body)
 

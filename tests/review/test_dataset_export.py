@@ -235,11 +235,15 @@ def test_numbered_objects_are_the_labels_where_the_model_learned_from_them(tmp_p
     ids[1:3, 2:6, 1:4], ids[3:5, 2:6, 1:4] = 40, 7
     for case in ("scan_0", "scan_1", "scan_2"):
         number_objects(out, case, ids)
-    judge(out, "scan_0", change=False)
-    with open_store(out) as store:  # two objects are merged: no voxel's class changes
+    with open_store(out, create=True) as store:  # two objects are merged: no voxel's class changes
         merged = np.where(ids > 0, 7, 0)
         store.save_labels("scan_1", store.labels("scan_1"), who="Ada", expected=0, origin="test", instances=merged)
         store.verdict("scan_1", kind="accept", revision=1, who="Ada")
+        assert store.case("scan_1").is_corrected
+        # Saved as the model made them: nothing is corrected.
+        store.save_labels("scan_0", store.labels("scan_0"), who="Ada", expected=0, origin="test", instances=ids)
+        assert not store.case("scan_0").is_corrected
+        store.verdict("scan_0", kind="accept", revision=1, who="Ada")
     judge(out, "scan_2")  # drawn elsewhere, without numbers
     done = export_dataset(out, tmp_path / "data", unchanged=True)
     assert [(row.case_id, row.verdict) for row in done.rows] == [("scan_0", "accepted"), ("scan_1", "corrected")]
