@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import signal
+import socketserver
 import time
 from collections.abc import Generator
 from functools import cache
@@ -23,6 +24,8 @@ FIRST = ("acceptance", "examples", "training", "evaluation", "tracking", "review
 # A shell that starts the tests in the background has these ignored, and so would every process that a test sends them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# How often a server looks whether it should end: half a second for each that a test starts is a minute in all.
+socketserver.BaseServer.serve_forever.__defaults__ = (0.05,)
 _started = pytest.StashKey[float]()
 
 
@@ -41,6 +44,25 @@ def raylets() -> Generator[Any]:
 
     with three_raylets() as cluster:
         yield cluster
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _forker(request: pytest.FixtureRequest) -> Generator[Any]:
+    """Fork workers rather than start them, unless lines are counted, which only those that are started do."""
+    from forked_workers import Forker
+
+    from medseg.isolation import process
+
+    forker = Forker()
+    with pytest.MonkeyPatch.context() as patch:
+        if not request.config.pluginmanager.hasplugin("_cov"):
+            patch.setattr(process, "start_module", forker.start_module)
+        yield forker
+
+
+@pytest.fixture(autouse=True)
+def _workers(request: pytest.FixtureRequest, _forker: Any) -> None:
+    _forker.is_on = request.node.get_closest_marker("starts_workers") is None
 
 
 @pytest.fixture(autouse=True)

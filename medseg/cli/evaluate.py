@@ -18,11 +18,12 @@ from medseg.cli.options import (
     KeepNamesOption,
     OutOption,
     SetOption,
+    TolerancesOption,
     argument,
     option,
 )
 from medseg.cli.verb import print_json
-from medseg.config.bounds import AtLeast1, MoreThan0
+from medseg.config.bounds import AtLeast1
 from medseg.errors import UsageError
 
 
@@ -73,16 +74,7 @@ def evaluate(
         list[str] | None,
         option(WHAT, "--region", help="Union of classes, measured like a class; may be repeated.", metavar="NAME=1,2"),
     ] = None,
-    tolerances: Annotated[
-        list[float] | None,
-        option(
-            WHAT,
-            "--tolerance",
-            help="Tolerance of NSD, more than 0; may be repeated. By default, 1 and 2.",
-            metavar="MM",
-            kind=MoreThan0,
-        ),
-    ] = None,
+    tolerances: TolerancesOption = None,
     objects: Annotated[
         Literal["components", "instances", "none"] | None,
         option(

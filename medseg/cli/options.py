@@ -54,6 +54,16 @@ _MODEL = option(MODEL, "--model", "-m", help=MODEL_HELP, metavar="MODEL")
 ModelOption = Annotated[str, _MODEL]
 OptionalModelOption = Annotated[str | None, _MODEL]
 ModelArgument = Annotated[str, argument(MODEL, "MODEL", help=MODEL_HELP)]
+TolerancesOption = Annotated[
+    list[float] | None,
+    option(
+        WHAT,
+        "--tolerance",
+        help="Tolerance of NSD, more than 0; may be repeated. By default, 1 and 2.",
+        metavar="MM",
+        kind=MoreThan0,
+    ),
+]
 _DEVICE = option(
     RUN,
     "--device",

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from medseg.cli.options import WHAT, WRITE, JsonOption, OutOption, option
+from medseg.cli.options import WHAT, WRITE, JsonOption, OutOption, TolerancesOption, option
 from medseg.cli.review_options import ReviewedArgument, reviewer_option
 from medseg.cli.verb import print_json
-from medseg.config.bounds import MoreThan0, Resamples
+from medseg.config.bounds import Resamples
 
 
 def agreement(
@@ -19,16 +19,7 @@ def agreement(
         list[str] | None,
         reviewer_option("Reader to compare; may be repeated. By default, all."),
     ] = None,
-    tolerances: Annotated[
-        list[float] | None,
-        option(
-            WHAT,
-            "--tolerance",
-            help="Tolerance of NSD, more than 0; may be repeated. By default, 1 and 2.",
-            metavar="MM",
-            kind=MoreThan0,
-        ),
-    ] = None,
+    tolerances: TolerancesOption = None,
     consensus: Annotated[
         Literal["none", "majority", "staple"],
         option(

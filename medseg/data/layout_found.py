@@ -5,29 +5,21 @@ What was found is shown for a person to confirm, and `medseg audit DATASET --des
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from medseg.data.case_names import case_names, groups, image_of
-from medseg.data.channel_folders import with_channel_folders
 from medseg.data.dataset import Dataset
 from medseg.data.description import ClassRow, DatasetDescription
-from medseg.data.file_names import Named, name_units
-from medseg.data.file_pairs import FoundCase, Pairs, pair
-from medseg.data.file_units import list_units
+from medseg.data.file_names import Named
+from medseg.data.file_pairs import FoundCase, Pairs
+from medseg.data.found_pairs import Arrays, channels_of, find_pairs, other_versions, unlabeled
 from medseg.data.frames import labeled_frames
-from medseg.data.image_or_label import array_keys, roles_by_voxels
-from medseg.data.label_numbers import with_numbers
 from medseg.data.label_variants import Variants, class_names, settle
 from medseg.data.mask_colors import UNNAMED, guessed_colors
 from medseg.data.name_pattern import masks_pattern, patterns
 from medseg.data.table_dataset import build_dataset
-
-# A channel that fewer of the cases have is none, but a file beside the images.
-USUAL = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,7 +34,7 @@ class FoundTable:
 
 def recognize(path: Path) -> bool:
     """Whether images and labels are found under a folder."""
-    return path.is_dir() and _pairs(path) is not None
+    return path.is_dir() and find_pairs(path) is not None
 
 
 def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
@@ -56,15 +48,15 @@ def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
 def find_table(path: Path, given: DatasetDescription | None = None) -> FoundTable | None:
     """Find images and labels under a folder; None where there are none that belong together."""
     given = given or DatasetDescription()
-    found = _pairs(path)
+    found = find_pairs(path)
     if found is None:
         return None
     pairs, arrays = found
     if arrays is not None:
         return _array_table(path, pairs, arrays, given)
     variants = settle(pairs.cases, overlapping=given.overlapping)
-    channels = _channels(pairs.cases)
-    cases = [*pairs.cases, *_unlabeled(pairs, channels)]
+    channels = channels_of(pairs.cases)
+    cases = [*pairs.cases, *unlabeled(pairs, channels)]
     names = case_names(cases)
     group_of = groups(cases)
     masks = class_names(variants.chosen) if variants.way == "classes" else {}
@@ -75,16 +67,7 @@ def find_table(path: Path, given: DatasetDescription | None = None) -> FoundTabl
         row = {"case": name}
         for column, channel in columns.items():
             row[column] = _relative(case.images[channel], path) if channel in case.images else ""
-        if masks:
-            row |= {masks[kind]: _first(case, kind, path) for kind in variants.chosen}
-        elif variants.way == "objects":
-            row["label"] = _glob(case, path)
-        elif variants.way == "union":
-            row["label"] = masks_pattern(
-                [Path(_first(case, kind, path)) for kind in variants.chosen if kind in case.labels]
-            )
-        else:
-            row["label"] = _first(case, variants.chosen[0], path)
+        row |= _label_columns(path, case, variants, masks)
         if any(group_of):
             row["group"] = group
         if has_split:
@@ -105,6 +88,18 @@ def find_table(path: Path, given: DatasetDescription | None = None) -> FoundTabl
     return FoundTable(description, tuple(complete), read_as, ambiguous)
 
 
+def _label_columns(path: Path, case: FoundCase, variants: Variants, masks: dict[str, str]) -> dict[str, str]:
+    """Where the labels of one case are, in the columns of the table that hold labels."""
+    if masks:
+        return {masks[kind]: _first(case, kind, path) for kind in variants.chosen}
+    if variants.way == "objects":
+        return {"label": _glob(case, path)}
+    if variants.way == "union":
+        files = [Path(_first(case, kind, path)) for kind in variants.chosen if kind in case.labels]
+        return {"label": masks_pattern(files)}
+    return {"label": _first(case, variants.chosen[0], path)}
+
+
 def _of_frames(path: Path, row: dict[str, str], columns: Iterable[str]) -> list[dict[str, str]]:
     """The row, or one for each labeled frame where image and label are a cine."""
     images = [row[column] for column in columns]
@@ -116,75 +111,6 @@ def _of_frames(path: Path, row: dict[str, str], columns: Iterable[str]) -> list[
     return [{**row, "case": f"{row['case']}_frame{n:02}", "group": group, "cine_frame": str(n)} for n in frames] or [
         row
     ]
-
-
-def _pairs(path: Path) -> tuple[Pairs, dict[Literal["image", "label"], str] | None] | None:
-    """What belongs together, and the keys of image and label where both are in one file; None without any."""
-    named = with_channel_folders(with_numbers(name_units(list_units(path))))
-    if not named:
-        return None
-    labels = [one for one in named if one.role == "label"]
-    if not labels:
-        if all(one.unit.kind == "dicom" for one in named):
-            return None  # structures are in objects of their own
-        if (arrays := array_keys([one.unit for one in named])) is not None:
-            same = len({one.key for one in named}) == 1 and len({one.context for one in named}) == len(named)
-            alone = [FoundCase(one.context, "" if same else one.key, {"": one}) for one in named]
-            return Pairs(tuple(alone), (), ()), arrays
-        named = roles_by_voxels(named)
-    found = pair([one for one in named if one.role != "label"], [one for one in named if one.role == "label"])
-    return (found, None) if found.cases else None
-
-
-def _channels(cases: Sequence[FoundCase]) -> list[str]:
-    """What distinguishes the images of a case, where most cases have it."""
-    counts = Counter(name for case in cases for name in case.images)
-    if "" in counts and counts[""] >= USUAL * len(cases):
-        return [""]
-    return sorted(name for name, count in counts.items() if count >= USUAL * len(cases)) or [
-        counts.most_common(1)[0][0]
-    ]
-
-
-def _unlabeled(pairs: Pairs, channels: Sequence[str]) -> list[FoundCase]:
-    """Images without label that look like those with one, as cases; others lie beside them and are left."""
-    labeled = {case.context for case in pairs.cases}
-    of_key = {case.key for case in pairs.cases}
-    cases: dict[tuple[tuple[str, ...], str, str | None], FoundCase] = {}
-    keys = {(case.context, case.key) for case in pairs.cases}
-    versions = {id(image) for image, _ in _other_versions(pairs)}
-    for image in pairs.alone:
-        if id(image) in versions:
-            continue
-        if channels != [""]:
-            for channel in channels:
-                if image.key == channel or image.key.endswith(f"_{channel}"):
-                    key = image.key[: -len(channel)].strip("_")
-                    place = (image.context, key, image.split)
-                    if (image.context, key) not in keys:
-                        cases.setdefault(place, FoundCase(image.context, key)).images[channel] = image
-            continue
-        beside = any((image.context, start) in keys for start in _starts(image.key))
-        if beside or (image.context and (image.context in labeled or image.key not in of_key)):
-            continue
-        cases.setdefault((image.context, image.key, image.split), FoundCase(image.context, image.key, {"": image}))
-    return [case for case in cases.values() if len(case.images) == len(channels)]
-
-
-def _other_versions(pairs: Pairs) -> list[tuple[Named, Named]]:
-    """Images in folders inside a labeled case's that are called as one of its own, beside that one."""
-    own = {(case.context, image.key): image for case in pairs.cases for image in case.images.values() if case.context}
-    found = []
-    for image in pairs.alone:
-        above = (image.context[:depth] for depth in range(len(image.context) - 1, 0, -1))
-        if (taken := next((own[place, image.key] for place in above if (place, image.key) in own), None)) is not None:
-            found.append((image, taken))
-    return found
-
-
-def _starts(key: str) -> list[str]:
-    parts = key.split("_")
-    return ["_".join(parts[:n]) for n in range(1, len(parts))]
 
 
 def _described(
@@ -204,9 +130,7 @@ def _described(
     return given.model_copy(update=update)
 
 
-def _array_table(
-    path: Path, pairs: Pairs, arrays: dict[Literal["image", "label"], str], given: DatasetDescription
-) -> FoundTable:
+def _array_table(path: Path, pairs: Pairs, arrays: Arrays, given: DatasetDescription) -> FoundTable:
     names = case_names(pairs.cases)
     rows = []
     for case, name in zip(pairs.cases, names, strict=True):
@@ -244,7 +168,7 @@ def _told(
     if beside:
         lines.append(f"not read, as no label is theirs: {patterns(beside)}")
     ambiguous = variants.ambiguous
-    if versions := _other_versions(pairs):
+    if versions := other_versions(pairs):
         others, taken = ([_relative(pair[which], path) for pair in versions] for which in (0, 1))
         ambiguous += (f"images given twice, of which {patterns(taken)} are read, and not {patterns(others)}",)
     if pairs.lost:

@@ -109,17 +109,7 @@ def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome, model:
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     content = {
         "format": FORMAT,
-        "case_id": outcome.case_id,
-        "state": outcome.written_state,
-        "source": outcome.source,
-        "error": outcome.error,
-        "fix": outcome.fix,
-        "warnings": list(outcome.warnings),
-        "notes": list(outcome.notes),
-        "review_priority": outcome.review_priority,
-        "computed": None if outcome.computed is None else outcome.computed.to_json(),
-        "read_back": dict(outcome.read_back),
-        "volumes": None if outcome.volumes is None else outcome.volumes.to_json(),
+        **outcome.to_json(),
         "input_sha256": input_hash,
         "model": model,
         "key": key,

@@ -113,21 +113,7 @@ def _rows(out: Path, shard: Shard) -> tuple[ShardRow, ...]:
 
 
 def _to_json(outcome: CaseOutcome) -> dict[str, Any]:
-    return {
-        "case_id": outcome.case_id,
-        "state": outcome.written_state,
-        "source": outcome.source,
-        "error": outcome.error,
-        "fix": outcome.fix,
-        "warnings": list(outcome.warnings),
-        "notes": list(outcome.notes),
-        "outputs": list(outcome.outputs),
-        "volumes": None if outcome.volumes is None else outcome.volumes.to_json(),
-        "review_priority": outcome.review_priority,
-        "seconds": outcome.seconds,
-        "computed": None if outcome.computed is None else outcome.computed.to_json(),
-        "read_back": dict(outcome.read_back),
-    }
+    return {**outcome.to_json(), "outputs": list(outcome.outputs), "seconds": outcome.seconds}
 
 
 def _from_json(row: Mapping[str, Any], out: Path) -> ShardRow:

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -49,6 +50,20 @@ class Guard:
         return self.memory * 2**30 if self.memory else 0.9 * psutil.virtual_memory().available
 
 
+def start_module(
+    module: str, arguments: Sequence[str], environment: Mapping[str, str], descriptor: int
+) -> subprocess.Popen[bytes]:
+    """Start a module in a process that inherits one descriptor."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdin=subprocess.DEVNULL,
+        # The caller's standard output carries data; whatever a library prints in here must not reach it.
+        stdout=STDERR,
+        env=environment,
+        pass_fds=[descriptor],
+    )
+
+
 class ChildProcess:
     """A process that runs a module of medseg, for as long as the context lasts; it has not answered until it has."""
 
@@ -65,14 +80,8 @@ class ChildProcess:
         ours, theirs = multiprocessing.Pipe()
         self.connection = ours  # type: ignore[assignment,unused-ignore]
         with theirs:  # ours alone stays open here, so that the child's end is closed when the child dies
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module, str(os.getpid()), str(theirs.fileno()), str(level)],
-                stdin=subprocess.DEVNULL,
-                # The caller's standard output carries data; whatever a library prints in here must not reach it.
-                stdout=STDERR,
-                env=environment,
-                pass_fds=[theirs.fileno()],
-            )
+            arguments = [str(os.getpid()), str(theirs.fileno()), str(level)]
+            self.process = start_module(self.module, arguments, environment, theirs.fileno())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

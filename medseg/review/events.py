@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from medseg.errors import InputError, UsageError
-from medseg.io.files.name_lock import NameLock
+from medseg.io.files.shared_database import SharedDatabase
 
 FIRST = "0" * 64  # stands for the hash before the first event
-OWNER_ONLY = 0o600
-BUSY_SECONDS = 30
 TABLES = """
 create table if not exists events(
     n integer primary key autoincrement, t text not null, who text not null, case_id text not null, kind text not null,
@@ -67,61 +64,47 @@ class EventLog:
 
     def __init__(self, path: Path, *, write_ahead: bool) -> None:
         self.path = path
-        self._lock = threading.RLock()
-        self._name_lock = None if write_ahead else NameLock(path.with_name(f"{path.name}.lock"))
         try:
-            path.touch(mode=OWNER_ONLY)
-            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            with self._errors(), self._turn():
-                self._db.execute(f"pragma journal_mode={'wal' if write_ahead else 'delete'}").fetchone()
-                self._db.execute("pragma synchronous=full")  # an answer means that it is on the disk
-                self._db.executescript(TABLES)
+            with self._errors():
+                self._file = SharedDatabase(path, write_ahead=write_ahead)
+                with self._file.turn() as connection:
+                    connection.executescript(TABLES)
         except OSError as error:
             raise UsageError(f"cannot be written ({error.strerror})", where=path, fix="Check who may write.") from error
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            self._db.close()
+        self._file.close()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Hold the only right to write, over all processes; what was done is undone where it ends in an error."""
-        with self._lock, self._errors(), self._turn():
-            self._db.execute("begin immediate")
-            try:
-                yield self._db
-                if self._name_lock is not None and not self._name_lock.is_mine():
-                    raise sqlite3.OperationalError("another process took its lock")
-                self._db.execute("commit")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("rollback")
-                raise
+        with self._errors(), self._file.transaction() as connection:
+            yield connection
 
     def append(self, who: str, case_id: str, kind: str, body: Mapping[str, Any]) -> Event:
         """Append an event; inside a `transaction` it is there once that ends, otherwise when this returns."""
-        with self._lock:
-            if self._db.in_transaction:
+        with self._file.lock:
+            if self._file.connection.in_transaction:
                 return self._append(who, case_id, kind, body)
             with self.transaction():
                 return self._append(who, case_id, kind, body)
 
     def _append(self, who: str, case_id: str, kind: str, body: Mapping[str, Any]) -> Event:
-        last = self._db.execute("select n, hash from events order by n desc limit 1").fetchone() or (0, FIRST)
+        connection = self._file.connection
+        last = connection.execute("select n, hash from events order by n desc limit 1").fetchone() or (0, FIRST)
         n, prev = last[0] + 1, last[1]
         t = datetime.now(UTC).isoformat(timespec="milliseconds")
         text = json.dumps(body, sort_keys=True, ensure_ascii=False, allow_nan=False)
         digest = event_hash(n, t, who, case_id, kind, text, prev)
-        self._db.execute("insert into events values(?,?,?,?,?,?,?,?)", (n, t, who, case_id, kind, text, prev, digest))
+        connection.execute("insert into events values(?,?,?,?,?,?,?,?)", (n, t, who, case_id, kind, text, prev, digest))
         return Event(n, t, who, case_id, kind, body, prev, digest)
 
     def events(self, case_id: str | None = None) -> tuple[Event, ...]:
         """Return all events, or those of one case, in order."""
         of_case = ("where case_id=? ", (case_id,)) if case_id is not None else ("", ())
         query = f"select n, t, who, case_id, kind, body, prev, hash from events {of_case[0]}order by n"  # noqa: S608
-        with self._lock, self._errors(), self._turn():
-            rows = self._db.execute(query, of_case[1]).fetchall()
+        rows = self.rows(query, of_case[1])
         try:
             return tuple(
                 Event(n, t, who, case, kind, json.loads(body), prev, digest)
@@ -132,13 +115,14 @@ class EventLog:
 
     def rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Answer a query on the other tables."""
-        with self._lock, self._errors(), self._turn():
-            return self._db.execute(query, values).fetchall()
+        with self._errors(), self._file.turn() as connection:
+            return connection.execute(query, values).fetchall()
 
     def broken_at(self) -> tuple[int, str] | None:
         """Walk the chain; return the first event that is not as it was written, and what is wrong with it."""
-        rows = self.rows("select n, t, who, case_id, kind, body, prev, hash from events order by n")
-        counted = self.rows("select seq from sqlite_sequence where name='events'")
+        with self._errors(), self._file.moment():
+            rows = self.rows("select n, t, who, case_id, kind, body, prev, hash from events order by n")
+            counted = self.rows("select seq from sqlite_sequence where name='events'")
         before = FIRST
         for place, (n, t, who, case_id, kind, body, prev, digest) in enumerate(rows, start=1):
             if n != place:
@@ -156,18 +140,6 @@ class EventLog:
         """Number and hash of the newest event: written down elsewhere, they vouch for everything before."""
         rows = self.rows("select n, hash from events order by n desc limit 1")
         return (rows[0][0], rows[0][1]) if rows else (0, FIRST)
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Keep every other process out, where the locks of the file system may not."""
-        if self._name_lock is None:
-            yield
-            return
-        try:
-            with self._name_lock.held(BUSY_SECONDS):
-                yield
-        except TimeoutError as error:
-            raise sqlite3.OperationalError(error.strerror) from error
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -215,6 +215,22 @@ class CaseOutcome:
         """The state on disk and in tables: whether a case was done now or before is no property of its result."""
         return "done" if self.state == "current" else self.state
 
+    def to_json(self) -> dict[str, Any]:
+        """What a record of the case holds whoever keeps it: how it ended and what came of it, and no times."""
+        return {
+            "case_id": self.case_id,
+            "state": self.written_state,
+            "source": self.source,
+            "error": self.error,
+            "fix": self.fix,
+            "warnings": list(self.warnings),
+            "notes": list(self.notes),
+            "review_priority": self.review_priority,
+            "computed": None if self.computed is None else self.computed.to_json(),
+            "read_back": dict(self.read_back),
+            "volumes": None if self.volumes is None else self.volumes.to_json(),
+        }
+
 
 @dataclass(frozen=True, repr=False)
 class BatchResult:

@@ -22,6 +22,7 @@ from medseg.errors import ResourceLimit
 from medseg.isolation import each
 
 CASES = 6
+pytestmark = pytest.mark.starts_workers
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from medseg.errors import MissingDependency
 from medseg.isolation.process import Guard
 from medseg.types.run import BatchResult, Inputs
 
+pytestmark = pytest.mark.starts_workers
+
 
 def go(texts: Path, out: Path, *, isolate: bool = True, guard: Guard | None = None, **write: Any) -> BatchResult:
     pipeline = assemble("toy", build(PipelineFile, STRUCTURE), {"write": write})

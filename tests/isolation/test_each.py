@@ -13,6 +13,8 @@ from medseg.isolation import each, process
 from medseg.isolation.each import each_isolated
 from medseg.isolation.process import ChildProcess, Guard
 
+pytestmark = pytest.mark.starts_workers
+
 
 def outcomes(*items: str, guard: Guard | None = None, jobs: int = 1) -> dict[str, str | MedsegError]:
     return dict(each_isolated(act, items, guard, jobs=jobs))

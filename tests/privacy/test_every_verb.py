@@ -234,6 +234,7 @@ def walk(line: str, world: dict[str, Path], tmp_path: Path, monkeypatch: pytest.
         logging.getLogger("medseg").setLevel(logging.WARNING)
 
 
+@pytest.mark.starts_workers  # whose titles are looked at
 @pytest.mark.parametrize("line", marked(LINES))
 def test_no_marker_anywhere_it_must_not_be(world, tmp_path, capfd, monkeypatch, line):
     codes, seen = walk(line, world, tmp_path, monkeypatch)

@@ -38,10 +38,15 @@ def test_the_time_left_and_its_steps_are_said_before_training(balls, tmp_path, c
     assert abs(int(found[2]) - float(found[1]) / 0.1) <= 1
 
 
-@pytest.mark.parametrize("estimate", ["before the first step", pytest.param("too low", marks=pytest.mark.slow)])
-def test_less_than_an_epoch_is_refused_and_a_longer_budget_resumes(estimate, balls, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("estimate", "epoch", "longer"),
+    [("before the first step", 6, "4s"), pytest.param("too low", 60, "9s", marks=pytest.mark.slow)],
+)
+def test_less_than_an_epoch_is_refused_and_a_longer_budget_resumes(
+    estimate, epoch, longer, balls, tmp_path, monkeypatch
+):
     """Also where steps turn out slower than those timed beforehand."""
-    config = train_config(**BUDGET, iterations_per_epoch=60, time_budget=1.0)
+    config = train_config(**BUDGET, iterations_per_epoch=epoch, time_budget=1.0)
     step = Stepper.step
 
     def slow(*arguments):
@@ -52,14 +57,14 @@ def test_less_than_an_epoch_is_refused_and_a_longer_budget_resumes(estimate, bal
         seconds = 1e-6 if estimate == "too low" else 1.0
         patched.setattr(time_left, "_seconds_a_step", lambda _loop: seconds)
         patched.setattr(Stepper, "step", slow)
-        with pytest.raises(UsageError, match="less than an epoch of 60 steps") as refused:
+        with pytest.raises(UsageError, match=f"less than an epoch of {epoch} steps") as refused:
             train(balls, tmp_path, config=config, device="cpu")
     assert refused.value.exit_code == 2
     assert not (tmp_path / "model").exists()
     assert (tmp_path / "checkpoint.pt").exists() == (estimate == "too low")
-    package = train(balls, tmp_path, config=config, time_budget="9s", device="cpu")
+    package = train(balls, tmp_path, config=config, time_budget=longer, device="cpu")
     assert (package.folder / "model.yaml").is_file()
-    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] >= 60
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] >= epoch
 
 
 def test_timing_steps_leaves_no_trace(balls, tmp_path):

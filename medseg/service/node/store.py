@@ -12,10 +12,9 @@ clock was set back.
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,12 +23,12 @@ from medseg.errors import InputError, UsageError
 from medseg.io.files.file_system import is_local
 from medseg.io.files.lock import exclusive
 from medseg.io.files.name_lock import DEAD_AFTER, NameLock, signs_of_life
+from medseg.io.files.shared_database import SharedDatabase
 
 DATABASE = "node.sqlite"
 NAME_LOCK = ".medseg-node.name"
 FORMAT = 1  # of the tables
-OWNER_ONLY, FOLDER_MODE = 0o600, 0o700
-BUSY_SECONDS = 30.0
+FOLDER_MODE = 0o700
 PASSING_SECONDS = 1.0  # in which whoever only looks whether a node runs has let go of its lock
 TABLES = """
 create table if not exists objects(
@@ -83,21 +82,16 @@ class NodeStore:
 
     def __init__(self, folder: Path, *, create: bool = True) -> None:
         self.folder, self.path = folder, folder / DATABASE
-        self._lock = threading.RLock()
         if not create and not self.path.is_file():
             raise UsageError(
                 "no node has run there yet", where=folder, fix="Start it with `medseg serve --config node.yaml`."
             )
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-            self.path.touch(mode=OWNER_ONLY)
-            self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            self._db.row_factory = sqlite3.Row
-            # A write-ahead log needs memory that all its processes share, which no file system of a network has.
-            local = is_local(self.path.parent)
-            self._name_lock = None if local else NameLock(self.path.with_name(f"{DATABASE}.lock"))
-            with self._turn():
-                self._make_tables("wal" if local else "delete")
+            self._file = SharedDatabase(self.path, write_ahead=is_local(folder))
+            with self._file.turn() as connection:
+                connection.row_factory = sqlite3.Row
+                self._make_tables(connection)
         except OSError as error:
             raise UsageError(
                 f"cannot be written ({error.strerror})", where=folder, fix="Check who may write."
@@ -113,56 +107,30 @@ class NodeStore:
                 f"the node's database cannot be used ({error})", where=self.path, fix="Restore it from a backup."
             ) from error
 
-    def _make_tables(self, mode: str) -> None:
-        self._db.execute(f"pragma journal_mode={mode}").fetchone()
-        self._db.execute("pragma synchronous=full")  # an answer means that it is on the disk
-        found = int(self._db.execute("pragma user_version").fetchone()[0])
+    def _make_tables(self, connection: sqlite3.Connection) -> None:
+        found = int(connection.execute("pragma user_version").fetchone()[0])
         if found > FORMAT:
             raise UsageError(
                 "the node's database is of a later version of medseg", where=self.path, fix="Install that version."
             )
-        self._db.executescript(TABLES)
+        connection.executescript(TABLES)
         if found < FORMAT:
-            self._db.execute(f"pragma user_version={FORMAT}")
+            connection.execute(f"pragma user_version={FORMAT}")
 
     def __enter__(self) -> NodeStore:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
-        with self._lock:
-            self._db.close()
+        self._file.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
         """Hold the only right to write; what was done is undone where it ends in an error."""
-        with self._lock, self._turn():
-            self._db.execute("begin immediate")
-            try:
-                yield self._db
-                if self._name_lock is not None and not self._name_lock.is_mine():
-                    raise sqlite3.OperationalError("another process took its lock")
-                self._db.execute("commit")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("rollback")
-                raise
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Keep every other process out, where the locks of the file system may not."""
-        if self._name_lock is None:
-            yield
-            return
-        try:
-            with self._name_lock.held(BUSY_SECONDS):
-                yield
-        except TimeoutError as error:
-            raise sqlite3.OperationalError(error.strerror) from error
+        return self._file.transaction()
 
     def rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
         """Answer a query."""
-        with self._lock, self._turn():
-            return self._db.execute(query, values).fetchall()
+        with self._file.turn() as connection:
+            return connection.execute(query, values).fetchall()
 
     def change(self, statement: str, *values: Any) -> int:
         """Carry out one statement in a transaction of its own; return how many rows it changed."""
