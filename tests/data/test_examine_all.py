@@ -22,7 +22,6 @@ from medseg.errors import ResourceLimit
 from medseg.isolation import each
 
 CASES = 6
-pytestmark = pytest.mark.starts_workers
 
 
 @pytest.fixture
@@ -146,6 +145,7 @@ def test_a_case_that_crashes_its_process_is_a_finding_and_the_others_are_examine
     assert {name for name, one in found.items() if one.trouble is None} == {"c0", "c2", "c3"}
 
 
+@pytest.mark.starts_workers
 def test_a_case_that_takes_too_much_memory_is_stopped(folder, tmp_path, monkeypatch):
     worker_that("import numpy, time; kept = numpy.ones(2**26); time.sleep(60)", tmp_path, monkeypatch)
     used = int(0.4 * 2**30 / 0.9)
@@ -156,6 +156,7 @@ def test_a_case_that_takes_too_much_memory_is_stopped(folder, tmp_path, monkeypa
     assert found["c0"].trouble is None  # beside it, or after it
 
 
+@pytest.mark.starts_workers
 def test_processes_that_cannot_be_started_are_an_error_and_none_is_left(folder, monkeypatch):
     data = read_dataset(folder)
     before = {child.pid for child in psutil.Process().children(recursive=True)}

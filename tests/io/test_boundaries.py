@@ -121,6 +121,7 @@ def test_where_an_object_is_sent(name):
     assert "Doe" not in reason
 
 
+@pytest.mark.starts_workers  # which Python starts with what is put in its way
 def test_a_crash_of_a_library_costs_one_case_in_every_verb_that_reads(two, tmp_path, monkeypatch):
     (tmp_path / "path").mkdir()
     (tmp_path / "path" / "sitecustomize.py").write_text(

@@ -338,6 +338,21 @@ def test_what_a_killed_process_left_is_deleted_when_nobody_else_works_there(out:
         assert list(labels.iterdir()) == [saved]
 
 
+def test_a_trail_that_another_process_writes_to_is_not_called_changed(tmp_path: Path, monkeypatch) -> None:
+    trail, other = (EventLog(tmp_path / "events.sqlite", write_ahead=True) for _ in range(2))
+    rows = trail.rows
+
+    def read_while_written(query: str) -> list:
+        other.append("Ada", CASE, "opened", {})
+        return rows(query)
+
+    other.append("Ada", CASE, "opened", {})
+    monkeypatch.setattr(trail, "rows", read_while_written)
+    assert trail.broken_at() is None
+    monkeypatch.undo()
+    assert trail.head[0] == 3
+
+
 def test_saves_of_many_threads_and_processes_are_one_chain(out: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from medseg.review.store import open_store\n"
