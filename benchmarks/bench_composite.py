@@ -2,6 +2,7 @@
 
     python benchmarks/peer_environments.py totalsegmentator
     python benchmarks/bench_composite.py --small                   # tiny networks on 96 x 96 x 96: does it run?
+    python benchmarks/bench_composite.py --base 4 --only normal    # true depth and windows, narrow: are labels equal?
     python benchmarks/bench_composite.py --out docs/benchmarks/composite.md    # true networks, 512 x 512 x 300; hours
 
 Weights are random, in networks of the true shapes (`tests/models/totalsegmentator_networks.py`). Each side runs in a
@@ -104,12 +105,16 @@ def main() -> None:
     parser.add_argument("--size", default="512,512,300")
     parser.add_argument("--spacing", default="0.8,0.8,1.0")
     parser.add_argument("--small", action="store_true", help="tiny networks; 96 x 96 x 96 unless --size is given")
+    parser.add_argument("--base", type=int, help="features of the networks' first level; 32 is true")
     parser.add_argument("--only", choices=list(DATASETS))
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     import totalsegmentator_networks as networks
     from markdown import table, write
 
+    shape_of_networks = SMALL if given.small else networks.TRUE
+    if given.base:
+        shape_of_networks = shape_of_networks | {"base": given.base}
     size = tuple(int(n) for n in ("96,96,96" if given.small and "--size" not in sys.argv else given.size).split(","))
     rows: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -118,7 +123,7 @@ def main() -> None:
         make_scan(scan, size, tuple(float(mm) for mm in given.spacing.split(",")))
         for mode in [given.only] if given.only else list(DATASETS):
             for number in DATASETS[mode]:
-                networks.write(home / "nnunet/results", number, **(SMALL if given.small else networks.TRUE))
+                networks.write(home / "nnunet/results", number, **shape_of_networks)
             theirs, ours, equal = compare(mode, home, scan)
             for name, cost in (("TotalSegmentator", theirs), ("medseg", ours)):
                 rows[f"{mode}, {name}"] = [f"{cost.wall:.0f}", f"{cost.cpu:.0f}", f"{cost.memory:.2f}"]

@@ -46,6 +46,47 @@ def label_in_slabs(
     view = labels.transpose(axes)
     bounds = slabs(view.shape, planes)
 
+    pieces = _number_slabs(view, bounds, connectivity)
+    regions, whole = _join(Regions.together(pieces.found), pieces.pairs, joined)
+    regions = regions.permute_axes(inverse)
+    order = regions.order(geometry)
+    if classes is not None:
+        order = order[np.isin(regions.class_values[order], list(classes))]
+    ids = np.zeros(len(regions), np.int32)
+    ids[order] = np.arange(1, len(order) + 1)
+    # Memory that was never written costs nothing: a map that is mostly background stays mostly virtual.
+    written = np.zeros(view.shape, np.int32, order="F") if out is None else out.transpose(axes)
+    for (first, last), start, stop in zip(bounds, pieces.offsets, pieces.offsets[1:], strict=False):
+        block = np.asfortranarray(view[..., first:last])
+        # Numbered once more rather than kept: cheaper than writing provisional numbers and reading them back.
+        numbered, _ = _components(block, connectivity)
+        _write(ids[whole[start:stop]], block, numbered, written[..., first:last], blank=out is None)
+    return (written.transpose(inverse) if out is None else out), regions.take(order)
+
+
+def find_regions(labels: npt.NDArray[Any], *, connectivity: int) -> Regions:
+    """Return the connected components of every class of a label map, in no order, with one slab in memory at a time.
+
+    - `labels`, shape (X, Y, Z): 0 is background; voxels of different values never join.
+    """
+    axes = slowest_last(labels)
+    view = labels.transpose(axes)
+    pieces = _number_slabs(view, slabs(view.shape), connectivity)
+    regions, _ = _join(Regions.together(pieces.found), pieces.pairs, ())
+    return regions.permute_axes(tuple(np.argsort(axes).tolist()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Pieces:
+    """The components of each slab by itself, which of them touch across a seam, and how many lie before each slab."""
+
+    found: list[Regions]
+    pairs: list[npt.NDArray[np.int64]]
+    offsets: list[int]
+
+
+def _number_slabs(view: npt.NDArray[Any], bounds: list[tuple[int, int]], connectivity: int) -> _Pieces:
+    """Label each slab of a volume, between these planes along its last axis, by itself."""
     found: list[Regions] = []
     pairs: list[npt.NDArray[np.int64]] = []
     offsets = [0]
@@ -58,22 +99,7 @@ def label_in_slabs(
             pairs.append(_touching(before, _seam(block, numbered, 0, offsets[-1]), connectivity))
         before = _seam(block, numbered, -1, offsets[-1])
         offsets.append(offsets[-1] + count)
-
-    regions, whole = _join(Regions.together(found), pairs, joined)
-    regions = regions.permute_axes(inverse)
-    order = regions.order(geometry)
-    if classes is not None:
-        order = order[np.isin(regions.class_values[order], list(classes))]
-    ids = np.zeros(len(regions), np.int32)
-    ids[order] = np.arange(1, len(order) + 1)
-    # Memory that was never written costs nothing: a map that is mostly background stays mostly virtual.
-    written = np.zeros(view.shape, np.int32, order="F") if out is None else out.transpose(axes)
-    for (first, last), start, stop in zip(bounds, offsets, offsets[1:], strict=False):
-        block = np.asfortranarray(view[..., first:last])
-        # Numbered once more rather than kept: cheaper than writing provisional numbers and reading them back.
-        numbered, _ = _components(block, connectivity)
-        _write(ids[whole[start:stop]], block, numbered, written[..., first:last], blank=out is None)
-    return (written.transpose(inverse) if out is None else out), regions.take(order)
+    return _Pieces(found, pairs, offsets)
 
 
 def _components(block: npt.NDArray[Any], connectivity: int) -> tuple[npt.NDArray[Any], int]:

@@ -1,7 +1,9 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from objects_for_tests import label_map, prediction
+from scipy import ndimage
 
 from medseg.io.measurements import table_of_measurements
 from medseg.post.quality import QualityOptions, check_quality
@@ -97,3 +99,15 @@ def test_the_table_of_measurements():
         "liver,216,216,1,1,0,0.46,\n"
         "lesion,0,0,0,,0,,\n"
     )
+
+
+@pytest.mark.parametrize("shape", [(12, 9, 7), (30, 25, 1)])
+def test_components_of_all_classes_at_once_are_those_of_each_class_by_itself(shape):
+    drawn = np.random.default_rng(2).choice([0, 1, 2], shape, p=[0.8, 0.1, 0.1])
+    geometry = Geometry(np.eye(4), shape)
+    labels = label_map(np.asfortranarray(drawn), geometry.affine, TABLE)
+    rows = check_quality(prediction(labels), measure_volumes(labels)).rows
+    for value, row in enumerate(rows, start=1):
+        numbered, count = ndimage.label(drawn == value, np.ones((3, 3, 3)))
+        sizes = np.bincount(numbered.ravel())[1:]
+        assert (row.n_components, row.largest_component_fraction) == (count, sizes.max() / sizes.sum())
