@@ -82,7 +82,12 @@ class MedsegError(Exception):
         >>> GeometryMismatch("two grids differ").code
         'E-geometry-mismatch'
         """
-        kind = next(one for one in type(self).__mro__ if not one.__name__.startswith("_"))
+        return self.code_of_kind()
+
+    @classmethod
+    def code_of_kind(cls) -> str:
+        """Short code of all errors of this class."""
+        kind = next(one for one in cls.__mro__ if not one.__name__.startswith("_"))
         name = kind.__name__.removesuffix("Error") or kind.__name__
         return "E-" + re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
 

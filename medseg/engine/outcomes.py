@@ -53,25 +53,26 @@ def pending(found: FoundScan, out: Path) -> CaseOutcome:
     return CaseOutcome(found.case_id, "pending", source, out / found.case_id)
 
 
-def failure(base: CaseOutcome, what: str, fix: str | None) -> CaseOutcome:
-    """Return the outcome of a case that failed."""
-    return replace(base, state="failed", error=what, fix=fix)
+def failure(base: CaseOutcome, what: str, fix: str | None, code: str | None = None) -> CaseOutcome:
+    """Return the outcome of a case that failed; `code` is that of the kind of error."""
+    return replace(base, state="failed", error=what, fix=fix, code=code)
 
 
 def explained(base: CaseOutcome, error: BaseException) -> CaseOutcome:
     """Turn an exception into a reason and a fix that name no folder, because folders may carry patients' names."""
     match error:
         case NotForThisModel():
-            return replace(base, state="withheld", error=error.what, fix=error.fix)
+            return replace(base, state="withheld", error=error.what, fix=error.fix, code=error.code)
         case MedsegError():
             where = Path(error.where or base.source).name
             if names_a_patient(stem(where)) and stem(where) not in base.case_id:
                 where = base.source
             # A single file is named beside its reason anyway.
-            return failure(base, error.what if where == base.source else f"{where}: {error.what}", error.fix)
+            what = error.what if where == base.source else f"{where}: {error.what}"
+            return failure(base, what, error.fix, error.code)
         case _:
             failed = as_failure(error)
-            return failure(base, failed.what, failed.fix)
+            return failure(base, failed.what, failed.fix, failed.code)
 
 
 def record_failure(outcome: CaseOutcome, key: str = "", input_hash: str = "", model: str = "") -> None:
@@ -136,6 +137,7 @@ def from_status(base: CaseOutcome, status: journal.Status) -> CaseOutcome:
         state="current" if status.state == "done" else status.state,
         error=content["error"],
         fix=content["fix"],
+        code=content.get("code"),
         warnings=tuple(content["warnings"]),
         notes=tuple(content["notes"]),
         outputs=tuple(status.outputs),

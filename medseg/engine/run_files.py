@@ -59,6 +59,7 @@ def _case(outcome: CaseOutcome) -> dict[str, Any]:
         "source": outcome.source,
         "error": outcome.error,
         "fix": outcome.fix,
+        "code": outcome.code,
         "seconds": round(outcome.seconds, 3),
         "computed": None if outcome.computed is None else outcome.computed.to_json(),
         "outputs": list(outcome.outputs),

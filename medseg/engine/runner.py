@@ -20,7 +20,7 @@ from medseg.engine.pipeline import Pipeline
 from medseg.engine.refresh import Refresh
 from medseg.engine.run_files import origins_of, remember_inputs, write_run_file, write_shard_files, write_sources
 from medseg.engine.shard import Shard
-from medseg.errors import Interrupted
+from medseg.errors import InputError, Interrupted
 from medseg.io.files.lock import exclusive
 from medseg.isolation.process import Guard
 from medseg.log_file import log_file
@@ -178,6 +178,7 @@ def _corrupt(discovery: Discovery, out: Path) -> tuple[CaseOutcome, ...]:
             out / item.case_id if item.case_id else None,
             error=item.reason,
             fix=item.fix,
+            code=InputError.code_of_kind(),
         )
         for item in discovery.skipped
         if item.corrupt

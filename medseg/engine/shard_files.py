@@ -133,6 +133,7 @@ def _from_json(row: Mapping[str, Any], out: Path) -> ShardRow:
         float(row["seconds"]),
         None if row["computed"] is None else HowComputed.from_json(row["computed"]),
         row["read_back"],
+        row.get("code"),
     )
     series_uid, study_uid, path, digest = map(str, row["origin"])
     return ShardRow(outcome, (series_uid, study_uid, path, digest))

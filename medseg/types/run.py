@@ -190,6 +190,8 @@ class CaseOutcome:
         What ran the network, where one did.
     read_back : mapping of str to Measured
         By DICOM file written, what came of reading it back and comparing it with the labels.
+    code : str, optional
+        Of the kind of error, such as ``E-input``, where it failed or was withheld.
     """
 
     case_id: str
@@ -206,6 +208,7 @@ class CaseOutcome:
     seconds: float = 0.0
     computed: HowComputed | None = None
     read_back: Mapping[str, Measured] = field(default_factory=dict)
+    code: str | None = None
 
     def __repr__(self) -> str:
         return f"CaseOutcome('{self.case_id}', {self.state}, warnings={len(self.warnings)})"
@@ -223,6 +226,7 @@ class CaseOutcome:
             "source": self.source,
             "error": self.error,
             "fix": self.fix,
+            "code": self.code,
             "warnings": list(self.warnings),
             "notes": list(self.notes),
             "review_priority": self.review_priority,

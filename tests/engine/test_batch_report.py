@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from PIL import Image
 
 from medseg.draw.page import small_url
 from medseg.engine.batch_report import render_report, table_of_cases
+from medseg.engine.outcomes import explained, record_failure
+from medseg.errors import InputError, NotForThisModel
 from medseg.io.measurements import table_of_measurements
 from medseg.types import Skipped
 from medseg.types.run import BatchResult, CaseOutcome, ClassVolume, Volumes
@@ -117,3 +120,13 @@ def test_the_page_is_sorted_by_review_priority_and_says_so(tmp_path):
     page = render_report(BatchResult(tmp_path, (first, replace(second, review_priority=2.5))))
     assert "Sorted by review priority: cases with warnings first." in page
     assert page.index('id="b"') < page.index('id="a"')
+
+
+def test_a_failed_case_has_the_code_of_its_kind_of_error_in_the_page_and_in_its_record(tmp_path):
+    failed = explained(CaseOutcome("c", "pending", "c.nii.gz", tmp_path / "c"), InputError("is truncated"))
+    assert failed.code == "E-input"
+    withheld = explained(CaseOutcome("d", "pending", "d.nii.gz"), NotForThisModel("is a knee"))
+    assert (withheld.state, withheld.code) == ("withheld", "E-not-for-this-model")
+    assert "[E-input]" in render_report(BatchResult(tmp_path, (failed,)))
+    record_failure(failed)
+    assert json.loads((tmp_path / "c" / "status.json").read_text())["code"] == "E-input"
