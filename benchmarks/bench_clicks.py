@@ -39,12 +39,13 @@ def main() -> None:
     """Measure in processes of their own, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=64, help="Voxels along each axis of the random walker's box.")
-    parser.add_argument("--clicks", type=int, default=20, help="Clicks of each kind.")
+    parser.add_argument("--clicks", type=int, default=30, help="Clicks of each kind that the model answers.")
+    parser.add_argument("--walks", type=int, default=6, help="Pairs of clicks that the random walker answers.")
     parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--measure", choices=["model", "walker"], help="Measure one, and print it as JSON.")
     given = parser.parse_args()
     if given.measure:
-        rows = model_rows(given.clicks) if given.measure == "model" else walker_rows(given.side, given.clicks)
+        rows = model_rows(given.clicks) if given.measure == "model" else walker_rows(given.side, given.walks)
         print(json.dumps({"rows": rows, "machine": machine()}))
         return
     native, held = (_aside("model", given, limits) for limits in ({}, AVX2))
@@ -53,8 +54,9 @@ def main() -> None:
         given.page,
         "How long a click takes",
         [
-            f"`python benchmarks/bench_clicks.py`: {given.clicks} clicks of each kind, in the server's own code, "
-            "without the way to the browser and back.",
+            f"`python benchmarks/bench_clicks.py`: {given.clicks} clicks of each kind that a model answers, and "
+            f"{given.walks} pairs of clicks for the random walker, in the server's own code, without the way to the "
+            "browser and back.",
             "## A model that takes clicks",
             "The network of `configs/hippocampus.yaml`, patches of 32 x 40 x 32 voxels, random weights. The first "
             f"click in a case is not among them: preparing the scan of {SIDE} voxels a side took "
@@ -68,7 +70,8 @@ def main() -> None:
 
 
 def _aside(what: str, given: argparse.Namespace, limits: dict[str, str]) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--measure", what, "--side", str(given.side), "--clicks", str(given.clicks)]
+    command = [sys.executable, __file__, "--measure", what, "--clicks", str(given.clicks)]
+    command += ["--side", str(given.side), "--walks", str(given.walks)]
     done = subprocess.run(command, env={**os.environ, **limits}, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     found["prepare"] = found["rows"].pop("prepare", [""])[0]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--automatic", type=int, default=300, help="Steps of each automatic model.")
     parser.add_argument("--interactive", type=int, default=1000, help="Steps of each model that takes clicks.")
+    parser.add_argument("--folds", type=int, help="Folds, the first of them held out; by default the configuration's.")
     parser.add_argument("--features", default="[8,16,32,64]", help="Features of the network's stages.")
     parser.add_argument("--cases", type=int, default=12, help="Held-out cases of each dataset, at most.")
     parser.add_argument("--page", type=Path, default=PAGE)
@@ -55,22 +56,22 @@ def main() -> None:
         config, _, folder = one.partition("=")
         work = given.work / config
         steps = {"automatic": given.automatic, "interactive": given.interactive}
-        packages = trained(Path(folder), config, work, steps, given.features)
-        file = work / "results.json"
-        if not file.is_file():
-            file.write_text(json.dumps(measured(Path(folder), config, work, packages, given.cases)))
-        results[config] = (json.loads(file.read_text()), packages["interactive"])
+        changes = [f"network.arguments.features={given.features}"]
+        changes += [] if given.folds is None else [f"split.folds={given.folds}"]
+        packages = trained(Path(folder), config, work, steps, changes)
+        results[config] = (measured(Path(folder), config, work, packages, given.cases), packages["interactive"])
         logging.info("%s: measured.", config)
-    command = (
-        f"python benchmarks/bench_interactive.py {' '.join(d.partition('=')[0] + '=DATASET' for d in given.datasets)} "
-        f"--work WORK --automatic {given.automatic} --interactive {given.interactive} --cases {given.cases}"
-    )
-    write(
-        given.page, "Corrections by clicks", [*introduction(command), *(p for r in results.items() for p in part(*r))]
-    )
+        named = " ".join(f"{known}=DATASET" for known in results)
+        command = f"python benchmarks/bench_interactive.py {named} --work WORK --features {given.features}"
+        command += "" if given.folds is None else f" --folds {given.folds}"
+        command += f" --automatic {given.automatic} --interactive {given.interactive} --cases {given.cases}"
+        tables = [paragraph for known, result in results.items() for paragraph in part(known, result)]
+        write(given.page, "Corrections by clicks", [*introduction(command), *tables])
 
 
-def trained(folder: Path, config: str, work: Path, steps: Mapping[str, int], features: str) -> dict[str, ModelPackage]:
+def trained(
+    folder: Path, config: str, work: Path, steps: Mapping[str, int], changes: Sequence[str]
+) -> dict[str, ModelPackage]:
     """The two models, trained where they are not there yet."""
     found: dict[str, ModelPackage] = {}
     for kind, count in steps.items():
@@ -81,7 +82,7 @@ def trained(folder: Path, config: str, work: Path, steps: Mapping[str, int], fea
                 "tracking=false",
                 f"iterations_per_epoch={EPOCH}",
                 "checkpoint_every=120",
-                f"network.arguments.features={features}",
+                *changes,
             ]
             medseg.train(
                 folder,
@@ -103,8 +104,12 @@ def measured(folder: Path, config: str, work: Path, packages: Mapping[str, Model
     held_out = json.loads((work / "interactive" / "split.json").read_text())["validation"]
     predictor = Predictor(packages["automatic"], InferOptions(engine="torch", device="cpu", probabilities=True))
     model = ClickModel(packages["interactive"], InferOptions(device="cpu"))
-    rows: Rows = []
+    file = work / "results.json"
+    rows: Rows = json.loads(file.read_text()) if file.is_file() else []
+    done = {row["case"] for row in rows}
     for case in [case for case in data.labeled if case.case_id in held_out][:most]:
+        if case.case_id in done:
+            continue
         scan, reference = read_case(data, case)
         prediction = predictor.segment(scan)
         session = ClickSession(model, scan)
@@ -117,6 +122,7 @@ def measured(folder: Path, config: str, work: Path, packages: Mapping[str, Model
             for name, correct in zip(READERS, readers, strict=True):
                 curve = Reader(start, truth, correct).dice(NUMBERS)
                 rows.append({"case": case.case_id, "class": entry.name, "reader": name, "dice": list(curve.values())})
+        file.write_text(json.dumps(rows))
         logging.info("%s: %s", case.case_id, rows[-3]["dice"])
     return rows
 
@@ -150,7 +156,7 @@ def part(name: str, found: tuple[Rows, ModelPackage]) -> list[str]:
         low = [one for one in low if len(one)]
         gains = [_interval([one[:, k] - one[:, 0] for one in low], signed=True) for k in range(1, len(NUMBERS))]
         worst[reader] = [_interval([one[:, 0] for one in low]), *gains]
-    columns = [f"{n} interactions" for n in NUMBERS]
+    columns = ["before", *(f"after {n}" for n in NUMBERS[1:])]
     return [
         f"## {name}",
         f"{len(cases)} cases, {items} classes of cases. Patch {' x '.join(map(str, package.card.input.patch))} voxels. "

@@ -62,8 +62,8 @@ def by_walker(scan: Scan, start: Mask, probability: npt.NDArray[np.float32]) -> 
     x, y, z = scan.geometry.shape
 
     def correct(present: Mask, interactions: list[Interaction]) -> Mask:
-        inside = np.array([one.center for one in interactions if not one.is_outside]).reshape(-1, 3)
-        outside = np.array([one.center for one in interactions if one.is_outside]).reshape(-1, 3)
+        inside = np.array([one.center for one in interactions if not one.is_outside], np.int64).reshape(-1, 3)
+        outside = np.array([one.center for one in interactions if one.is_outside], np.int64).reshape(-1, 3)
         if not len(inside):
             return present  # it needs a mark of what belongs
         try:
