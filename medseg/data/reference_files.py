@@ -17,6 +17,7 @@ from medseg.io.arrays import array_geometry, is_array_file, list_arrays, read_ar
 from medseg.io.image2d import with_size_of
 from medseg.io.intensities import as_labels
 from medseg.io.read import load_scan, read_labels
+from medseg.isolation.apart import apart
 from medseg.types import Geometry, LabelMap, LabelTable, Scan
 from medseg.types.labels import smallest_label_dtype
 
@@ -29,6 +30,7 @@ def read_array_scan(path: Path, keys: ArrayKeys) -> Scan:
     return array_scan.read_scan(path, image=keys.image, label=keys.label)
 
 
+@apart
 def read_array_labels(path: Path, keys: ArrayKeys) -> LabelMap:
     """Read the label map of a file of arrays."""
     array = read_array(path, _key(path, keys.label))

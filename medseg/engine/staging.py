@@ -113,7 +113,7 @@ def _identified(found: FoundScan) -> FoundScan:
     """Find out what a listed file or folder is: exactly one scan, which keeps its case id."""
     from medseg.io.discover import discover
 
-    inside = discover(found.files, isolate=False)
+    inside = discover(found.files)
     if len(inside.found) != 1:
         wrong = next((left for left in inside.skipped if left.corrupt), None)
         if wrong is not None and not inside.found:

@@ -12,6 +12,7 @@ from medseg.errors import InputError
 from medseg.io.arrays import AFFINE_KEYS, SPACING_KEYS, ArrayInfo, array_geometry, list_arrays, read_array
 from medseg.io.files.limits import check_size
 from medseg.io.intensities import as_intensities
+from medseg.isolation.apart import apart
 from medseg.types.scan import Scan, Source
 
 # Words for image and label as keys of arrays.
@@ -45,6 +46,7 @@ def look(path: Path) -> tuple[str, tuple[Path, ...]]:
     return f"array{called}, {'x'.join(map(str, space))}, {many}", (path,)
 
 
+@apart
 def read_scan(path: Path, *, image: str | None = None, label: str | None = None) -> Scan:
     """Read the image of a file of arrays, on the grid of its affine or spacing, or with a note where it has neither.
 

@@ -15,6 +15,7 @@ from medseg.io.files.walk import Entry, absolute, walk
 from medseg.io.formats import WRITERS
 from medseg.io.recognize import FileKind, Recognized, claim_of, recognize
 from medseg.isolation.boundary import attempt
+from medseg.isolation.child import costs_one_case
 from medseg.isolation.each import each_isolated
 from medseg.isolation.process import Guard
 from medseg.types.scan import Discovery, FoundScan, ScanFormat, Skipped
@@ -39,9 +40,7 @@ ASKED_FOR: dict[FileKind, str] = {"image2d": "a 2D image", "arrays": "a file of 
 READ_BY_C = ("nrrd", "meta", "image2d", "arrays")
 
 
-def discover(
-    inputs: Sequence[Path], *, keep_names: bool = False, guard: Guard | None = None, isolate: bool = True
-) -> Discovery:
+def discover(inputs: Sequence[Path], *, keep_names: bool = False, guard: Guard | None = None) -> Discovery:
     """Find scans by their content, whatever their names; only headers are read.
 
     DICOM files are grouped by series and sorted into volumes. 2D images and files of plain arrays count as scans where
@@ -50,10 +49,9 @@ def discover(
     `keep_names`.
 
     No file ends the search, whatever reading its header raises. Headers that a library written in C reads, and with
-    limits in `guard` all headers, are read in a process of their own, so that a crash or a hang costs one file;
-    `isolate` False reads all of them here.
+    limits in `guard` all headers, are read in a process of their own, so that a crash or a hang costs one file.
     """
-    return survey(inputs, keep_names=keep_names, guard=guard, isolate=isolate).discovery
+    return survey(inputs, keep_names=keep_names, guard=guard).discovery
 
 
 @dataclass(frozen=True)
@@ -65,9 +63,7 @@ class Survey:
     label_objects: Mapping[Path, Path]
 
 
-def survey(
-    inputs: Sequence[Path], *, keep_names: bool = False, guard: Guard | None = None, isolate: bool = True
-) -> Survey:
+def survey(inputs: Sequence[Path], *, keep_names: bool = False, guard: Guard | None = None) -> Survey:
     """Find scans as `discover` does, and DICOM objects that hold labels."""
     listed, skipped = walk([Path(p) for p in inputs])
     entries = list(_with_archives(listed, skipped))
@@ -80,7 +76,7 @@ def survey(
     others: list[Skipped] = []
     label_objects: list[Path] = []
     files = [(entry.path, recognized.kind) for entry, recognized in entries if recognized.kind in FILES]
-    looked = _look_at_all(files, guard or Guard(), isolate)
+    looked = _look_at_all(files, guard or Guard())
     for entry, recognized in entries:
         if _is_result(entry.path) and not entry.is_named:
             skipped.append(Skipped(entry.path, "it is a result of medseg"))
@@ -105,14 +101,14 @@ def survey(
         from medseg.io.dicom.broken import beside_broken
         from medseg.io.dicom.discover import find_volumes
 
-        volumes, rest, label_objects = find_volumes(dicom, guard if isolate else None)
+        volumes, rest, label_objects = find_volumes(dicom, None if costs_one_case() else guard)
         broken = {left.path for left in others} | {left.path for left in rest if left.corrupt}
         found += beside_broken(volumes, broken - set(label_objects))
         skipped += rest
         series_files = {path for volume in volumes for path in volume.files}
         roots.update(entry.root for entry in dicom if entry.path in series_files)
     images_alone = [(entry.path, kind) for entry, kind in images if entry.is_named or entry.root not in roots]
-    looked = _look_at_all(images_alone, guard or Guard(), isolate)
+    looked = _look_at_all(images_alone, guard or Guard())
     for entry, kind in images:
         if entry.path in looked:
             scan = looked[entry.path]
@@ -178,12 +174,10 @@ def _fix(recognized: Recognized) -> str:
     return "Copy or export it again; if it never was a scan, rename it or take it out of the folder."
 
 
-def _look_at_all(
-    files: Sequence[tuple[Path, FileKind]], guard: Guard, isolate: bool
-) -> dict[Path, FoundScan | Skipped]:
+def _look_at_all(files: Sequence[tuple[Path, FileKind]], guard: Guard) -> dict[Path, FoundScan | Skipped]:
     """Read the header of each file; one whose header ends in an error, or in a crash, is corrupt."""
     is_limited = guard != Guard()
-    apart = [file for file in files if isolate and (is_limited or file[1] in READ_BY_C)]
+    apart = [file for file in files if not costs_one_case() and (is_limited or file[1] in READ_BY_C)]
     here = set(files).difference(apart)
     outcomes = [(file, attempt(_look, file)) for file in files if file in here]
     outcomes += each_isolated(_look, apart, guard)

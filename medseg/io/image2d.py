@@ -18,6 +18,7 @@ from medseg.errors import InputError
 from medseg.io.files.limits import check_size
 from medseg.io.intensities import as_intensities, as_labels
 from medseg.io.tiff_layout import SLICES, check_axes, pixel_size
+from medseg.isolation.apart import apart
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable
 from medseg.types.scan import Scan, Source
@@ -38,6 +39,7 @@ def look(path: Path) -> tuple[str, tuple[Path, ...]]:
     return f"2D image, {width}x{height}{thick}, {channels} channel{'s' if channels > 1 else ''}", (path,)
 
 
+@apart
 def time_points(path: Path) -> int:
     """Number of time points of a TIFF that is else a plane or channels; 0 of any other file."""
     try:
@@ -50,6 +52,7 @@ def time_points(path: Path) -> int:
     return sizes.get("T", 1) if sizes.get("T", 1) > 1 and all(sizes.get(axis, 1) == 1 for axis in SLICES) else 0
 
 
+@apart
 def read_scan(path: Path, *, time_as_slices: bool = False) -> Scan:
     """Read a 2D image: x along columns, y down rows, and z through pages, one voxel for a single page.
 
@@ -61,6 +64,7 @@ def read_scan(path: Path, *, time_as_slices: bool = False) -> Scan:
     return Scan(array, geometry, None, Source("image2d", (path,), warnings=warnings, notes=(about, *notes)))
 
 
+@apart
 def read_labels(path: Path, *, time_as_slices: bool = False) -> LabelMap:
     """Read a 2D image of class values or of numbered objects, 8 or 16 bits deep; pages as `read_scan` takes them."""
     array, _ = _pixels(path, raw_palette=True, time_as_slices=time_as_slices)

@@ -18,6 +18,7 @@ from medseg.io.itk_header import ItkFormat, TextHeader, check_data, read_header
 from medseg.io.mitk_labels import GROUPS, read_groups
 from medseg.io.nifti import ONE_A_CHANNEL
 from medseg.io.slicer_segments import layers_of, read_segments, segment_fields, stacked
+from medseg.isolation.apart import apart
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable
 from medseg.types.overlapping import AnyLabels, OverlappingLabels
@@ -41,12 +42,14 @@ def look(path: Path, kind: ItkFormat) -> tuple[str, tuple[Path, ...]]:
     return f"{name}, {size}, {' x '.join(f'{s:.3g}' for s in geometry.spacing)} mm", header.files
 
 
+@apart
 def read_scan(path: Path, kind: ItkFormat) -> Scan:
     """Read a NRRD (attached or detached) or MetaImage file; components and a fourth dimension are channels."""
     array, geometry, warnings, files, _ = _read(path, kind)
     return Scan(as_intensities(array, where=path), geometry, None, Source(kind, files, warnings=warnings))
 
 
+@apart
 def read_labels(path: Path, kind: ItkFormat) -> LabelMap:
     """Read a label map, with names and colors where 3D Slicer (``.seg.nrrd``; codes too) or MITK wrote them.
 
@@ -62,6 +65,7 @@ def read_labels(path: Path, kind: ItkFormat) -> LabelMap:
     return LabelMap(layers[0], geometry, LabelTable.unnamed(np.unique(layers[0])))
 
 
+@apart
 def read_any_labels(path: Path, kind: ItkFormat) -> AnyLabels:
     """Read labels as `read_labels` does, and those that overlap, in layers or one channel a class, as such."""
     array, geometry, _, _, fields = _read(path, kind)

@@ -57,7 +57,7 @@ def load_scan(path: Path | str, *, allow_uneven: bool = False, allow_incomplete:
     """
     from medseg.io.discover import discover
 
-    discovery = discover([Path(path)], isolate=False)
+    discovery = discover([Path(path)])
     if len(discovery.found) == 1:
         return read_scan(discovery.found[0], allow_uneven=allow_uneven, allow_incomplete=allow_incomplete)
     if discovery.found:

@@ -20,10 +20,26 @@ from medseg.errors import Interrupted
 PR_SET_PDEATHSIG = 1
 
 
-def serve(work: Callable[[Connection[Any, Any]], None]) -> None:
-    """Do a child's work over the connection to its parent, and end in silence when the parent closes it or says so."""
+_ends_alone = False
+
+
+def costs_one_case() -> bool:
+    """Whether the end of this process costs its parent no more than the case in hand."""
+    return _ends_alone
+
+
+def serve(
+    work: Callable[[Connection[Any, Any]], None], *, one_case: bool = True, outlives_thread: bool = False
+) -> None:
+    """Do a child's work over the connection to its parent, and end in silence when the parent closes it or says so.
+
+    - `one_case`: whether a crash costs one case, and not all that this process does.
+    - `outlives_thread`: whether the child goes on when the thread of the parent that started it has ended.
+    """
+    global _ends_alone
+    _ends_alone = one_case
     try:
-        with _connected() as connection:
+        with _connected(outlives_thread) as connection:
             work(connection)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         sys.exit(0)
@@ -31,10 +47,10 @@ def serve(work: Callable[[Connection[Any, Any]], None]) -> None:
         sys.exit(Interrupted.exit_code)
 
 
-def _connected() -> Connection[Any, Any]:
+def _connected(outlives_thread: bool) -> Connection[Any, Any]:
     """Make this process a child of the one that started it, and return the connection to it."""
     parent, descriptor, level = map(int, sys.argv[1:4])
-    _die_with(parent)
+    _die_with(parent, outlives_thread)
     _start_log(level)
     # Ctrl-C and the end of a terminal reach the whole process group; the parent decides what they mean.
     for number in (signal.SIGINT, signal.SIGHUP):
@@ -49,9 +65,9 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     raise Interrupted(signal.Signals(number).name)
 
 
-def _die_with(parent: int) -> None:
+def _die_with(parent: int, outlives_thread: bool) -> None:
     """End this process when its parent does, however that ends, so that it does not write beside the next run."""
-    if sys.platform == "linux":
+    if sys.platform == "linux" and not outlives_thread:  # Linux takes the parent to be the thread
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def watch() -> None:

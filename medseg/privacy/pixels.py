@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import pixel_array
 from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+from medseg.errors import InputError
 from medseg.io.dicom.jpeg import decoder_of
+from medseg.isolation.apart import apart
 
 PIXELS = {"PixelData": None, "FloatPixelData": 32, "DoubleFloatPixelData": 64}
 AGAIN = (RLELossless, JPEGLSLossless, JPEG2000Lossless)  # written as they were, where nothing is lost by it
@@ -28,11 +31,31 @@ def clean_pixels(dataset: Dataset) -> None:
             continue
         syntax = dataset.file_meta.TransferSyntaxUID
         if syntax.is_encapsulated:
-            dataset.decompress(generate_instance_uid=False, decoding_plugin=decoder_of(syntax))
+            _decompress(dataset)
         content = _exact(dataset, bytes(dataset[keyword].value), bits or int(dataset.BitsAllocated))
         dataset[keyword].value = content + b"\0" * (len(content) % 2)
         if syntax in AGAIN:
             _compress(dataset, syntax)
+
+
+def _decompress(dataset: Dataset) -> None:
+    """Decode the pixels in place, in a process of their own."""
+    plain = _decompressed(Path(dataset.filename or ""), dataset)
+    for tag in dataset.keys() - plain.keys():
+        del dataset[tag]
+    dataset.file_meta.TransferSyntaxUID = plain.file_meta.TransferSyntaxUID
+    dataset.update(plain)
+
+
+@apart
+def _decompressed(path: Path, dataset: Dataset) -> Dataset:
+    try:
+        dataset.decompress(generate_instance_uid=False, decoding_plugin=decoder_of(dataset.file_meta.TransferSyntaxUID))
+    except Exception as error:  # decoders raise nearly anything on damaged pixels
+        raise InputError(
+            f"its pixels cannot be decoded ({type(error).__name__})", where=path.name, fix="Get it again."
+        ) from error
+    return dataset
 
 
 def _exact(dataset: Dataset, content: bytes, bits: int) -> bytes:

@@ -38,4 +38,4 @@ def run(connection: Connection[Any, Any]) -> None:
 
 
 if __name__ == "__main__":
-    serve(run)
+    serve(run, one_case=False)

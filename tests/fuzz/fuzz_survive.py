@@ -141,7 +141,7 @@ def _read(seed: Seed, folder: Path, kind: str) -> tuple[str, str]:
 
 def digests(folder: Path) -> set[str]:
     """Hash of the voxels and grid of every scan and of every label object that can be read."""
-    searched = survey([folder], isolate=False)
+    searched = survey([folder])
     found = set()
     for one in searched.discovery.found:
         try:

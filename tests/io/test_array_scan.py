@@ -22,7 +22,7 @@ AFFINE = np.array([[-1.0, 0, 0, 5], [0, 2, 0, -7], [0, 0, 3, 1], [0, 0, 0, 1]])
 @pytest.mark.parametrize("suffix", [".npz", ".h5", ".hdf5"])
 def test_a_case_of_a_dataset_is_predicted_as_it_was_trained_on(tmp_path, suffix):
     path = write_arrays(tmp_path / f"p1{suffix}", image=VOLUME, label=VOLUME > 0, affine=AFFINE)
-    (found,) = discover([tmp_path], isolate=False).found
+    (found,) = discover([tmp_path]).found
     assert (found.case_id, found.format, found.n_channels) == ("p1", "arrays", 1)
     assert found.description == "array 'image', 9x8x7, 1 channel"
     scan, trained = load_scan(path), read_array_scan(path, ArrayKeys("image", "label"))

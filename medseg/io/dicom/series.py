@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import InputError
+from medseg.io.dicom.compressed import is_compressed
 from medseg.io.dicom.frame import Frame, frames_of
 from medseg.io.dicom.geometry import Layout, lay_out
 from medseg.io.dicom.header import lenient, read_header
@@ -20,6 +21,7 @@ from medseg.io.dicom.value_checks import hounsfield_warnings
 from medseg.io.dicom.value_unit import value_unit
 from medseg.io.dicom.volume import Volume
 from medseg.io.dicom.volumes import is_new_in_each, sort_into_volumes
+from medseg.isolation.apart import apart
 from medseg.types.scan import FoundScan, Scan, Source
 
 WAY_OUT = "Get the complete series again, or allow incomplete series (--allow-incomplete)."
@@ -73,6 +75,18 @@ def read_series(found: FoundScan, *, allow_uneven: bool = False, allow_incomplet
     Array axes are columns, rows, slices; slices come in the order of their places along the normal.
     """
     warnings = check_complete(found, allow_incomplete=allow_incomplete)
+    if compressed := next((path for path in found.files if is_compressed(path)), None):
+        return _read_compressed(compressed, found, allow_uneven, warnings)
+    return _read_found(found, allow_uneven, warnings)
+
+
+@apart
+def _read_compressed(_path: Path, found: FoundScan, allow_uneven: bool, warnings: tuple[str, ...]) -> Scan:
+    """Read what codecs decode; some of them are written in C, and crash."""
+    return _read_found(found, allow_uneven, warnings)
+
+
+def _read_found(found: FoundScan, allow_uneven: bool, warnings: tuple[str, ...]) -> Scan:
     with lenient():
         return _read(volume_of(found), found.case_id, allow_uneven, warnings)
 

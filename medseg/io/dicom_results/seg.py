@@ -15,6 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from medseg.errors import FormatLimitation, InputError
 from medseg.io.dicom.cause import cause
+from medseg.io.dicom.compressed import is_compressed
 from medseg.io.dicom.header import lenient
 from medseg.io.dicom_results.coding import (
     SOFTWARE_VERSION,
@@ -30,6 +31,7 @@ from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, write_sea
 from medseg.io.dicom_results.proof import prove_seg
 from medseg.io.dicom_results.seg_frames import SegFile, open_seg
 from medseg.io.dicom_results.source import SourceSeries, read_source
+from medseg.isolation.apart import apart
 from medseg.types import (
     AnyLabels,
     Geometry,
@@ -218,6 +220,15 @@ def read_seg(path: Path, on: Geometry | None = None) -> LabelMap:
     voxel belongs to the segment with the largest fraction, where that is one half or more. Overlapping segments are a
     `FormatLimitation`; `read_any_seg` reads them. `on` is the grid it was made on, where that is known; see `open_seg`.
     """
+    return _read_compressed_seg(path, on) if is_compressed(path) else _read_seg(path, on)
+
+
+@apart
+def _read_compressed_seg(path: Path, on: Geometry | None) -> LabelMap:
+    return _read_seg(path, on)
+
+
+def _read_seg(path: Path, on: Geometry | None) -> LabelMap:
     seg = open_seg(path, on)
     table = table_of(list(seg.classes.values()))
     array = np.zeros(seg.geometry.shape, smallest_label_dtype(table.largest))
@@ -242,6 +253,15 @@ def read_any_seg(path: Path, on: Geometry | None = None) -> AnyLabels:
     Of a fractional segmentation, two segments share a voxel where both have half of it or more, and more than all
     together, which those of classes that exclude each other never have.
     """
+    return _read_any_compressed_seg(path, on) if is_compressed(path) else _read_any_seg(path, on)
+
+
+@apart
+def _read_any_compressed_seg(path: Path, on: Geometry | None) -> AnyLabels:
+    return _read_any_seg(path, on)
+
+
+def _read_any_seg(path: Path, on: Geometry | None) -> AnyLabels:
     seg = open_seg(path, on)
     table = table_of(list(seg.classes.values()))
     layers = Layers(seg.geometry.shape)
