@@ -18,6 +18,7 @@ import torch
 
 from medseg.bench.architectures_config import Architecture, Architectures, merge
 from medseg.bench.boundary_f1 import boundary_f1
+from medseg.config.safe_json import parse_json
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.patient_groups import ready_to_split
 from medseg.data.reading import read_case
@@ -210,7 +211,7 @@ def _parameters(card: ModelCard) -> int:
 def _known(path: Path, key: str) -> ArchitectureResult | None:
     if not path.is_file():
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = parse_json(path.read_text(encoding="utf-8"))
     if content.pop("key") != key:
         return None
     return ArchitectureResult(**content)

@@ -12,6 +12,7 @@ from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
+from medseg.config.safe_json import parse_json
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.examine import Examined
 from medseg.io.files.atomic import write_text
@@ -40,7 +41,7 @@ class ExaminedJournal:
         valid = []
         for line in lines:
             try:
-                row = json.loads(line)
+                row = parse_json(line)
                 case = by_key.get(row["key"])
                 one = None if case is None else _from_json(row["examined"], case)
             except (ValueError, KeyError, TypeError):  # cut by a stop, or by another version

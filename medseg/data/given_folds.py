@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from medseg.config.safe_json import parse_json
 from medseg.data.dataset import Dataset
 from medseg.errors import InputError, first_line
 
@@ -43,8 +43,8 @@ def with_given_folds(data: Dataset) -> Dataset:
 
 def _read(file: Path) -> list[dict[str, list[str]]]:
     try:
-        content: Any = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        content: Any = parse_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot be read ({first_line(error)})", where=file, fix=FIX) from error
     valid = isinstance(content, list) and content and all(_is_fold(fold) for fold in content)
     if not valid:

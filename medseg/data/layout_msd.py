@@ -7,11 +7,11 @@ may give each a `fold`. Source: Antonelli et al., The Medical Segmentation Decat
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from medseg.config.safe_json import parse_json
 from medseg.data.class_table import class_table
 from medseg.data.dataset import Channel, Dataset, DatasetCase
 from medseg.data.description import DatasetDescription
@@ -100,8 +100,8 @@ def read_description(path: Path) -> dict[str, Any]:
 def read_json(file: Path) -> dict[str, Any]:
     """Read a JSON file that holds an object."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_json(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise InputError(
             f"cannot be read ({first_line(error)})", where=file, fix="Check that the file can be read and is JSON."
         ) from error

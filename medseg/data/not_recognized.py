@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from medseg.config.safe_json import parse_json
 from medseg.counted import counted
 from medseg.data.file_names import Named, name_units
 from medseg.data.file_units import list_units
@@ -65,8 +65,8 @@ def _patterns(path: Path, named: Sequence[Named]) -> str:
 def _description(file: Path) -> str:
     """What a `dataset.json` lacks."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = parse_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return f"{file.name} cannot be read as JSON"
     keys = ", ".join(content) if isinstance(content, dict) else "no keys"
     return f"{file.name} has {keys}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import platform
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from medseg.config.arguments import check_arguments, listed
+from medseg.config.safe_json import parse_json
 from medseg.counted import counted
 from medseg.errors import InputError, MissingDependency, UsageError
 from medseg.io.files.atomic import write_text
@@ -170,7 +170,7 @@ def _source() -> str:
     """What pip makes medseg's own wheel from: the checkout that is installed, the file it came from, or the index."""
     origin = metadata.distribution("medseg").read_text("direct_url.json")
     if origin is not None:
-        address = urlsplit(json.loads(origin)["url"])
+        address = urlsplit(parse_json(origin)["url"])
         place = Path(unquote(address.path))
         if address.scheme == "file" and place.exists():
             return str(place)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from pathlib import Path
 
+from medseg.config.safe_json import parse_json
 from medseg.types.channels import WantedChannel
 
 # nnU-Net's numbers of channels.
@@ -119,9 +119,9 @@ def _stated_names(folder: Path) -> list[str] | None:
     """Names of channels in the `dataset.json` of a folder or of the one above; None without one."""
     for file in (folder / "dataset.json", folder.parent / "dataset.json"):
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = parse_json(file.read_text(encoding="utf-8"))
             named = content.get("channel_names", content.get("modality"))
             return [str(named[key]) for key in sorted(named, key=int)]
-        except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        except (OSError, ValueError, AttributeError, TypeError):
             continue
     return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from medseg.config.safe_json import parse_json
 from medseg.io.files.atomic import write_text
 from medseg.types.run import CaseOutcome
 from medseg.types.scan import FoundScan
@@ -81,7 +82,7 @@ def is_outdated(folder: Path) -> bool:
 
 def _read(folder: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads((folder / STATUS_FILE).read_text(encoding="utf-8"))
+        content = parse_json((folder / STATUS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

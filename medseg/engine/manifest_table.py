@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import get_args
 
+from medseg.config.safe_json import parse_json
 from medseg.errors import InputError
 from medseg.harmless import TableWriter, cell, name_from_cell
 from medseg.io.files.addresses import check_address, join_address, local_path, name_of, scheme_of
@@ -215,8 +216,8 @@ def _listed(text: str, column: str) -> list[str]:
     if not text:
         return []
     try:
-        names = json.loads(text)
-    except (ValueError, RecursionError):
+        names = parse_json(text)
+    except ValueError:
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise InputError(f"its {column} are no list in JSON", fix=CORRECT)
@@ -227,8 +228,8 @@ def _volume(text: str) -> str | None:
     if not text:
         return None
     try:
-        volume = json.loads(text)
-    except (ValueError, RecursionError):
+        volume = parse_json(text)
+    except ValueError:
         volume = None
     if not isinstance(volume, str):
         raise InputError("its volume is no text in JSON", fix=CORRECT)

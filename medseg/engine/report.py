@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from medseg.config.arguments import check_arguments
 from medseg.config.bounds import AtLeast0
+from medseg.config.safe_json import parse_json
 from medseg.engine.batch_report import table_of_cases, write_report
 from medseg.engine.run_files import run_content, write_source_table
 from medseg.engine.shard_files import ShardRow, ShardRun, read_shards
@@ -98,7 +99,7 @@ def _check_same(runs: Sequence[ShardRun]) -> None:
 def _check_newest(runs: Sequence[ShardRun], out: Path) -> None:
     """Refuse to write over the report of a later unsharded run."""
     try:
-        content = json.loads((out / "run.json").read_text(encoding="utf-8"))
+        content = parse_json((out / "run.json").read_text(encoding="utf-8"))
         if "shards" in content or _moment(content) <= max(_moment(run.content) for run in runs):
             return
     except (OSError, ValueError, KeyError, TypeError):

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from medseg.config.safe_json import parse_json
 from medseg.engine import journal
 from medseg.engine.shard import Shard
 from medseg.engine.shard_files import run_file, write_rows
@@ -135,7 +136,7 @@ def remember_inputs(out: Path, paths: Iterable[Path]) -> None:
 def read_inputs(out: Path) -> tuple[Path, ...]:
     """Return the files and folders that the runs into a folder were given, the last run's first."""
     try:
-        places = json.loads((out / INPUTS_FILE).read_text(encoding="utf-8"))
+        places = parse_json((out / INPUTS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return ()
     return tuple(Path(place) for place in places if isinstance(place, str)) if isinstance(places, list) else ()

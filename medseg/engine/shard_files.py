@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medseg.config.safe_json import parse_json
 from medseg.engine import journal
 from medseg.engine.shard import Shard
 from medseg.io.files.atomic import write_private
@@ -93,7 +94,7 @@ def _fits(match: re.Match[str]) -> bool:
 
 def _read(path: Path) -> Mapping[str, Any] | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         content = None
     if not isinstance(content, dict) or not {"started", "shard", "cases"} <= set(content):
@@ -106,7 +107,7 @@ def _rows(out: Path, shard: Shard) -> tuple[ShardRow, ...]:
     path = rows_file(out, shard)
     try:
         with path.open(encoding="utf-8") as stream:
-            return tuple(_from_json(json.loads(line), out) for line in stream)
+            return tuple(_from_json(parse_json(line), out) for line in stream)
     except (OSError, ValueError, KeyError, TypeError):
         log.warning("%s cannot be read; run its shard again", path.name)
         return ()

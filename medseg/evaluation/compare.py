@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from scipy.stats import wilcoxon
 
 from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import Metrics, Resamples
+from medseg.config.safe_json import parse_json
 from medseg.errors import InputError, UsageError, did_you_mean
 from medseg.evaluation.aggregate import Bootstrap, percentile_interval
 from medseg.evaluation.compare_tables import write_comparison
@@ -170,7 +170,7 @@ def _patients(paths: Sequence[Path]) -> dict[str, str]:
     for path in paths:
         summary = (path if path.is_dir() else path.parent) / "summary.json"
         try:
-            found = json.loads(summary.read_text(encoding="utf-8")).get("patient_of", {})
+            found = parse_json(summary.read_text(encoding="utf-8")).get("patient_of", {})
         except (OSError, ValueError, AttributeError):
             continue
         odd = next((case for case, patient in found.items() if known.get(case, patient) != patient), None)

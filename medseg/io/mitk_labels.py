@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from medseg.config.safe_json import parse_json
 from medseg.errors import InputError
 from medseg.types.geometry import Geometry
 from medseg.types.labels import PALETTE, LabelClass, LabelTable
@@ -22,11 +22,11 @@ def read_groups(layers: npt.NDArray[Any], text: str, geometry: Geometry, *, wher
     `layers` has shape (groups, X, Y, Z).
     """
     try:
-        labels = [label for group in json.loads(text) for label in group["labels"]]
+        labels = [label for group in parse_json(text) for label in group["labels"]]
         entries = [
             (int(label["value"]), str(label.get("name") or f"class-{label['value']}"), label) for label in labels
         ]
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             "the description of its labels cannot be read", where=where, fix="Save it again from MITK."
         ) from error

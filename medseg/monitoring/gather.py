@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medseg.config.safe_json import parse_json
 from medseg.engine.journal import STATUS_FILE, Status, read_status
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.harmless import name_from_cell
@@ -94,7 +94,7 @@ def _model(folder: Path) -> str:
 def _seconds(folder: Path) -> dict[str, dict[str, float]]:
     """How long each case of the last run took; a case that was up to date took none."""
     try:
-        cases = json.loads((folder / "run.json").read_text(encoding="utf-8"))["cases"]
+        cases = parse_json((folder / "run.json").read_text(encoding="utf-8"))["cases"]
         return {one["case_id"]: {"seconds": float(one["seconds"])} for one in cases if one["seconds"] > 0}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from medseg.config.safe_json import parse_json
 from medseg.errors import InputError, UsageError
 from medseg.io.files.shared_database import SharedDatabase
 
@@ -107,7 +108,7 @@ class EventLog:
         rows = self.rows(query, of_case[1])
         try:
             return tuple(
-                Event(n, t, who, case, kind, json.loads(body), prev, digest)
+                Event(n, t, who, case, kind, parse_json(body), prev, digest)
                 for n, t, who, case, kind, body, prev, digest in rows
             )
         except ValueError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
+from medseg.config.safe_json import parse_json
 from medseg.errors import InputError, MedsegError
 from medseg.io.nifti_header import open_header
 from medseg.models.package import ModelPackage
@@ -44,7 +44,7 @@ def made_by(results: Path, model: str | Path | None = None) -> MadeBy:
         When ``run.json`` names no model, or another one than is given.
     """
     try:
-        run = json.loads((results / "run.json").read_text(encoding="utf-8"))
+        run = parse_json((results / "run.json").read_text(encoding="utf-8"))
         stated = IDENTITY.fullmatch(run["versions"]["model"])
         (digest,) = {step["model_sha256"] for step in run["steps"].values() if "model_sha256" in step}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

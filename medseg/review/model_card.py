@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from medseg.config.safe_json import parse_json
 
 
 def model_summary(results: Path) -> Mapping[str, Any] | None:
     """Return the essence of the model's card; None in results of a version that did not keep it."""
     try:
-        content = json.loads((results / "run.json").read_text(encoding="utf-8"))
+        content = parse_json((results / "run.json").read_text(encoding="utf-8"))
         models = content["models"]
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from medseg.config.bounds import Overlap
 from medseg.config.load import build, under
+from medseg.config.safe_json import parse_json
 from medseg.counted import counted
 from medseg.engine.predict import predict
 from medseg.errors import InputError, MedsegError, UsageError
@@ -119,7 +120,7 @@ def read_settings(task: Path) -> MercureSettings:
         When a setting is unknown, missing or cannot be what it is.
     """
     try:
-        content = json.loads(task.read_text(encoding="utf-8"))
+        content = parse_json(task.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
             "mercure's task cannot be read", where=task.name, fix="Let mercure start this container."

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg.config.safe_json import parse_json
 from medseg.counted import counted
 from medseg.data.audit import Audit, audit
 from medseg.data.audit_json import dataset_digest
@@ -57,7 +57,7 @@ def audited(data: Dataset, split: Split, out: Path) -> Audited:
     """
     kept = out / "audit.json"
     if kept.is_file():
-        known = json.loads(kept.read_text(encoding="utf-8"))
+        known = parse_json(kept.read_text(encoding="utf-8"))
         if known.get("files") == dataset_digest(data) and known.get("split") == split.name:
             blocked = {str(case_id): str(why) for case_id, why in known["blocked"].items()}
             return Audited(blocked, tuple(MirrorPair(**pair) for pair in known["mirrored"]), known["kept"])

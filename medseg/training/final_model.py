@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from medseg.config.safe_json import parse_json
 from medseg.data.splits import Split
 from medseg.infer.engines.onnx_export import ensure_export
 from medseg.models.calibration_card import CalibrationCard
@@ -77,14 +77,14 @@ def final_package(run: TrainingRun, folds: Sequence[Path], kind: Final, claims: 
 
 def _test_inputs(run: TrainingRun, folds: Sequence[Path]) -> Inputs:
     """The test cases that the audit of the folds' runs left, as what one run is measured with."""
-    split = json.loads((folds[0] / "split.json").read_text(encoding="utf-8"))
+    split = parse_json((folds[0] / "split.json").read_text(encoding="utf-8"))
     return Inputs(run, Split(split["name"], (), (), tuple(split.get("test", ()))), (), {})
 
 
 def _ensemble(run: TrainingRun, folds: Sequence[Path]) -> ModelPackage:
     """Write a package of the folds' models; in a cascade with the low-resolution stage's model of all cases."""
     packages = [load_package(fold / "model") for fold in folds]
-    splits = [json.loads((fold / "split.json").read_text(encoding="utf-8")) for fold in folds]
+    splits = [parse_json((fold / "split.json").read_text(encoding="utf-8")) for fold in folds]
     trained = {case for split in splits for case in split["train"]}
     cards = [package.card for package in packages]
     own = cards[0].training

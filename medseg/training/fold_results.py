@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg.config.safe_json import parse_json
 from medseg.config.safe_yaml import read_yaml_text
 from medseg.counted import counted
 from medseg.harmless import name_from_cell
@@ -49,7 +49,7 @@ class FoldResults:
     @classmethod
     def read(cls, path: Path) -> FoldResults:
         """Read the file."""
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         return cls(path, content["cases"], content["mean_dice"], content["dice"], content["folds"])
 
 

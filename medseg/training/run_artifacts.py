@@ -6,7 +6,6 @@ only where the configuration asks for them (`tracking_figures`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import NamedTuple
 import yaml
 
 from medseg.config.load import read_yaml
+from medseg.config.safe_json import parse_json
 from medseg.io.files.temporary import temporary_folder
 from medseg.models.package import ModelPackage
 from medseg.models.public_copy import public_card, public_copy
@@ -108,5 +108,5 @@ def _numbered(results: Sequence[CaseDice], numbers: Mapping[str, str]) -> list[C
 
 
 def _write_yaml(path: Path, values: TrainConfig | Mapping[str, object]) -> None:
-    content = json.loads(values.model_dump_json()) if isinstance(values, TrainConfig) else dict(values)
+    content = parse_json(values.model_dump_json()) if isinstance(values, TrainConfig) else dict(values)
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -8,9 +8,12 @@ import medseg
 from medseg.cli.app import run
 from medseg.config.load import read_yaml
 from medseg.config.safe_yaml import DEEPEST, MOST_NODES, parse_yaml
+from medseg.engine.channel_table import table_rows
 from medseg.errors import ConfigError, MedsegError
 from medseg.models.adapters.monai_config import read_mapping
+from medseg.models.composite_description import read_description
 from medseg.models.package import load_package
+from medseg.service.node.config import load_node
 
 LAUGHS = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
@@ -40,15 +43,16 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_every_reader_of_yaml_refuses_it_with_a_sentence(tmp_path, text, capsys):
-    """The file of a configuration, a card, a dataset's description, a bundle's configuration, and `--set`."""
+    """A configuration, a card, a dataset's description, a bundle's, a composite's and a node's, a table of cases."""
     file = tmp_path / "some.yaml"
     file.write_text(text)
     start = time.process_time()
     with pytest.raises(ConfigError) as refused:
         read_yaml(file)
     assert len(str(refused.value).replace(str(file), "")) < 300
-    with pytest.raises(MedsegError):
-        read_mapping(file)
+    for read in (read_mapping, load_node, read_description, lambda path: table_rows(path, ())):
+        with pytest.raises(MedsegError):
+            read(file)
     (tmp_path / "model.yaml").write_text(text)
     with pytest.raises(MedsegError, match=r"model\.yaml"):
         load_package(tmp_path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from medseg.config.safe_json import parse_json
 from medseg.errors import InputError, UsageError, first_line
 from medseg.io.files.case_id import SUFFIXES, safe, stem
 from medseg.io.files.patient_names import public_name
@@ -78,8 +78,8 @@ def failed_cases(where: Path) -> dict[str, str]:
     # Hidden folders are of cases that are being written.
     for path in sorted(where.glob("[!.]*/status.json")) if where.is_dir() else []:
         try:
-            status = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            status = parse_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             continue
         if isinstance(status, dict) and status.get("state") == "failed":
             error = status.get("error")
@@ -111,8 +111,8 @@ def _stated(where: Path) -> dict[Any, Any]:
     if path is None:
         return {}
     try:
-        labels: Any = json.loads(path.read_text(encoding="utf-8")).get("labels")
-    except (OSError, ValueError, RecursionError, AttributeError) as error:
+        labels: Any = parse_json(path.read_text(encoding="utf-8")).get("labels")
+    except (OSError, ValueError, AttributeError) as error:
         raise InputError(
             f"cannot be read as a dataset's description ({first_line(error)})",
             where=path,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from medseg.config.safe_json import parse_json
 from medseg.counted import counted
 from medseg.evaluation.files.label_files import plain_name
 from medseg.evaluation.files.pairing import CasePair
@@ -57,7 +57,7 @@ def _trained_on(predictions: Path) -> list[str]:
     """Case ids in the `run.json` of a batch's folder, or of the one a single file of it lies in."""
     folder = predictions if predictions.is_dir() else predictions.parent.parent
     try:
-        found = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("trained_on")
+        found = parse_json((folder / "run.json").read_text(encoding="utf-8")).get("trained_on")
     except (OSError, ValueError, AttributeError):
         return []
     return [str(name) for name in found] if isinstance(found, list) else []

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
+from medseg.config.safe_json import parse_json
 from medseg.cpu_features import cpu_model, instruction_sets
 from medseg.errors import ModelError
 from medseg.infer.engines.base import Engine
@@ -47,7 +48,7 @@ def fastest(
     key = _key(package, tuple(makers))
     path = store_folder().parent / "engines" / f"{key}.json"
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))["fastest"]
+        known = parse_json(path.read_text(encoding="utf-8"))["fastest"]
     except (OSError, ValueError, KeyError, TypeError):
         known = None
     if known in makers:

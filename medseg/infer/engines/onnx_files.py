@@ -6,12 +6,12 @@ own (`store_folder`'s neighbor ``exports``), with a report beside it.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medseg.config.safe_json import parse_json
 from medseg.errors import ModelError
 from medseg.infer.activations import UNKNOWN_CHANNELS, activation_bytes
 from medseg.models.package import ONNX_FILE, REPORT_FILE, ModelPackage, file_sha256
@@ -84,7 +84,7 @@ def export_folder(package: ModelPackage) -> Path:
 def read_report(folder: Path, package: ModelPackage) -> dict[str, Any] | None:
     """Report of this network's export in a folder."""
     try:
-        report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+        report = parse_json((folder / REPORT_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return report if isinstance(report, dict) and report.get("network_sha256") == package.network_hash else None

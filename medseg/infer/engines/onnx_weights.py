@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
+
+from medseg.config.safe_json import parse_json
 
 # Smaller tensors, such as constants of operations, stay in the file.
 WORTH_SHARING = 1024
@@ -36,7 +37,7 @@ def _places(weights: Path) -> dict[bytes, int]:
     """Content of each tensor of a safetensors file: the byte of the file where it begins."""
     content = weights.read_bytes()
     begin = 8 + int.from_bytes(content[:8], "little")  # the length of the header, then the header, then tensors
-    header = json.loads(content[8:begin])
+    header = parse_json(content[8:begin])
     spans = [entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"]
     return {content[begin + first : begin + last]: begin + first for first, last in spans}
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medseg.config.safe_json import parse_json
 from medseg.counted import counted
 from medseg.errors import FormatLimitation, ModelError, UsageError
 from medseg.io.files.temporary import temporary_folder
@@ -33,7 +33,7 @@ def read_torchscript(path: Path, facts: Mapping[str, Any]) -> Foreign:
         extra = _extra_files(path, Path(folder))
         if "metadata.json" in extra:
             config = next((MonaiConfig(file) for name, file in extra.items() if name.startswith("inference.")), None)
-            metadata = json.loads(extra["metadata.json"].read_text(encoding="utf-8"))
+            metadata = parse_json(extra["metadata.json"].read_text(encoding="utf-8"))
             card = card_of(metadata, config, facts, with_network=False)
     card["network"] = {"name": "torchscript", "dimensions": 3, **facts.get("network", {})}
     return Foreign(card, "TorchScript", whole=path.read_bytes())

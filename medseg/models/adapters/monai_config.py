@@ -7,7 +7,6 @@ expression met on the way is an error that names its key.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from medseg.config.safe_json import parse_json
 from medseg.config.safe_yaml import read_yaml_text
 from medseg.errors import FormatLimitation, ModelError, first_line
 
@@ -90,8 +90,8 @@ def target(component: Any) -> str:
 def read_mapping(path: Path) -> dict[str, Any]:
     """Read a JSON or YAML file that holds keys and values."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.suffix == ".json" else read_yaml_text(path)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        content = parse_json(path.read_text(encoding="utf-8")) if path.suffix == ".json" else read_yaml_text(path)
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ModelError(
             f"cannot be read ({first_line(error)})", where=path, fix="Download the bundle again."
         ) from error

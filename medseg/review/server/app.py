@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 from collections import defaultdict
 from typing import Any
 
@@ -15,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from medseg.config.safe_json import parse_json
 from medseg.errors import InputError, UsageError
 from medseg.review.adjudication import READINGS
 from medseg.review.case_table import with_values_of
@@ -202,7 +202,7 @@ class ReviewApp:
                 return {**found, **compared}
 
             answer = JSONResponse(await run_in_threadpool(work))
-        answer.headers["etag"] = f'"{json.loads(bytes(answer.body))["revision"]}"'
+        answer.headers["etag"] = f'"{parse_json(bytes(answer.body))["revision"]}"'
         return answer
 
     @answered

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medseg.config.safe_json import parse_json
 from medseg.errors import InputError
 from medseg.infer.clicks.interaction import Interaction
 from medseg.infer.clicks.session import Present
@@ -53,10 +53,10 @@ def read_marks(body: bytes) -> MarksRequest:
     it is drawn within a box, ``{"low": [i, j, k], "size": [...], "runs": [...]}``.
     """
     try:
-        given = json.loads(body)
+        given = parse_json(body)
         value, inside, outside = given["class"], given["inside"], given.get("outside", [])
         strokes, present = given.get("strokes", []), given.get("present")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError("marks need class, inside and outside, as JSON", fix=FIX) from error
     if not _is_index(value):
         raise InputError("class must be the value of a class", fix=FIX)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -13,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from medseg.config.safe_json import parse_json
 from medseg.errors import InputError, MedsegError
 from medseg.review.review_case import RevisionConflict
 from medseg.review.server.byte_range import NotThere, asked_range
@@ -101,10 +101,10 @@ def seconds_worked(text: object) -> float | None:
 def read_verdict(body: bytes) -> dict[str, Any]:
     """Read what a verdict says."""
     try:
-        given = json.loads(body)
+        given = parse_json(body)
         kind, revision = given["kind"], given["revision"]
         reason, comment = given.get("reason") or None, given.get("comment") or ""
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             "a verdict needs kind and revision, as JSON", fix="See docs/reference/review-api.md."
         ) from error

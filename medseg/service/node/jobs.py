@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from medseg.config.safe_json import parse_json
 from medseg.errors import MedsegError
 from medseg.io.dicom.discover import VOLUMES
 from medseg.isolation.boundary import attempt
@@ -45,7 +46,7 @@ class Job:
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> Job:
         """Read a row."""
-        formats, send_to = json.loads(row["formats"]), json.loads(row["send_to"])
+        formats, send_to = parse_json(row["formats"]), parse_json(row["send_to"])
         return cls(row["id"], row["series"], row["upto"], row["model"], tuple(formats), tuple(send_to), row["tries"])
 
 
@@ -247,7 +248,7 @@ def dismiss(store: NodeStore, cases: Sequence[str] = ()) -> int:
     wanted, count = set(cases), 0
     with store.transaction() as db:
         for row in db.execute("select n, id, cases from jobs where state in ('failed', 'withheld')").fetchall():
-            if not wanted or wanted & {*json.loads(row["cases"]), row["id"][:SHORT_ID]}:
+            if not wanted or wanted & {*parse_json(row["cases"]), row["id"][:SHORT_ID]}:
                 count += db.execute("update jobs set state='dismissed' where n=?", (row["n"],)).rowcount
         for row in db.execute("select n, case_id from deliveries where state='refused'").fetchall():
             if not wanted or row["case_id"] in wanted:

@@ -12,6 +12,7 @@ from email.message import EmailMessage
 
 import requests
 
+from medseg.config.safe_json import parse_json
 from medseg.errors import first_line
 from medseg.service.node.config import Email, NodeConfig
 from medseg.service.node.store import NodeStore
@@ -43,10 +44,10 @@ def tell(store: NodeStore, config: NodeConfig, now: float) -> int:
         reached = row["state"]
         try:
             if notify.webhook is not None and reached != "posted":
-                _post(notify.webhook, json.loads(row["body"]))
+                _post(notify.webhook, parse_json(row["body"]))
                 reached = "posted"  # once is enough, however often the mail must be tried
             if notify.email is not None:
-                _mail(notify.email, json.loads(row["body"]))
+                _mail(notify.email, parse_json(row["body"]))
         except (OSError, smtplib.SMTPException, requests.RequestException) as error:
             tries = row["tries"] + 1
             state = "given up" if tries >= MOST_TRIES else reached

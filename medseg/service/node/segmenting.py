@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from medseg import resources
 from medseg.config.load import merged, read_yaml
+from medseg.config.safe_json import parse_json
 from medseg.engine import journal
 from medseg.engine.isolation import run_isolated
 from medseg.engine.outcomes import Work, failure
@@ -174,7 +174,7 @@ class Segmenter:
         table = [
             (case_id, row["state"], row["uid"], row["study"], row["folder"], self._digest(case_id))
             for row in rows
-            for case_id in json.loads(row["cases"])
+            for case_id in parse_json(row["cases"])
         ]
         write_source_table(self.config.results, table)
 

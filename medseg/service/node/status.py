@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from medseg.config.safe_json import parse_json
 from medseg.service.node.incoming import QUARANTINE
 from medseg.service.node.store import NodeStore, is_held
 
@@ -150,7 +150,7 @@ def _lines(store: NodeStore) -> tuple[JobLine, ...]:
     )
     return tuple(
         JobLine(
-            row["id"], tuple(json.loads(row["cases"])), row["model"], row["state"], row["tries"], row["error"],
+            row["id"], tuple(parse_json(row["cases"])), row["model"], row["state"], row["tries"], row["error"],
             row["fix"], row["made"],
         )
         for row in rows

@@ -6,12 +6,12 @@ what the first made of cases it had not seen, so that it learns from mistakes li
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+from medseg.config.safe_json import parse_json
 from medseg.errors import ConfigError
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
@@ -34,7 +34,7 @@ class LowResolutionRun:
                 raise ConfigError(
                     f"{fold.name} of the low-resolution stage is not finished", where="low_resolution_stage", fix=FIX
                 )
-            split = json.loads((fold / "split.json").read_text(encoding="utf-8"))
+            split = parse_json((fold / "split.json").read_text(encoding="utf-8"))
             self._held_out[fold] = frozenset(split["validation"])
         if not self._held_out or not (run / "model" / "model.yaml").is_file():
             raise ConfigError(f"{run} holds no finished cross-validated run", where="low_resolution_stage", fix=FIX)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medseg.config.safe_json import parse_json
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.reading import read_case
 from medseg.errors import InputError, MedsegError
@@ -114,7 +115,7 @@ def _prepare_once(
     key = _key(data, case, card, None if low_resolution is None else low_resolution.model_hash(case.case_id))
     facts = folder / "facts.json"
     if facts.is_file():
-        known = json.loads(facts.read_text(encoding="utf-8"))
+        known = parse_json(facts.read_text(encoding="utf-8"))
         if known.pop("key") == key:
             return _open_prepared(case.case_id, folder, CaseFacts(**{k: _tuples(v) for k, v in known.items()}))
         facts.unlink()
