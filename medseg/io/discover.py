@@ -15,7 +15,6 @@ from medseg.io.files.walk import Entry, absolute, walk
 from medseg.io.formats import WRITERS
 from medseg.io.recognize import FileKind, Recognized, claim_of, recognize
 from medseg.isolation.boundary import attempt
-from medseg.isolation.child import costs_one_case
 from medseg.isolation.each import each_isolated
 from medseg.isolation.process import Guard
 from medseg.types.scan import Discovery, FoundScan, ScanFormat, Skipped
@@ -101,7 +100,7 @@ def survey(inputs: Sequence[Path], *, keep_names: bool = False, guard: Guard | N
         from medseg.io.dicom.broken import beside_broken
         from medseg.io.dicom.discover import find_volumes
 
-        volumes, rest, label_objects = find_volumes(dicom, None if costs_one_case() else guard)
+        volumes, rest, label_objects = find_volumes(dicom, guard)
         broken = {left.path for left in others} | {left.path for left in rest if left.corrupt}
         found += beside_broken(volumes, broken - set(label_objects))
         skipped += rest
@@ -177,7 +176,7 @@ def _fix(recognized: Recognized) -> str:
 def _look_at_all(files: Sequence[tuple[Path, FileKind]], guard: Guard) -> dict[Path, FoundScan | Skipped]:
     """Read the header of each file; one whose header ends in an error, or in a crash, is corrupt."""
     is_limited = guard != Guard()
-    apart = [file for file in files if not costs_one_case() and (is_limited or file[1] in READ_BY_C)]
+    apart = [file for file in files if is_limited or file[1] in READ_BY_C]
     here = set(files).difference(apart)
     outcomes = [(file, attempt(_look, file)) for file in files if file in here]
     outcomes += each_isolated(_look, apart, guard)

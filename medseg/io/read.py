@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from medseg.config.arguments import check_arguments
 from medseg.errors import InputError, UsageError
+from medseg.isolation.boundary import bounded
 from medseg.types.labels import LabelMap
 from medseg.types.overlapping import AnyLabels
 from medseg.types.scan import FoundScan, Scan
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from medseg.io.recognize import Recognized
 
 
+@bounded
 def read_scan(found: FoundScan, *, allow_uneven: bool = False, allow_incomplete: bool = False) -> Scan:
     """Read a scan that `medseg.io.discover.discover` found.
 
@@ -45,6 +47,7 @@ def read_scan(found: FoundScan, *, allow_uneven: bool = False, allow_incomplete:
     )
 
 
+@bounded
 def load_scan(path: Path | str, *, allow_uneven: bool = False, allow_incomplete: bool = False) -> Scan:
     """Read the one scan in a file, or in a folder that holds one series.
 
@@ -72,6 +75,7 @@ def load_scan(path: Path | str, *, allow_uneven: bool = False, allow_incomplete:
 
 
 @check_arguments
+@bounded
 def read_labels(path: Path | str) -> LabelMap:
     """Read a label map: NIfTI, NRRD (with 3D Slicer's segments), MetaImage, DICOM SEG or a gray 2D image.
 
@@ -128,6 +132,7 @@ def read_labels(path: Path | str) -> LabelMap:
 
 
 @check_arguments
+@bounded
 def read_any_labels(path: Path | str) -> AnyLabels:
     """Read labels as `read_labels` does, and those of classes that share voxels as labels that may overlap.
 

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import traceback
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -39,6 +40,26 @@ def insist(function: Callable[Arguments, Result], *arguments: Arguments.args, **
     if isinstance(result, MedsegError):
         raise result
     return result
+
+
+def bounded(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Decorate a function that reads or writes one input: whatever it raises is an error that says what to do.
+
+    What was not foreseen names the file, where the first argument is one.
+    """
+
+    @wraps(function)
+    def call(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+        try:
+            return function(*arguments, **options)
+        except (*STOPS, MedsegError):
+            raise
+        except BaseException as error:
+            failed = as_failure(error)
+            where = arguments[0] if arguments and isinstance(arguments[0], Path | str) else None
+            raise type(failed)(failed.what, where=where, fix=failed.fix) from error
+
+    return call
 
 
 def as_failure(error: BaseException) -> MedsegError:

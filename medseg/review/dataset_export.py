@@ -12,6 +12,7 @@ from medseg.counted import counted
 from medseg.errors import FormatLimitation, InputError, MedsegError
 from medseg.io.files.case_id import stem
 from medseg.io.files.writable import output_folder
+from medseg.isolation.boundary import insist
 from medseg.models.package import ModelPackage
 from medseg.review.dataset_files import (
     HELD_OUT,
@@ -118,7 +119,7 @@ def export_dataset(
                 continue
             try:
                 name = stem(Path(sources.get(case_id, CaseSource()).path).name)
-                one = write_case(store, case, name, into, written[0] if written else None)
+                one = insist(write_case, store, case, name, into, written[0] if written else None)
             except MedsegError as error:
                 failed[case_id] = str(error)
                 log.error("%s: %s", case_id, error)

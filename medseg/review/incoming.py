@@ -14,6 +14,7 @@ from medseg.io.discover import survey
 from medseg.io.files.walk import real
 from medseg.io.read import read_labels
 from medseg.io.recognize import recognize
+from medseg.isolation.boundary import insist
 from medseg.prepare.regrid import regrid
 from medseg.review.match import Incoming, plain_names
 from medseg.review.store import Store
@@ -93,7 +94,7 @@ def find_labels(paths: Sequence[Path]) -> tuple[list[LabelsFile], list[tuple[Pat
             files.append(LabelsFile(path, recognized_kind(path)))
     for path in found.label_objects:
         try:
-            one = look(path)
+            one = insist(look, path)
         except MedsegError as error:
             refused.append((path, str(error)))
             continue

@@ -15,6 +15,7 @@ from medseg.config.arguments import check_arguments_of, listed
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.files.case_id import stem
 from medseg.io.nifti_header import open_header
+from medseg.isolation.boundary import STOPS, as_failure
 from medseg.review.case_classes import in_case_classes
 from medseg.review.incoming import LabelsFile, find_labels
 from medseg.review.label_files import file_hash
@@ -196,8 +197,10 @@ def _import(
         if options.accept and not (same and before.is_judged):
             who, reader = options.reviewer, options.reader
             store.verdict(case_id, kind="accept", revision=revision.number, who=who, reader=reader)
-    except MedsegError as error:
-        return ImportedFile(file.path, "refused", case_id, how, error=_sentence(error))
+    except (*STOPS, OSError):
+        raise
+    except BaseException as error:  # other programs leave nearly anything in a file
+        return ImportedFile(file.path, "refused", case_id, how, error=_sentence(as_failure(error)))
     state: Literal["imported", "unchanged"] = "unchanged" if same else "imported"
     return ImportedFile(file.path, state, case_id, how, revision.number, revision.changed_voxels)
 

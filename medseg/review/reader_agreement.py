@@ -19,6 +19,7 @@ from medseg.evaluation.readers_report import write_agreement
 from medseg.io.files.atomic import write_text
 from medseg.io.files.writable import output_folder
 from medseg.io.formats import MANUAL, Labeled, write_file
+from medseg.isolation.boundary import insist
 from medseg.review.adjudication import disputes, worklist_csv
 from medseg.review.readings import chosen_readers, not_independent, readings_of
 from medseg.review.sources import read_sources
@@ -111,7 +112,7 @@ def _write_consensus(readings: Sequence[Reading], method: Method, folder: Path) 
         if len(own) < 2:
             continue
         try:
-            made = consensus([reading.labels() for reading in own if reading.labels is not None], method)
+            made = insist(consensus, [reading.labels() for reading in own if reading.labels is not None], method)
         except MedsegError as error:
             cases[case_id] = {"error": str(error)}
             log.error("%s: no consensus: %s", case_id, error)

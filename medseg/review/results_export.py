@@ -15,6 +15,7 @@ from medseg.errors import MedsegError, UsageError
 from medseg.io.files.writable import output_folder
 from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.read import read_scan
+from medseg.isolation.boundary import insist
 from medseg.post.class_values import measure_values
 from medseg.post.volumes import measure_volumes
 from medseg.review.case_table import in_use
@@ -115,7 +116,7 @@ def export_results(
                 skipped[case_id] = state
                 continue
             try:
-                files[case_id] = _write(store, case_id, place / case_id, formats, reviewer, organization, maker)
+                files[case_id] = insist(_write, store, case_id, place / case_id, formats, reviewer, organization, maker)
             except MedsegError as error:
                 failed[case_id] = str(error)
                 log.error("%s: %s", case_id, error)

@@ -14,6 +14,7 @@ import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset
 
+from medseg.errors import OF_A_PATH
 from medseg.io.dicom.header import lenient
 from medseg.service.archive import PASSWORD, TOKEN, Archive, ArchiveError, ArchiveRefusal
 from medseg.service.bounds import Search
@@ -169,6 +170,8 @@ def _spoken(archive: Archive) -> Iterator[None]:
             f"no connection to the archive ({type(error).__name__})", where=archive.name, fix="Check the address."
         ) from None
     except Exception as error:  # whatever parsing an answer raises, it is none of DICOMweb
+        if isinstance(error, OSError) and error.errno in OF_A_PATH:  # of the folder that objects are kept in
+            raise
         raise _malformed(archive, error) from None
 
 

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +127,7 @@ def _own_place(work: Path, scratch: Path):
 def _read(seed: Seed, folder: Path, kind: str) -> tuple[str, str]:
     """Read every scan and label file by the library alone, in this process."""
     try:
-        found, whole = digests(folder), digests(seed.folder)
+        found, whole = digests(folder), _digests_of_seed(seed.folder)
     except (KeyboardInterrupt, Interrupted):
         raise
     except MedsegError as error:
@@ -137,6 +138,11 @@ def _read(seed: Seed, folder: Path, kind: str) -> tuple[str, str]:
     if other and ((seed.has_length and kind == LOSES_ITS_END) or (seed.has_checksum and kind == "flip_data")):
         return "silent", f"{kind}: other voxels or another grid, and nobody told"
     return ("read", "") if found else ("refused", "")
+
+
+@cache
+def _digests_of_seed(folder: Path) -> set[str]:
+    return digests(folder)
 
 
 def digests(folder: Path) -> set[str]:
