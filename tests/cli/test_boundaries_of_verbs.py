@@ -37,7 +37,7 @@ def place(tmp_path_factory):
     model = Path(__file__).parents[2] / "medseg" / "models" / "shipped" / "hippocampus"
     (root / "node.yaml").write_text(
         f"folder: node\naet: MEDSEG\nport: 11112\nrules: [{{model: {model}, send_to: [A]}}]\n"
-        "destinations: {A: {address: 'dicom://127.0.0.1:9/A'}}\n"
+        "destinations: {A: 'dicom://127.0.0.1:9/A'}\n"
     )
     return root
 
@@ -55,7 +55,7 @@ LINES = {
 
 @pytest.mark.parametrize("line", LINES.values(), ids=LINES.keys())
 def test_what_reading_raises_stays_with_the_file(place, tmp_path, monkeypatch, line):
-    """Each kind in one verb, and one of a family in all: they share the boundary, which has them all in its own test."""
+    """Each kind in one verb, one of each family in all; they share the boundary."""
 
     def raises(*_: object, **__: object) -> None:
         raise error(name)

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -35,8 +36,8 @@ LIMITS = Guard(memory=3.0, seconds=60.0)
 def fuzz(seeds: list[Seed], count: int, first: int, jobs: int) -> Iterator[tuple[Task, Outcome]]:
     """Yield what became of each damaged file in a verb, and in the readers by themselves.
 
-    A library in C that crashes in the readers costs the child and is counted, for the verbs call these in processes of
-    their own; a verb that crashes is a failure.
+    Here neither has processes of its own for libraries in C, so a crash of one costs the child, and is counted. A verb
+    runs once more then, as a user's would, and is a failure if that crashes as well.
     """
     tasks = (
         Task(seed, number, step)
@@ -49,8 +50,9 @@ def fuzz(seeds: list[Seed], count: int, first: int, jobs: int) -> Iterator[tuple
             yield task, Outcome("?", "limit", str(result))
         elif isinstance(result, MedsegError):
             is_crash = "crashed" in str(result) or "killed" in str(result)
-            verdict = "in C" if is_crash and task.step == "read" else "crash" if is_crash else "bug"
-            yield task, Outcome("?", verdict, str(result))
+            yield task, Outcome("?", "in C" if is_crash else "bug", str(result))
+            if is_crash and task.step == "verb":
+                yield from ((task, outcome) for outcome in survive(replace(task, as_user=True)))
         else:
             yield from ((task, outcome) for outcome in result)
 
