@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ STUDY_KEYS = {
 IDENTITY = ["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID"]
 REPORT = "Report it to the administrator of the archive."
 COUNT = "NumberOfSeriesRelatedInstances"
+Find = Callable[[Archive, str, Mapping[str, str]], list[Dataset]]
+log = logging.getLogger("medseg.service.pull")
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,10 @@ def search(archive: Archive, query: Mapping[str, str]) -> list[Series]:
                 answer, {**of_series, **({"StudyInstanceUID": uid} if answer.get("StudyInstanceUID") else {})}, archive
             )
             series_uid = _uid(answer, "SeriesInstanceUID", archive)
-            series = Series(uid, series_uid, str(answer.get("Modality") or ""), _count(answer, archive), patient)
+            count = _count(answer, archive)
+            if count is None:
+                count = _listed(find, archive, uid, series_uid)
+            series = Series(uid, series_uid, str(answer.get("Modality") or ""), count, patient)
             if found.setdefault(series_uid, series).study != uid:
                 raise ArchiveRefusal(
                     f"the archive has series {series_uid} in two studies", where=archive.name, fix=REPORT
@@ -102,6 +108,17 @@ def _count(answer: Dataset, archive: Archive) -> int | None:
         return None if count in (None, "") else int(count)
     except (TypeError, ValueError) as error:
         raise ArchiveError(f"the archive answered with an invalid {COUNT}", where=archive.name, fix=REPORT) from error
+
+
+def _listed(find: Find, archive: Archive, study: str, series: str) -> int | None:
+    """How many objects an archive lists of a series that it does not count; None where it does not list them either."""
+    keys = {"SOPInstanceUID": "", "StudyInstanceUID": study, "SeriesInstanceUID": series}
+    try:
+        answers = find(archive, "IMAGE", keys)
+    except ArchiveError as error:
+        log.debug("%s does not list objects: %s", archive.name, error.what)
+        return None
+    return len({str(answer.get("SOPInstanceUID") or "") for answer in answers} - {""}) or None
 
 
 def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait: float = 2.0) -> list[Path]:
@@ -149,7 +166,9 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
             raise ArchiveRefusal(
                 f"no object of series {series.uid} arrived", where=archive.name, fix="Try DICOMweb, or C-STORE it."
             )
-        if series.objects is not None and len(names) < series.objects:
+        if series.objects is None:
+            log.warning("The archive does not say how many objects series %s has; %d came.", series.uid, len(names))
+        elif len(names) < series.objects:
             raise ArchiveError(
                 f"{len(names)} of the {series.objects} objects of series {series.uid} arrived",
                 where=archive.name,
@@ -199,7 +218,7 @@ def _fetch(archive: Archive) -> Callable[[Archive, str, str, Callable[[str, byte
     return get
 
 
-def _find(archive: Archive) -> Callable[[Archive, str, Mapping[str, str]], list[Dataset]]:
+def _find(archive: Archive) -> Find:
     if archive.protocol == "dimse":
         from medseg.service.dimse import find
     else:

@@ -90,13 +90,20 @@ def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]
     client = _client(archive, BoundedSession(archive))
     filters = {keyword: value for keyword, value in keys.items() if value}
     fields = [keyword for keyword, value in keys.items() if not value]
-    study = filters.pop("StudyInstanceUID") if level == "SERIES" else None
+    study = filters.pop("StudyInstanceUID") if level != "STUDY" else None
+    series = filters.pop("SeriesInstanceUID") if level == "IMAGE" else None
     found: dict[str, Dataset] = {}
     search = Search(archive.name)
     with _spoken(archive):
         while True:  # an archive may give the answers in portions, or the same ones whatever was asked for
             options = {"search_filters": filters, "fields": fields, "offset": len(found) or None}
-            page = client.search_for_series(study, **options) if study else client.search_for_studies(**options)
+            page = (
+                client.search_for_instances(study, series, **options)
+                if series
+                else client.search_for_series(study, **options)
+                if study
+                else client.search_for_studies(**options)
+            )
             if not isinstance(page, list):
                 raise TypeError
             new = {text: item for item in page if (text := json.dumps(item, sort_keys=True)) not in found}

@@ -253,6 +253,40 @@ def test_part_of_a_series_is_not_taken_for_the_whole(tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.parametrize("lists", [True, False])
+def test_an_archive_that_counts_nothing_is_asked_for_a_list_or_said_to_know_none(tmp_path, lists, caplog):
+    """It sends two objects of five, and says nowhere that there are more."""
+    source, _ = small_series(tmp_path / "in", shape=(4, 4, 5))
+    headers = [pydicom.dcmread(file, stop_before_pixels=True) for file in source.files]
+
+    def find(event):
+        level = event.identifier.QueryRetrieveLevel
+        if level == "IMAGE" and not lists:
+            yield 0xA900, None
+            return
+        for header in headers if level == "IMAGE" else headers[:1]:
+            answer = pydicom.Dataset()
+            for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality", "PatientID"):
+                setattr(answer, keyword, header.get(keyword))
+            yield 0xFF00, answer
+
+    def get(event):
+        yield 2
+        for file in source.files[:2]:
+            yield 0xFF00, pydicom.dcmread(file)
+        yield 0x0000, None
+
+    with archive_of((evt.EVT_C_FIND, find), (evt.EVT_C_GET, get)) as archive:
+        [series] = search(archive, {"StudyInstanceUID": str(source.study_uid)})
+        assert series.objects == (5 if lists else None)
+        if lists:
+            with pytest.raises(ArchiveError, match="2 of the 5 objects"):
+                pull(archive, series, tmp_path / "out", retries=0)
+        else:
+            assert len(pull(archive, series, tmp_path / "out", retries=0)) == 2
+    assert ("does not say how many objects" in caplog.text) is not lists
+
+
 def test_objects_of_another_patient_are_refused(tmp_path):
     source, _ = small_series(tmp_path / "in", shape=(4, 4, 3))
 

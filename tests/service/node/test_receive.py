@@ -1,9 +1,11 @@
 """What senders are told over DICOM, by senders of pynetdicom."""
 
+import contextlib
 import socket
 import ssl
 from pathlib import Path
 
+import psutil
 import pydicom
 import pytest
 from hypothesis import given
@@ -22,6 +24,7 @@ from small_series import small_series
 
 from medseg.errors import UsageError
 from medseg.io.dicom.header import lenient
+from medseg.service import pdu_bounds
 from medseg.service.node.commitment import Commitments
 from medseg.service.node.receive import NOT_AUTHORIZED, NOT_ITS_CLASS, Receiver, identity, listening
 from medseg.service.node.shared_bounds import SharedBounds
@@ -195,6 +198,39 @@ def test_senders_together_hold_no_more_in_memory_than_they_may(series):
         server.shutdown()
     assert "all senders together" in bounds.refused
     assert not got
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        b"\x01\x00\xff\xff\xff\xf0" + bytes(1 << 16),  # a request to associate that claims 4 GB
+        b"\x04\x00\xff\xff\xff\xf0" + bytes(1 << 16),  # data before there is an association
+        b"\x01\x00\x00\x00\x40\x00",  # a request whose bytes do not come
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        bytes(1 << 16),
+        b"\xff" * (1 << 16),
+    ],
+    ids=["claims", "data", "stalls", "http", "zeros", "ones"],
+)
+def test_a_sender_that_speaks_no_dicom_is_left_and_keeps_no_other_out(receiver, series, monkeypatch, talk):
+    monkeypatch.setattr(pdu_bounds, "PDU_SECONDS", 0.5)
+    before = psutil.Process().memory_info().rss
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=20) as stranger:
+        stranger.sendall(talk)
+        with contextlib.suppress(ConnectionError):
+            while stranger.recv(1 << 16):  # at most a refusal, and then the end
+                pass
+        assert set(send(receiver.port, series)) == {0x0000}
+    assert psutil.Process().memory_info().rss - before < 100 << 20
+
+
+def test_more_senders_than_may_be_at_once_are_told_to_come_again(tmp_path, store, incoming, series):
+    loaded = config(tmp_path, callers=["CT1"], max_associations=2)
+    with listening(loaded, Receiver(incoming, loaded.callers)):
+        with sender(loaded.port) as one, sender(loaded.port) as two, sender(loaded.port) as three:
+            assert (one.is_established, two.is_established, three.is_established) == (True, True, False)
+            assert three.is_rejected
+        assert happens(lambda: set(send(loaded.port, series)) == {0x0000})
 
 
 def test_tls_with_certificates_of_senders(tmp_path, store, incoming, certificate, series):
