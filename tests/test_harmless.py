@@ -3,7 +3,9 @@ import io
 import logging
 import sys
 import unicodedata
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from reviewed_results import make_results
 from run_here import log_restored
 from small_nifti import phantom, save
 
+import medseg
 from medseg.cli.app import run
 from medseg.draw.page import harmless
 from medseg.errors import InputError
@@ -26,7 +29,9 @@ from medseg.harmless import (
     printable,
     trusted,
 )
+from medseg.io.itk import write_labels
 from medseg.review.store import open_store
+from medseg.types import Geometry, LabelClass, LabelMap, LabelTable
 
 # Every character that Unicode calls a control or half of a pair, and those that separate lines.
 KINDS = ("Cc", "Cs", "Zl", "Zp")
@@ -145,3 +150,37 @@ def test_a_message_of_the_log_is_one_line(capsys, tmp_path):
         run(["inspect", str(tmp_path)])
         logging.getLogger("medseg").warning("%s: skipped", "a\nb\tc")
     assert capsys.readouterr().err.splitlines()[-1] == "a\\nb\\tc: skipped"
+
+
+def test_the_name_of_a_class_reaches_no_page_table_or_line_raw(tmp_path, capsys):
+    """Also not by way of charts, and no spreadsheet runs it."""
+    name = "=1+1\x1b[31m<script>alert(1)</script>\n\u202e\x9bx"
+    table = LabelTable((LabelClass(1, name), LabelClass(2, "@SUM(A1)")))
+    files = []
+    for number in (4, 6):
+        array = np.zeros((12, 11, 9), np.uint8)
+        array[2:7, 2:6, 2:number], array[8:11, 2:6, 2:5] = 1, 2
+        files.append(tmp_path / f"{number}.seg.nrrd")
+        write_labels(LabelMap(array, Geometry(np.eye(4), array.shape), table), files[-1])
+    before, after = map(str, files)
+    assert run(["follow", before, after, "--registered", "--out", str(tmp_path / "follow")]) == 0
+    assert run(["evaluate", before, after, "--out", str(tmp_path / "evaluate")]) == 0
+    said = "".join(capsys.readouterr())
+    assert not any(sign in said for sign in CONTROLS + DIRECTIONS if sign not in "\n\t")
+    written = [path for path in tmp_path.rglob("*") if path.suffix in (".csv", ".tsv", ".html", ".log")]
+    assert {path.suffix for path in written} >= {".csv", ".html"}
+    for path in written:
+        text = path.read_text()
+        assert not any(sign in text for sign in CONTROLS + DIRECTIONS if sign not in "\n\t"), path.name
+        assert "<script>alert" not in text, path.name
+        if path.suffix == ".csv":
+            cells = [value for row in csv.reader(io.StringIO(text)) for value in row]
+            assert not any(value.startswith(("=", "@", "+")) for value in cells), path.name
+
+
+def test_tables_are_written_in_one_place():
+    root = Path(medseg.__file__).parent
+    writers = [
+        p.name for p in root.rglob("*.py") if any(w in p.read_text() for w in ("csv.writer(", "csv.DictWriter("))
+    ]
+    assert writers == ["harmless.py"]

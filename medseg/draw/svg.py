@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
+from medseg.harmless import printable
+
 
 class Svg:
     """A drawing of some width and height in pixels; its title is read to those who cannot see it."""
@@ -36,8 +38,9 @@ class Svg:
 
     def markup(self) -> Markup:
         """All of it, for a page."""
-        # ElementTree escapes every text and attribute, so what it writes is safe to set into the page as it is.
-        return Markup(ElementTree.tostring(self._root, encoding="unicode"))  # noqa: S704
+        # ElementTree escapes every text and attribute, so what it writes is safe to set into the page as it is, but for
+        # what XML has no escape of.
+        return Markup(printable(ElementTree.tostring(self._root, encoding="unicode")))  # noqa: S704
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from medseg.errors import Interrupted
+from medseg.harmless import TableWriter
 from medseg.io.files.atomic import write_text
 from medseg.models.package import ModelPackage
 from medseg.pace import as_clock
@@ -43,9 +44,10 @@ class History:
         numbers = {name: f"{value:.6g}" for name, value in record.metrics.items()}
         self.rows.append({"epoch": str(record.epoch), "step": str(record.step), **numbers})
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
+        writer = TableWriter(text)
+        names = list(self.rows[0])
+        writer.writerow(names)
+        writer.writerows([row[name] for name in names] for row in self.rows)
         write_text(self.path, text.getvalue())
 
 
