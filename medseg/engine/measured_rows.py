@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from medseg.harmless import name_from_cell
+from medseg.io.files.csv_table import table_rows
 from medseg.io.instances import INTENSITY, TABLE
 from medseg.types.class_values import ClassValues
 from medseg.types.extent import UNITS
@@ -79,7 +79,7 @@ def _largest(path: Path, _changed: int) -> dict[str, list[Cells]]:
     counts: Counter[str] = Counter()
     found: dict[str, list[Cells]] = {}
     with path.open(encoding="utf-8", newline="") as stream:
-        for line in csv.DictReader(stream):
+        for line in table_rows(stream):
             name = name_from_cell(line["class"])
             if line["is_thing"] != "true" or counts[name] >= SHOWN:
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import re
@@ -17,6 +16,7 @@ from medseg.evaluation.files.trained_cases import COLUMN
 from medseg.evaluation.metrics.definitions import METRICS, metric
 from medseg.harmless import TableWriter, name_from_cell
 from medseg.io.files.atomic import atomic_path
+from medseg.io.files.csv_table import columns_and_rows
 from medseg.types import MeasurementRow
 
 COLUMNS = ("case_id", "class", "metric", "value")
@@ -41,17 +41,17 @@ def read_per_case(path: Path) -> list[MeasurementRow]:
     path = path / "per_case.csv" if path.is_dir() else path
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
+            columns, cells = columns_and_rows(stream)
+            if tuple(columns) != COLUMNS:
                 raise InputError(
                     f"it is not an evaluation, because it needs the columns {', '.join(COLUMNS)}",
                     where=path,
                     fix=fix,
                 )
             rows = [
-                MeasurementRow(r["case_id"], name_from_cell(r["class"]), r["metric"], float(r["value"])) for r in reader
+                MeasurementRow(r["case_id"], name_from_cell(r["class"]), r["metric"], float(r["value"])) for r in cells
             ]
-    except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"it cannot be read as an evaluation ({first_line(error)})",
             where=path,

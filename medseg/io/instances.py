@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from medseg.errors import InputError, first_line
 from medseg.harmless import TableWriter, name_from_cell
 from medseg.io import nifti
 from medseg.io.files.atomic import write_text
+from medseg.io.files.csv_table import table_rows
 from medseg.types import Geometry, Instances, LabelClass, LabelTable, Scan, Source
 from medseg.types.class_values import ClassValues
 from medseg.types.extent import Extent, extent_of, extent_unit
@@ -63,12 +63,12 @@ def read_instances(folder: Path) -> Instances:
     scan = nifti.read_scan(folder / IDS)
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            lines = list(csv.DictReader(stream))
+            lines = table_rows(stream)
         rows = tuple(_row(line, scan.geometry) for line in lines)
         kinds = {
             (int(line["class_value"]), name_from_cell(line["class"]), line["is_thing"] == "true") for line in lines
         }
-    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, csv.Error) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"it cannot be read as a table of objects ({first_line(error)})",
             where=path,

@@ -6,7 +6,6 @@ BIDS calls such a table ``dseg.tsv``: a row for each value, columns ``index`` an
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from dataclasses import replace
@@ -16,6 +15,7 @@ from medseg.errors import InputError, first_line
 from medseg.harmless import TableWriter, name_from_cell
 from medseg.io.files.atomic import write_text
 from medseg.io.files.case_id import SUFFIXES, stem
+from medseg.io.files.csv_table import table_rows
 from medseg.types.labels import PALETTE, LabelClass, LabelMap, LabelTable
 from medseg.types.overlapping import AnyLabels
 
@@ -122,8 +122,8 @@ def _is_table(path: Path) -> bool:
 def _rows(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            return list(csv.DictReader(stream, delimiter="\t"))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            return table_rows(stream, "excel-tab")
+    except (OSError, ValueError) as error:
         raise InputError(
             f"cannot be read as a table of classes ({first_line(error)})",
             where=path,

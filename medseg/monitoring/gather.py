@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from medseg.engine.journal import STATUS_FILE, Status, read_status
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.harmless import name_from_cell
 from medseg.io.files.case_id import TAKEN
+from medseg.io.files.csv_table import table_rows
 from medseg.monitoring.history import CaseRecord
 from medseg.monitoring.scan_facts import Facts, scan_facts
 from medseg.review.made_by import made_by
@@ -127,10 +127,10 @@ def _figures(folder: Path, status: Status) -> dict[str, float]:
                 found[f"{name}.{key}"] = float(figures[key])
     try:
         with (folder / "measurements.csv").open(encoding="utf-8", newline="") as stream:
-            for row in csv.DictReader(stream):
+            for row in table_rows(stream):
                 for key in MEASURES:
                     if row.get(key):
                         found[f"{name_from_cell(row['class'])}.{key}"] = float(row[key])
-    except (OSError, KeyError, ValueError, UnicodeDecodeError, csv.Error):
+    except (OSError, KeyError, ValueError):
         pass  # older results have no such table, and the volumes are known without it
     return {name: value for name, value in found.items() if math.isfinite(value)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from medseg.harmless import TableWriter, from_cell
 from medseg.io.files.atomic import write_text
+from medseg.io.files.csv_table import table_rows
 
 FILE = "history.csv"
 # What is known of the scan itself; kept from one look to the next, because scans are slow to read.
@@ -57,7 +57,7 @@ def known_scans(folder: Path) -> dict[tuple[str, str, str], tuple[dict[str, str]
     """What an earlier look wrote of scans, by results, case and key; empty where there is none that can be read."""
     try:
         with (folder / FILE).open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+            rows = table_rows(stream)
         return {
             (row["results"], row["case_id"], row["key"]): (
                 {name: from_cell(row[name]) for name in SCAN_TEXTS if row.get(name)},
@@ -66,5 +66,5 @@ def known_scans(folder: Path) -> dict[tuple[str, str, str], tuple[dict[str, str]
             for row in rows
             if row.get("modality")
         }
-    except (OSError, KeyError, ValueError, UnicodeDecodeError, csv.Error):
+    except (OSError, KeyError, ValueError):
         return {}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import NamedTuple
 
 from medseg.harmless import from_cell
+from medseg.io.files.csv_table import table_rows
 
 FILE = "sources.csv"
 
@@ -25,7 +25,7 @@ def read_sources(results: Path) -> dict[str, CaseSource]:
         with (results / FILE).open(encoding="utf-8", newline="") as stream:
             return {
                 row["case_id"]: CaseSource(row["series_uid"], row["study_uid"], from_cell(row["path"]))
-                for row in csv.DictReader(stream)
+                for row in table_rows(stream)
             }
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error):
+    except (OSError, KeyError, ValueError):
         return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from medseg.config.safe_json import parse_json
 from medseg.config.safe_yaml import read_yaml_text
 from medseg.counted import counted
 from medseg.harmless import name_from_cell
+from medseg.io.files.csv_table import table_rows
 from medseg.models.package import load_package
 from medseg.training.config import TrainConfig
 from medseg.training.selection.held_out_volumes import VOLUMES_FILE, read_volumes
@@ -68,7 +68,7 @@ def finished_fold(out: Path, config: TrainConfig) -> list[CaseDice] | None:
 def _fold_dice(table: Path) -> list[CaseDice]:
     found: dict[str, dict[str, float]] = {}
     with table.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
+        for row in table_rows(stream):
             if row["metric"] == "dice":
                 found.setdefault(row["case_id"], {})[name_from_cell(row["class"])] = float(row["value"])
     volumes = read_volumes(table.with_name(VOLUMES_FILE))

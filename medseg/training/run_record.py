@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import logging
 import math
@@ -13,6 +12,7 @@ from types import TracebackType
 from medseg.errors import Interrupted
 from medseg.harmless import TableWriter
 from medseg.io.files.atomic import write_text
+from medseg.io.files.csv_table import table_rows
 from medseg.models.package import ModelPackage
 from medseg.pace import as_clock
 from medseg.tracking.runs import Tracker
@@ -37,7 +37,7 @@ class History:
         self.rows: list[dict[str, str]] = []
         if path.is_file():
             with path.open(newline="", encoding="utf-8") as stream:
-                self.rows = [row for row in csv.DictReader(stream) if int(row["step"]) <= step]
+                self.rows = [row for row in table_rows(stream) if int(row["step"]) <= step]
 
     def add(self, record: EpochRecord) -> None:
         """Add an epoch and write the table."""

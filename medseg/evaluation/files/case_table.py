@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medseg.errors import InputError, UsageError, first_line
+from medseg.io.files.csv_table import columns_and_rows
 
 KNOWN = ("case_id", "prediction", "reference", "patient")
 # More kinds than this is a measurement or an identifier, not a group.
@@ -44,17 +45,16 @@ def read_table(path: Path, by: Sequence[str] = ()) -> CaseTable:
     if not path.exists():
         raise UsageError("there is no such table", where=path, fix="Check the path.")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        columns, cells = columns_and_rows(lines, _dialect(lines[0] if lines else ""))
+    except (OSError, ValueError) as error:
         raise InputError(
             f"cannot be read as a table ({first_line(error)})", where=path, fix="Save it as CSV in UTF-8."
         ) from error
-    lines = text.splitlines()
-    reader = csv.DictReader(lines, dialect=_dialect(lines[0] if lines else ""))
-    columns = [name.strip() for name in reader.fieldnames or []]
+    columns = [name.strip() for name in columns]
     if "case_id" not in columns:
         raise InputError("has no column case_id", where=path, fix=f"Add it; there are {', '.join(columns) or 'none'}.")
-    records = [{(key or "").strip(): (value or "").strip() for key, value in row.items()} for row in reader]
+    records = [{key.strip(): value.strip() for key, value in row.items()} for row in cells]
     if unknown := [name for name in by if name not in columns]:
         raise UsageError(f"the table has no column '{unknown[0]}'", where=path, fix=f"It has {', '.join(columns)}.")
     kinds = {name: len({record[name] for record in records}) for name in columns if name not in KNOWN}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import TypeAdapter
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.harmless import TableWriter, name_from_cell
 from medseg.io.files.atomic import write_text
+from medseg.io.files.csv_table import table_rows
 from medseg.models.card import ModelCard
 from medseg.models.volume_interval_card import VolumeIntervalCard
 from medseg.post.cleanup import Rule, clean_up
@@ -94,7 +94,7 @@ def read_volumes(path: Path) -> dict[str, dict[str, tuple[float, float]]]:
     found: dict[str, dict[str, tuple[float, float]]] = {}
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
+            for row in table_rows(stream):
                 pair = (float(row["reference_volume_ml"]), float(row["volume_ml"]))
                 found.setdefault(row["case_id"], {})[name_from_cell(row["class"])] = pair
     return found

@@ -8,7 +8,6 @@ more than its standard error, nothing is cleaned.
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 
 from medseg.harmless import TableWriter, name_from_cell
 from medseg.io.files.atomic import write_text
+from medseg.io.files.csv_table import table_rows
 from medseg.models.card import PostCard
 from medseg.post.cleanup import KeepLargest, RemoveSmall
 from medseg.training.selection.validate import dice
@@ -141,7 +141,7 @@ def read_rule_dice(path: Path) -> dict[str, RuleDice]:
     """Read what `write_rule_dice` wrote."""
     found: dict[str, RuleDice] = {}
     with path.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
+        for row in table_rows(stream):
             found.setdefault(row["case_id"], {}).setdefault(name_from_cell(row["class"]), {})[row["rule"]] = float(
                 row["dice"]
             )
