@@ -1,0 +1,157 @@
+"""What thousands of damaged files, hundreds of kills and hostile archives come to; writes docs/benchmarks/reliability.md.
+
+python benchmarks/bench_reliability.py --fuzz LOG... --kills LOG... --soak LOG [--out FILE]
+
+The logs are what `make fuzz`, `make kills` and `make soak` print. The archives are made here: each is asked by `medseg
+pull` in a process of its own, whose time and memory are measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+from markdown import table, write
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from hostile_archives import (  # noqa: E402
+    Write,
+    bomb,
+    drip,
+    drip_of_headers,
+    elsewhere,
+    endless,
+    endless_object,
+    new_ones_for_ever,
+    plain,
+    searched_then,
+    serving,
+)  # fmt: skip
+
+ARCHIVES: dict[str, Write] = {
+    "JSON without end": endless,
+    "a gzip bomb (80 MB in 80 KB)": bomb,
+    "a byte every 50 ms": drip,
+    "a byte of the headers every 50 ms": drip_of_headers,
+    "a redirection to another host": elsewhere,
+    "new studies on every page, for ever": new_ones_for_ever(),
+    "JSON nested 200,000 deep": plain(b"[" * 200_000),
+    "a page to sign in, code 200": plain(b"<html>login</html>", "text/html"),
+    "an object without end": searched_then(endless_object),
+    "a page to sign in where the series should be": searched_then(plain(b"<html>login</html>", "text/html")),
+}
+VERDICTS = ("read", "refused", "in C", "crash", "bug", "silent", "left", "limit")
+NOT_TRIED = (
+    "Not tried: damage by anything but these mutations, such as a fuzzer that follows the code's branches; TIFF and "
+    "NIfTI of more than some kilobytes; a network's file system that loses writes; power that is cut; Windows and macOS."
+)
+
+
+def fuzz_table(logs: list[Path]) -> str:
+    counts: Counter[tuple[str, str]] = Counter()
+    files = 0
+    for log in logs:
+        for line in log.read_text().splitlines():
+            words = line.rsplit(maxsplit=len(VERDICTS))
+            if len(words) == 1 + len(VERDICTS) and all(word.isdigit() for word in words[1:]):
+                counts.update({(words[0].strip(), verdict): int(n) for verdict, n in zip(VERDICTS, words[1:])})
+            elif found := re.match(r"(\d+) damaged files in", line):
+                files += int(found[1])
+    names = sorted({name for name, _ in counts} - {"all"})
+    rows = {name: [counts[name, verdict] for verdict in VERDICTS] for name in (*names, "all")}
+    return f"{files:,} damaged files.\n\n" + table(VERDICTS, rows)
+
+
+def kills_table(logs: list[Path]) -> str:
+    counts: Counter[tuple[str, str]] = Counter()
+    rounds = differences = 0
+    for log in logs:
+        for line in log.read_text().splitlines():
+            if found := re.fullmatch(r"(.+) (SIG[A-Z]+) +(\d+)", line):
+                counts[found[1].strip(), found[2]] += int(found[3])
+            elif found := re.match(r"(\d+) rounds, (\d+) with differences", line):
+                rounds, differences = rounds + int(found[1]), differences + int(found[2])
+    signals = sorted({signal for _, signal in counts})
+    rows = {verb: [counts[verb, signal] for signal in signals] for verb in sorted({verb for verb, _ in counts})}
+    return f"{rounds} rounds, {differences} with differences.\n\n" + table(signals, rows)
+
+
+def ask(server: Write) -> list[object]:
+    """Exit code, seconds, peak memory and the last line of a pull from a hostile archive."""
+    with serving(server) as address, tempfile.TemporaryDirectory() as out:
+        command = [
+            sys.executable,
+            "-m",
+            "medseg",
+            "pull",
+            "--from",
+            address,
+            "--query",
+            "PatientID=1",
+            "-o",
+            f"{out}/o",
+        ]
+        begun, peak = time.monotonic(), 0
+        process = subprocess.Popen([*command, "--retries", "0"], stderr=subprocess.PIPE, text=True)
+        while process.poll() is None:
+            try:
+                peak = max(peak, psutil.Process(process.pid).memory_info().rss)
+            except psutil.Error:
+                pass
+            time.sleep(0.02)
+        seconds = time.monotonic() - begun
+        assert process.stderr is not None
+        said = process.stderr.read().strip().splitlines()
+        said = [line.replace(address, "ADDRESS") for line in said]
+    return [
+        process.returncode,
+        f"{seconds:.0f} s",
+        f"{peak >> 20} MB",
+        said[-1].removeprefix("medseg: ") if said else "",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("fuzz", "kills", "soak"):
+        parser.add_argument(f"--{name}", type=Path, nargs="*", default=[])
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks" / "reliability.md")
+    options = parser.parse_args()
+    archives = {}
+    for name, server in ARCHIVES.items():
+        archives[name] = ask(server)
+        print(name, *archives[name], flush=True)
+    soak = "\n".join(log.read_text().strip() for log in options.soak)
+    paragraphs = [
+        "By `python benchmarks/bench_reliability.py`, from what `make fuzz`, `make kills` and `make soak` print.",
+        "## Damaged files",
+        "Small good files of every kind are damaged, read, and given to a verb in a child process. *in C*: a library "
+        "written in C crashed; in a verb that reads for a user this costs one file, which is tried as well. *crash*, "
+        "*bug* (an exception that nothing foresaw), *silent* (damage that a checksum or the length tells, and nobody "
+        "told), *left* (a temporary file) and *limit* (60 s or 3 GB) are failures. A file may be counted twice, "
+        "in a reader and in a verb; one that the damage leaves as it was is not counted.",
+        fuzz_table(options.fuzz),
+        "## Kills",
+        "Each verb is ended at a random moment, by SIGKILL or by a signal that asks, and run again: every file must have "
+        "the bytes of a run that nobody ended, and no temporary file may stay.",
+        kills_table(options.kills),
+        *(["## Many cases in one run", f"```text\n{soak}\n```"] if soak else []),
+        "## Archives that misbehave",
+        "`medseg pull --retries 0` from each.",
+        table(("exit code", "time", "peak memory", "what it says"), archives),
+        NOT_TRIED,
+    ]
+    write(options.out, "Damaged files, kills and hostile archives", paragraphs)
+
+
+if __name__ == "__main__":
+    main()
