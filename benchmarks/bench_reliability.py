@@ -1,4 +1,4 @@
-"""What thousands of damaged files, hundreds of kills and hostile archives come to; writes docs/benchmarks/reliability.md.
+"""What damaged files, kills and hostile archives come to, in numbers; writes docs/benchmarks/reliability.md.
 
 python benchmarks/bench_reliability.py --fuzz LOG... --kills LOG... --soak LOG [--out FILE]
 
@@ -9,6 +9,7 @@ pull` in a process of its own, whose time and memory are measured.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import subprocess
 import sys
@@ -52,7 +53,7 @@ ARCHIVES: dict[str, Write] = {
 VERDICTS = ("read", "refused", "in C", "crash", "bug", "silent", "left", "limit")
 NOT_TRIED = (
     "Not tried: damage by anything but these mutations, such as a fuzzer that follows the code's branches; TIFF and "
-    "NIfTI of more than some kilobytes; a network's file system that loses writes; power that is cut; Windows and macOS."
+    "NIfTI of more than some kilobytes; a network's file system that loses writes; power that is cut; Windows; macOS."
 )
 
 
@@ -63,7 +64,9 @@ def fuzz_table(logs: list[Path]) -> str:
         for line in log.read_text().splitlines():
             words = line.rsplit(maxsplit=len(VERDICTS))
             if len(words) == 1 + len(VERDICTS) and all(word.isdigit() for word in words[1:]):
-                counts.update({(words[0].strip(), verdict): int(n) for verdict, n in zip(VERDICTS, words[1:])})
+                counts.update(
+                    {(words[0].strip(), verdict): int(n) for verdict, n in zip(VERDICTS, words[1:], strict=True)}
+                )
             elif found := re.match(r"(\d+) damaged files in", line):
                 files += int(found[1])
     names = sorted({name for name, _ in counts} - {"all"})
@@ -103,10 +106,8 @@ def ask(server: Write) -> list[object]:
         begun, peak = time.monotonic(), 0
         process = subprocess.Popen([*command, "--retries", "0"], stderr=subprocess.PIPE, text=True)
         while process.poll() is None:
-            try:
+            with contextlib.suppress(psutil.Error):
                 peak = max(peak, psutil.Process(process.pid).memory_info().rss)
-            except psutil.Error:
-                pass
             time.sleep(0.02)
         seconds = time.monotonic() - begun
         assert process.stderr is not None
@@ -141,8 +142,8 @@ def main() -> None:
         "in a reader and in a verb; one that the damage leaves as it was is not counted.",
         fuzz_table(options.fuzz),
         "## Kills",
-        "Each verb is ended at a random moment, by SIGKILL or by a signal that asks, and run again: every file must have "
-        "the bytes of a run that nobody ended, and no temporary file may stay.",
+        "Each verb is ended at a random moment, by SIGKILL or by a signal that asks, and run again: every file must "
+        "have the bytes of a run that nobody ended, and no temporary file may stay.",
         kills_table(options.kills),
         *(["## Many cases in one run", f"```text\n{soak}\n```"] if soak else []),
         "## Archives that misbehave",
