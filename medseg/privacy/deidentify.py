@@ -15,7 +15,6 @@ from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import (
     BasicTextSRStorage,
     Comprehensive3DSRStorage,
@@ -205,7 +204,7 @@ def _read(path: Path) -> Dataset | None:
         if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
             return dataset
         dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.file_meta.TransferSyntaxUID  # noqa: B018 - must be there
-    except (InvalidDicomError, OSError, EOFError, ValueError, AttributeError) as error:
+    except Exception as error:  # pydicom raises nearly anything on damaged files
         raise _Rejected("it is damaged", fix="Copy it again from the archive.") from error
     return dataset
 
@@ -215,9 +214,11 @@ def _within_the_rules() -> Iterator[None]:
     """Turn whatever pydicom raises of a header that breaks DICOM's rules into one reason to skip it."""
     try:
         yield
-    except (MedsegError, OSError, MemoryError):
+    except (MedsegError, MemoryError):
         raise
     except BaseException as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk; pydicom raises others of a header
+            raise
         # A decoder written in Rust panics with an error that is no `Exception`; signals and exits must still pass.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise

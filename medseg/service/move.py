@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from io import BytesIO
 
 import pydicom
-from pydicom.errors import InvalidDicomError
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     StudyRootQueryRetrieveInformationModelMove,
@@ -95,6 +94,6 @@ def _series_of(content: bytes) -> str | None:
     """Series UID of an object; None where it has none or is damaged."""
     try:
         header = pydicom.dcmread(BytesIO(content), specific_tags=["SeriesInstanceUID"], stop_before_pixels=True)
-    except (InvalidDicomError, EOFError, ValueError):
+    except Exception:  # pydicom raises nearly anything on damaged objects
         return None
     return str(header.get("SeriesInstanceUID") or "") or None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from medseg.errors import MedsegError
@@ -83,18 +83,16 @@ def _look(entry: Entry) -> Outgoing | PassedOver:
     try:
         header = pydicom.dcmread(path, specific_tags=WANTED, stop_before_pixels=True)
         syntax = header.file_meta.get("TransferSyntaxUID")
+        uids = syntax, header.get("SOPClassUID"), header.get("SOPInstanceUID")
+        is_index = MediaStorageDirectoryStorage in (header.file_meta.get("MediaStorageSOPClassUID"), uids[1])
     except InvalidDicomError:
         return PassedOver(entry.shown, "it lacks the preamble of DICOM files, so how it is encoded is not known")
-    except (BytesLengthException, OSError, EOFError, AttributeError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # pydicom raises nearly anything on damaged files
         return PassedOver(entry.shown, f"it is damaged ({type(error).__name__})")
-    if MediaStorageDirectoryStorage in (header.file_meta.get("MediaStorageSOPClassUID"), header.get("SOPClassUID")):
+    if is_index:
         # Archives do not store one.
         return PassedOver(entry.shown, "it is a DICOMDIR, a table of contents", fails=False)
-    for keyword, value in (
-        ("transfer syntax UID", syntax),
-        ("SOP class UID", header.get("SOPClassUID")),
-        ("SOP instance UID", header.get("SOPInstanceUID")),
-    ):
+    for keyword, value in zip(("transfer syntax UID", "SOP class UID", "SOP instance UID"), uids, strict=True):
         if not is_uid(str(value or "")):
             return PassedOver(entry.shown, f"it has no valid {keyword}")
     if not is_whole(path, str(syntax)) or ("Rows" in header and not _has_pixels(path)):

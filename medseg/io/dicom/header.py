@@ -15,7 +15,6 @@ import pydicom
 from pydicom.charset import default_encoding
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -227,8 +226,10 @@ def read_object(path: Path, kind: str) -> Dataset:
     """Read all of a file that should be a ``"SEG"`` or an ``"RTSTRUCT"``."""
     try:
         dataset = pydicom.dcmread(path)
-    except (OSError, InvalidDicomError, EOFError, ValueError) as error:
+        found = LABEL_CLASSES.get(str(dataset.get("SOPClassUID")))
+        _ = dataset.file_meta.get("TransferSyntaxUID")  # pydicom decodes it when it is asked for
+    except Exception as error:  # pydicom raises nearly anything on damaged files
         raise InputError("it cannot be read as DICOM", where=path, fix="Copy the file again.") from error
-    if LABEL_CLASSES.get(str(dataset.get("SOPClassUID"))) != kind:
+    if found != kind:
         raise InputError(f"it is a DICOM object of another kind than {kind}", where=path, fix=f"Give a DICOM {kind}.")
     return dataset

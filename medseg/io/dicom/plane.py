@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from medseg.errors import FormatLimitation
+from medseg.errors import FormatLimitation, MedsegError
 from medseg.io.dicom.cause import cause
 
 # RAS+ to LPS+ and back: DICOM's world has x and y the other way round.
@@ -52,7 +52,9 @@ def planes_of(header: Dataset) -> list[tuple[int | None, Plane]]:
             )
             for number, frame in enumerate(frames)
         ]
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
+    except MedsegError:
+        raise
+    except Exception as error:  # pydicom raises nearly anything on damaged files
         raise FormatLimitation(
             f"the object does not say where its pixels lie in the patient ({cause(error)})",
             fix="Use a series with image position, orientation and pixel spacing.",

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import ComprehensiveSRStorage
 
 from medseg.errors import InputError
@@ -26,7 +25,7 @@ def predecessor_in(path: Path, verification: Verification) -> DocumentReference 
     """
     try:
         report = pydicom.dcmread(path)
-    except (OSError, InvalidDicomError, EOFError, ValueError) as error:
+    except Exception as error:  # pydicom raises nearly anything on damaged files
         raise InputError("the earlier report cannot be read as DICOM", where=path, fix="Delete it.") from error
     if report.get("SOPClassUID") != ComprehensiveSRStorage:
         raise InputError("it is not a report of volumes", where=path, fix="Choose another folder for the output.")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
-from medseg.errors import FormatLimitation, InputError
+from medseg.errors import FormatLimitation, InputError, MedsegError
 from medseg.io.dicom.cause import cause
 from medseg.io.dicom.compressed import is_compressed
 from medseg.io.dicom.header import lenient
@@ -290,7 +290,9 @@ def _decoded(seg: SegFile, path: Path) -> Iterator[tuple[int, int, npt.NDArray[A
         yield from seg.frames()
     except InputError as error:
         raise InputError(error.what, where=path, fix=error.fix) from error
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except MedsegError:
+        raise
+    except Exception as error:  # decoders raise nearly anything on damaged pixels
         raise InputError(
             f"the pixels cannot be decoded ({cause(error)})", where=path, fix="Copy the file again."
         ) from error

@@ -94,7 +94,7 @@ def open_seg(path: Path, on: Geometry | None = None) -> SegFile:
         geometry, slices = grid_of(planes, [float(s) for s in spacings if s])
     except MedsegError as error:
         raise type(error)(error.what, where=path, fix=error.fix) from error
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # pydicom raises nearly anything on damaged files
         raise InputError(
             f"the segmentation lacks a required part or has a wrong one ({cause(error)})",
             where=path,

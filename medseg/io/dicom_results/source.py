@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
 from medseg.io.dicom.header import lenient
@@ -187,7 +186,7 @@ def _match(
 def _read_header(path: Path) -> Dataset:
     try:
         return pydicom.dcmread(path, stop_before_pixels=True)
-    except (OSError, InvalidDicomError) as error:
+    except Exception as error:  # pydicom raises nearly anything on damaged files
         raise InputError(
             f"the source cannot be read again ({type(error).__name__})",
             where=path,

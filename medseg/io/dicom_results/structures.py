@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from medseg.errors import FormatLimitation, GeometryMismatch, InputError
+from medseg.errors import FormatLimitation, GeometryMismatch, InputError, MedsegError
 from medseg.io.dicom.cause import cause
 from medseg.io.dicom.header import read_object
 from medseg.io.dicom.plane import LPS
@@ -48,7 +48,9 @@ def read_structures(path: Path, pattern: str = ".*") -> tuple[Structure, ...]:
             _structure(value, roi, drawn.get(int(roi.ROINumber), Dataset()), codes, only)
             for value, roi in enumerate(chosen, start=1)
         )
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
+    except MedsegError:
+        raise
+    except Exception as error:  # pydicom raises nearly anything on damaged files
         raise InputError(f"a required part is missing or wrong ({cause(error)})", where=path, fix=AGAIN) from error
     if not structures:
         names = ", ".join(f"'{roi.ROIName}'" for roi in dataset.StructureSetROISequence) or "none"
@@ -158,7 +160,7 @@ def _points(contour: Dataset, name: str, path: Path) -> npt.NDArray[np.float64]:
         if isinstance(data, bytes):  # longer than an element of explicit kind can state, so of none
             data = data.decode("ascii").split("\\")
         points = np.asarray(data, dtype=np.float64).reshape(-1, 3)
-    except (AttributeError, TypeError, ValueError) as error:
+    except Exception as error:  # pydicom raises nearly anything on damaged files
         raise InputError(f"a contour of '{name}' has no valid points", where=path, fix=AGAIN) from error
     if not len(points) or not np.isfinite(points).all():
         raise InputError(f"a contour of '{name}' has no valid points", where=path, fix=AGAIN)
