@@ -4,8 +4,11 @@ import logging
 import sqlite3
 import threading
 from contextlib import closing
+from pathlib import Path
 
+import mlflow
 import pytest
+from alembic.script import ScriptDirectory
 
 from medseg.errors import InputError, Interrupted
 from medseg.tracking import local_runs
@@ -44,8 +47,10 @@ def whole(empty, tmp_path):
     return database
 
 
+MIGRATIONS = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
+ONE_BEFORE = MIGRATIONS.get_revision(MIGRATIONS.get_current_head()).down_revision
 HALVES = {
-    "the last table is made, its version not yet": ["UPDATE alembic_version SET version_num = 'c3d6457b6d8a'"],
+    "the last table is made, its version not yet": [f"UPDATE alembic_version SET version_num = '{ONE_BEFORE}'"],
     "some tables are missing": ["DROP TABLE runs", "DROP TABLE alembic_version"],
     "no version yet": ["DELETE FROM alembic_version"],
 }
