@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 
+from medseg.config.safe_json import parse_json
 from medseg.draw.page import render, small_url
 from medseg.engine.measured_rows import COLUMNS, measured_rows
 from medseg.harmless import TableWriter
@@ -116,7 +116,7 @@ def report_pages(result: BatchResult, *, previews: int = 200) -> dict[str, str]:
 def _models(out: Path) -> list[dict[str, Any]]:
     """What the run's record has of each model's card: title, measured Dice, limits."""
     try:
-        listed = json.loads((out / "run.json").read_text(encoding="utf-8")).get("models", [])
+        listed = parse_json((out / "run.json").read_text(encoding="utf-8")).get("models", [])
     except (OSError, ValueError):  # a report that is made before the record
         return []
     return [one for one in listed if {"title", "dice", "limits", "n_cases", "split"} <= one.keys()]
