@@ -34,7 +34,7 @@ def serve(
     """Do a child's work over the connection to its parent, and end in silence when the parent closes it or says so.
 
     - `one_case`: whether a crash costs one case, and not all that this process does.
-    - `outlives_thread`: whether the child goes on when the thread of the parent that started it has ended.
+    - `outlives_thread`: whether the child stays when the thread of the parent that started it has ended.
     """
     global _ends_alone
     _ends_alone = one_case
