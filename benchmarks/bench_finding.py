@@ -21,6 +21,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 from markdown import table, write
 
 A_FOLDER = 50
@@ -38,6 +39,7 @@ ABOUT = (
     "machine, so that they are an upper bound. The ratio is that of CPU for each file to the first count's: finding is "
     "linear where it stays near 1."
 )
+UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 EVERY = 10  # how many files pass until one shares its name with others
 
 
@@ -67,8 +69,17 @@ def write_series(folder: Path, count: int) -> None:
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from small_series import small_series
 
-    for number in range(-(-count // SLICES)):
-        small_series(folder / f"study{number:05}", shape=(4, 4, SLICES))
+    source, _ = small_series(folder / "study", shape=(4, 4, SLICES))
+    headers = [pydicom.dcmread(path) for path in source.files]
+    uids = {header[keyword].value for header in headers for keyword in UIDS}
+    slices = [(path.name, path.read_bytes()) for path in source.files]
+    for number in range(1, -(-count // SLICES)):
+        place = folder / f"study{number:05}"
+        place.mkdir()
+        for name, content in slices:
+            for uid in uids:  # another of the same length, so that the file is valid as it is
+                content = content.replace(uid.encode(), f"{uid[:-5]}{number:05}".encode())
+            (place / name).write_bytes(content)
 
 
 def measure(folder: Path, kind: str, count: int) -> dict[str, float]:

@@ -60,7 +60,7 @@ def test_a_batch_reads_its_scans_from_s3_and_leaves_the_bytes_of_a_local_one(buc
     assert sorted(one["state"] for one in cases.values()) == ["done", "failed"]
     bucket.rm("scans/in", recursive=True)
     bucket.invalidate_cache()
-    assert run([*predict, *root, "--anyway", "--out", str(tmp_path / "gone")]) == 3
+    assert run([*predict, *root, "--anyway", "--out", str(tmp_path / "gone")]) == 4
     assert "Traceback" not in capsys.readouterr().err
 
 
