@@ -41,9 +41,10 @@ from medseg.demo.scans import lay_out  # noqa: E402
 from medseg.types import Geometry  # noqa: E402
 
 ABOUT = (
-    "By `python benchmarks/bench_node_kills.py`: series of a hippocampus, each a study of its own, arrive within ten "
-    "minutes by dcmtk's storescu, which sends again what was not acknowledged. The node is ended by SIGKILL at random "
-    "moments and started again, and Orthanc is stopped for a while in the middle. Counted at the end, byte by byte."
+    "By `python benchmarks/bench_node_kills.py`: series of a hippocampus, each a study of its own, arrive within "
+    "{seconds:.0f} s by dcmtk's storescu, which sends again what was not acknowledged. The node is ended by SIGKILL at "
+    "random moments and started again, and Orthanc is stopped for a while in the middle. Counted at the end, byte by "
+    "byte."
 )
 STORESCU = "/usr/bin/storescu"  # pynetdicom has a program of the same name
 LONGEST_STEP = 20.0  # seconds between two looks at the clock, for instance while a series is sent
@@ -229,7 +230,11 @@ def main() -> int:
                 .get("archive", {})
                 .get("committed", 0),
             }
-            write(options.out, "The node, killed again and again", [ABOUT, table(["counted"], _rows(figures))])
+            write(
+                options.out,
+                "The node, killed again and again",
+                [ABOUT.format(seconds=options.seconds), table(["counted"], _rows(figures))],
+            )
         if not good:
             print(config.with_suffix(".log").read_text())
     return 0 if good else 1

@@ -6,6 +6,7 @@ Tiny made-up cases are listed in a manifest and run in so many shards, each a pr
 that reads a case and writes a file, so that what is measured is everything else: starting, reading the manifest, the
 records, the shard's files. `--of` runs only some of the shards, evenly spread. Then `medseg report` joins them. Last, a
 report over `--report` made-up outcomes with previews is written, and opened in Chromium where there is one, five times.
+With `--folder` and `--seconds` the shards may be run in several goes.
 `--figures` adds what was measured to a JSON file, so that parts may be measured one by one, the browser on a machine
 without other work; `--out` writes the page from it.
 """
@@ -95,16 +96,28 @@ def cpu(command: list[str]) -> tuple[float, float]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.perf_counter() - began
 
 
-def measure_shards(folder: Path, shards: int, of: int) -> dict[str, float]:
-    """Run shards, each of which must stay within its CPU seconds; then join them."""
-    numbers = sorted({1 + round(n * (shards - 1) / max(of - 1, 1)) for n in range(of)})
-    spent = [cpu([sys.executable, "-c", SHARD, str(folder), f"{k}/{shards}"])[0] for k in numbers]
+def run_shards(folder: Path, shards: int, of: int, seconds: float) -> bool:
+    """Run shards one after another, those that were not run before; False where the time is over first."""
+    end, file = time.monotonic() + seconds, folder / "spent.json"
+    spent = json.loads(file.read_text()) if file.is_file() else {}
+    for k in sorted({1 + round(n * (shards - 1) / max(of - 1, 1)) for n in range(of)}):
+        if str(k) not in spent:
+            if time.monotonic() > end:
+                return False
+            spent[str(k)] = cpu([sys.executable, "-c", SHARD, str(folder), f"{k}/{shards}"])[0]
+            file.write_text(json.dumps(spent))
+    return True
+
+
+def measure_shards(folder: Path, shards: int) -> dict[str, float]:
+    """Join the shards; return what they took and left."""
+    spent = list(json.loads((folder / "spent.json").read_text()).values())
     done = len(list((folder / "out").glob("*/status.json")))
     joined, _ = cpu([sys.executable, "-c", f"import medseg; medseg.report({str(folder / 'out')!r})"])
     content = json.loads((folder / "out" / "run.json").read_text())
     rows = len((folder / "out" / "cases.csv").read_text().splitlines()) - 1
     return {
-        "shards run": len(numbers),
+        "shards run": len(spent),
         "shards": shards,
         "cases done": done,
         "CPU-s of a shard, its cases included, median": round(float(np.median(spent)), 2),
@@ -232,14 +245,20 @@ def main() -> int:
     parser.add_argument("--report", type=int, default=10_000)
     parser.add_argument("--figures", type=Path)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--folder", type=Path, help="kept, so that the same command goes on where it stopped")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="after which no further shard is begun")
     options = parser.parse_args()
     known = options.figures is not None and options.figures.is_file()
     figures: dict[str, float] = json.loads(options.figures.read_text()) if known else {}
     with tempfile.TemporaryDirectory(prefix="shards-") as name:
-        folder = Path(name)
+        folder = options.folder or Path(name)
         if options.cases:
-            write_cases(folder, options.cases)
-            figures |= measure_shards(folder, options.shards, min(options.of, options.shards))
+            if not (folder / "shards.yaml").is_file():
+                write_cases(folder, options.cases)
+            if not run_shards(folder, options.shards, min(options.of, options.shards), options.seconds):
+                print("not all shards were run: repeat the command")
+                return 1
+            figures |= measure_shards(folder, options.shards)
         if options.report:
             figures |= measure_report(folder / "report", options.report)
     for label, value in figures.items():
