@@ -237,8 +237,9 @@ def _volume(text: str) -> str | None:
 
 
 def _whole(text: str, column: str) -> int | None:
+    plain = re.sub(r"[.,]0$", "", text)  # as programs write a column that has gaps
     try:
-        return int(text) if text else None
+        return int(plain) if plain else None
     except ValueError:
         raise InputError(f"its {column} '{text}' is no whole number", fix=CORRECT) from None
 
@@ -248,6 +249,8 @@ def _seconds(text: str) -> float | None:
         seconds = float(text.replace(",", ".")) if text else None  # spreadsheets of many countries write a comma
     except ValueError:
         seconds = math.nan
+    if "e" in text.lower() and seconds is not None and math.isfinite(seconds):
+        raise InputError(f"its modified '{text}' was rounded, as spreadsheets do", fix=f"Empty the cell. {CORRECT}")
     if seconds is not None and not math.isfinite(seconds):
         raise InputError(f"its modified '{text}' is no number of seconds", fix=CORRECT)
     return seconds

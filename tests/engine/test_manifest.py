@@ -143,6 +143,8 @@ def test_odd_names_come_back_as_they_were(tmp_path: Path) -> None:
         ({"case_id": "a", "path": "file://other/x.nii"}, "names another machine"),
         ({"case_id": "a", "path": "x.nii", "format": "exe"}, "no format 'exe'"),
         ({"case_id": "a", "path": "x.nii", "size": "big"}, "no whole number"),
+        ({"case_id": "a", "path": "x.nii", "size": "1,234"}, "no whole number"),
+        ({"case_id": "a", "path": "x.nii", "modified": "1,8E+09"}, "was rounded, as spreadsheets do"),
         ({"case_id": "a", "path": "x.nii", "input_sha256": "0"}, "input_sha256 is no SHA-256"),
         ({"case_id": "a", "path": "x.nii", "modified": "nan"}, "no number of seconds"),
         ({"case_id": "a", "path": "x.nii", "verdict": "FALSCH"}, "no verdict 'FALSCH'. Write one of valid"),
@@ -164,6 +166,14 @@ def test_a_row_that_cannot_be_costs_no_other(tmp_path: Path, row: dict[str, str]
 def test_a_corrupt_row_without_a_reason_has_a_fix(tmp_path: Path) -> None:
     listed = read_manifest(write(tmp_path / "cases.csv", {"case_id": "a", "path": "x.nii", "verdict": "Corrupt"}))
     assert re.search("is corrupt. Copy or export it again", failed(listed)["a"])
+
+
+def test_whole_numbers_of_a_column_with_gaps_are_read(tmp_path: Path) -> None:
+    row = {"case_id": "a", "path": "x.nii", "format": "nifti", "size": "73.0", "n_channels": "2,0"}
+    (scan,) = read_manifest(write(tmp_path / "cases.csv", row)).found
+    assert (scan.recorded.size, scan.n_channels) == (73, 2)
+    (text,) = failed(read_manifest(write(tmp_path / "cases.csv", row | {"size": "1,000"}))).values()
+    assert "no whole number" in text
 
 
 def test_two_rows_of_one_id_are_none(tmp_path: Path) -> None:
