@@ -245,7 +245,7 @@ def main() -> int:
     parser.add_argument("--report", type=int, default=10_000)
     parser.add_argument("--figures", type=Path)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--folder", type=Path, help="kept, so that the same command goes on where it stopped")
+    parser.add_argument("--folder", type=Path, help="kept, so that the same command resumes where it stopped")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="after which no further shard is begun")
     options = parser.parse_args()
     known = options.figures is not None and options.figures.is_file()
