@@ -33,7 +33,7 @@ IMPORTED = (
     "medseg.isolation.child",
 )  # fmt: skip
 STARTED_FIRST = 2  # workers that are started, before it pays to import all that once
-SUBREAPER, DIE_WITH_PARENT = 36, 1  # of prctl(2)
+SUBREAPER = 36  # of prctl(2)
 LARGEST = 1 << 20  # bytes of a request
 
 
@@ -82,6 +82,10 @@ class Forker:
         try:
             socket.send_fds(control, [json.dumps(request).encode()], [descriptor, 2])
             pid = int(control.recv(100))
+        except BaseException:  # a signal, say: the answer to this request is not to be taken for that to the next
+            self._control = None
+            control.close()
+            raise
         finally:
             _prctl(SUBREAPER, 0)
         return Forked(pid, [module, *arguments])
@@ -151,7 +155,6 @@ def _settle(request: dict[str, object], descriptors: Sequence[int]) -> None:
 
 
 def main() -> None:
-    _prctl(DIE_WITH_PARENT, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in IMPORTED:
         importlib.import_module(name)

@@ -59,8 +59,7 @@ class CaseProcess:
 
     def _worker(self) -> ChildProcess:
         if self._child is None:
-            self._child = ChildProcess(MODULE)
-            self._child.__enter__()
+            self._child = ChildProcess(MODULE).__enter__()
             self._child.send(self.work)
         return self._child
 

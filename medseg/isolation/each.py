@@ -83,8 +83,7 @@ class _Hand(Generic[Item, Result]):
 
     def _send(self) -> None:
         if self.child is None:
-            self.child = ChildProcess(MODULE, one_thread=self.one_thread)
-            self.child.__enter__()
+            self.child = ChildProcess(MODULE, one_thread=self.one_thread).__enter__()
             self.child.send(self.function)
             self.is_ready = False
         self.child.send(self.items[0])

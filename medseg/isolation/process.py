@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from medseg.errors import UsageError
+from medseg.errors import ResourceLimit, UsageError
 from medseg.log_file import console_level
 
 LOOK_EVERY = 0.2
@@ -53,15 +53,20 @@ class Guard:
 def start_module(
     module: str, arguments: Sequence[str], environment: Mapping[str, str], descriptor: int
 ) -> subprocess.Popen[bytes]:
-    """Start a module in a process that inherits one descriptor."""
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        stdin=subprocess.DEVNULL,
-        # The caller's standard output carries data; whatever a library prints in here must not reach it.
-        stdout=STDERR,
-        env=environment,
-        pass_fds=[descriptor],
-    )
+    """Start a module in a process that inherits one descriptor; raises `ResourceLimit` where there can be none."""
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            # The caller's standard output carries data; whatever a library prints in here must not reach it.
+            stdout=STDERR,
+            env=environment,
+            pass_fds=[descriptor],
+        )
+    except OSError as error:
+        raise ResourceLimit(
+            f"no process can be started ({error.strerror})", fix="End other programs, or allow more processes."
+        ) from error
 
 
 class ChildProcess:

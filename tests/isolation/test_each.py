@@ -1,3 +1,4 @@
+import errno
 import signal
 import subprocess
 import sys
@@ -46,6 +47,15 @@ def test_time_and_memory_are_limited():
     assert "longer than one case may" in found["hang"].what
     assert str(found["fine"]).startswith("did fine")
     assert "0.5 GiB of memory" in str(outcomes("hoard", guard=Guard(memory=0.5))["hoard"])
+
+
+def test_where_no_process_can_be_started_it_is_said(monkeypatch):
+    def none_left(*_arguments: object, **_options: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(process.subprocess, "Popen", none_left)
+    with pytest.raises(ResourceLimit, match=r"no process can be started \(Resource temporarily"):
+        outcomes("fine")
 
 
 def test_a_process_killed_before_it_answers_is_started_again_once(monkeypatch):
