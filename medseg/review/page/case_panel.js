@@ -15,8 +15,8 @@ export class CasePanel {
 
   load({ about }) {
     const open = button('all', '', () => this.dialog.showModal(), { title: 'Why it was flagged, the model and its limits, and the trail, on one screen' })
-    this.host.replaceChildren(...why(about, open), ...model(about.card), ...folded('notes', about.notes, list(about.notes, 'quiet')),
-      ...folded('events in the trail', about.trail, trail(about.trail)))
+    this.host.replaceChildren(...why(about, open), ...model(about.card), ...folded('note', about.notes, list(about.notes, 'quiet')),
+      ...folded('event', about.trail, trail(about.trail), 'Trail: '))
     const close = button('Close', 'Escape', () => this.dialog.close())
     const column = (...parts) => element('div', {}, ...parts)
     this.dialog.replaceChildren(element('h2', { id: 'card-title' }, about.id),
@@ -48,8 +48,8 @@ function model(card) {
 }
 
 /** What is good to know, behind a line that says how much it is. */
-const folded = (what, all, content) =>
-  all.length ? [element('details', {}, element('summary', {}, `${all.length} ${what}`), content)] : []
+const folded = (what, all, content, before = '') => all.length
+  ? [element('details', {}, element('summary', {}, `${before}${all.length} ${what}${all.length === 1 ? '' : 's'}`), content)] : []
 
 const trail = (events) => element('ol', { className: 'trail', reversed: true },
   ...events.slice(-TRAIL).reverse().map(({ time, who, text }) => element('li', {},
