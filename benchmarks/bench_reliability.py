@@ -52,6 +52,24 @@ ARCHIVES: dict[str, Write] = {
     "a page to sign in where the series should be": searched_then(plain(b"<html>login</html>", "text/html")),
 }
 VERDICTS = ("read", "refused", "in C", "crash", "bug", "silent", "left", "limit")
+FUZZED = (
+    "Small good files of every kind are damaged, read, and given to a verb in a child process. *in C*: a library "
+    "written in C crashed; a user's verb, which is tried as well then, loses one file by it. *crash*, *bug* (an exception that "
+    "nothing foresaw), *silent* (damage that a checksum or the length tells, and nobody told), *left* (a temporary "
+    "file) and *limit* (60 s or 3 GB) are failures. A file counts twice where it is read both by a reader and by a verb; one "
+    "that the damage leaves as it was does not count."
+)
+KILLED = (
+    "Each verb is ended at a random moment, by SIGKILL or by a signal that asks, and run again: every file must "
+    "have the bytes of a run that nobody ended, and no temporary file may stay."
+)
+SOAKED = "Resident memory, open files and temporary files of all processes of one `medseg predict`."
+ASKED = (
+    "`medseg pull --retries 0` from each; other jobs ran beside it, so that times are upper bounds. Bounds: an answer "
+    "has 64 MiB, an object 2 GiB, a search 10,000 answers and 300 s; an answer begins within 130 s and then comes at 1,000 "
+    "bytes a second or more; over DIMSE a part of a message has 16 MiB and takes 30 s, and a series without a further "
+    "object for 300 s is given up."
+)
 NOT_TRIED = (
     "Not tried: damage by anything but these mutations, such as a fuzzer that follows the code's branches; TIFF and "
     "NIfTI of more than some kilobytes; a network's file system that loses writes; power that is cut; Windows; macOS."
@@ -136,23 +154,16 @@ def main() -> None:
             print(name, *ask(ARCHIVES[name]), sep="\t", flush=True)
         return
     soak = "\n".join(log.read_text().strip() for log in options.soak)
+    sections = (
+        (options.fuzz, "## Damaged files", FUZZED, fuzz_table),
+        (options.kills, "## Kills", KILLED, kills_table),
+        (options.soak, "## Many cases in one run", SOAKED, lambda _: f"```text\n{soak}\n```"),
+        (options.archives, "## Archives that misbehave", ASKED, archives_table),
+    )
     paragraphs = [
-        "By `python benchmarks/bench_reliability.py`, from what `make fuzz`, `make kills` and `make soak` print.",
-        "## Damaged files",
-        "Small good files of every kind are damaged, read, and given to a verb in a child process. *in C*: a library "
-        "written in C crashed; in a verb that reads for a user this costs one file, which is tried as well. *crash*, "
-        "*bug* (an exception that nothing foresaw), *silent* (damage that a checksum or the length tells, and nobody "
-        "told), *left* (a temporary file) and *limit* (60 s or 3 GB) are failures. A file may be counted twice, "
-        "in a reader and in a verb; one that the damage leaves as it was is not counted.",
-        fuzz_table(options.fuzz),
-        "## Kills",
-        "Each verb is ended at a random moment, by SIGKILL or by a signal that asks, and run again: every file must "
-        "have the bytes of a run that nobody ended, and no temporary file may stay.",
-        kills_table(options.kills),
-        *(["## Many cases in one run", f"```text\n{soak}\n```"] if soak else []),
-        "## Archives that misbehave",
-        "`medseg pull --retries 0` from each; other jobs ran beside it, so that times are upper bounds.",
-        archives_table(options.archives),
+        "By `python benchmarks/bench_reliability.py`, from what `make fuzz`, `make kills`, `make soak` and its `--ask` "
+        "print.",
+        *(text for logs, head, about, content in sections if logs for text in (head, about, content(logs))),
         NOT_TRIED,
     ]
     write(options.out, "Damaged files, kills and hostile archives", paragraphs)
