@@ -54,10 +54,10 @@ ARCHIVES: dict[str, Write] = {
 VERDICTS = ("read", "refused", "in C", "crash", "bug", "silent", "left", "limit")
 FUZZED = (
     "Small good files of every kind are damaged, read, and given to a verb in a child process. *in C*: a library "
-    "written in C crashed; a user's verb, which is tried as well then, loses one file by it. *crash*, *bug* (an exception that "
-    "nothing foresaw), *silent* (damage that a checksum or the length tells, and nobody told), *left* (a temporary "
-    "file) and *limit* (60 s or 3 GB) are failures. A file counts twice where it is read both by a reader and by a verb; one "
-    "that the damage leaves as it was does not count."
+    "written in C crashed; a user's verb, which is tried as well then, loses one file by it. *crash*, *bug* (an "
+    "exception that nothing foresaw), *silent* (damage that a checksum or the length tells, and nobody told), "
+    "*left* (a temporary file) and *limit* (60 s or 3 GB) are failures. A file counts twice where it is read both"
+    " by a reader and by a verb; one that the damage leaves as it was does not count."
 )
 KILLED = (
     "Each verb is ended at a random moment, by SIGKILL or by a signal that asks, and run again: every file must "
@@ -65,10 +65,10 @@ KILLED = (
 )
 SOAKED = "Resident memory, open files and temporary files of all processes of one `medseg predict`."
 ASKED = (
-    "`medseg pull --retries 0` from each; other jobs ran beside it, so that times are upper bounds. Bounds: an answer "
-    "has 64 MiB, an object 2 GiB, a search 10,000 answers and 300 s; an answer begins within 130 s and then comes at 1,000 "
-    "bytes a second or more; over DIMSE a part of a message has 16 MiB and takes 30 s, and a series without a further "
-    "object for 300 s is given up."
+    "`medseg pull --retries 0` from each; other jobs ran beside it, so that times are upper bounds. Bounds: an "
+    "answer has 64 MiB, an object 2 GiB, a search 10,000 answers and 300 s; an answer begins within 130 s and "
+    "then comes at 1,000 bytes a second or more; over DIMSE a part of a message has 16 MiB and takes 30 s, and a "
+    "series without a further object for 300 s is given up."
 )
 NOT_TRIED = (
     "Not tried: damage by anything but these mutations, such as a fuzzer that follows the code's branches; TIFF and "
