@@ -1,11 +1,12 @@
 """Where does each loss of structures win, on images made for it? Prints a table for docs/benchmarks/losses.md.
 
     python benchmarks/bench_losses.py --work runs/losses [--seeds 4] [--steps 400] [--only vessels]
+    python benchmarks/bench_losses.py --cost
 
 Three sets of 2D images are drawn from seeds: faint vessels with breaks, lesions of which most are tiny, and one small
 structure in a large image. A small U-Net learns each with Dice and cross-entropy, and with one loss more, from the same
 first weights and on the same images in the same order. Differences are paired by held-out image, over the seeds' mean.
-A finished training is not made again.
+A finished training is not made again. With --cost: what each loss and its gradient take on one thread, in 3D.
 """
 
 from __future__ import annotations
@@ -171,15 +172,38 @@ def result(task: Task, name: str, loss: dict[str, float], given: argparse.Namesp
     return json.loads(file.read_text(encoding="utf-8"))
 
 
+def print_costs() -> None:
+    """CPU seconds of each loss and its gradient, for two patches that each hold one ellipsoid, least of three."""
+    print("| patches | loss | CPU-s |\n|---|---|---|")
+    for size in ((32, 40, 32), (96, 96, 96)):
+        places = np.stack(np.meshgrid(*[np.linspace(-1, 1, n) for n in size], indexing="ij"), -1)
+        labels = torch.from_numpy(np.stack([(places**2).sum(-1) < 0.5] * 2).astype(np.int64))
+        scores = torch.randn(2, 2, *size, generator=torch.Generator().manual_seed(0))
+        for loss in ("cldice", "skeleton_recall", "blob", "boundary"):
+            structures, taken = StructureLoss(LossConfig(**{loss: 1.0})), []
+            for _ in range(3):
+                began = time.process_time()
+                structures(scores.clone().requires_grad_(), labels).backward()
+                taken.append(time.process_time() - began)
+            print(f"| 2 of {' x '.join(map(str, size))} | {loss} | {min(taken):.3f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--cost", action="store_true")
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--only", choices=list(TASKS))
     given = parser.parse_args()
-    given.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
+    if given.cost:
+        print(f"{machine()}\n")
+        print_costs()
+        return
+    if given.work is None:
+        parser.error("--work is needed")
+    given.work.mkdir(parents=True, exist_ok=True)
     print(f"{machine()}\n")
     for name, task in TASKS.items():
         if given.only not in (None, name):

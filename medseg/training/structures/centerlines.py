@@ -42,10 +42,11 @@ def cldice_loss(probabilities: Tensor, truth: Tensor, *, iterations: int) -> Ten
 
 def soft_skeleton(image: Tensor, iterations: int) -> Tensor:
     """What erosions leave of (N, K, *spatial) where opening would remove it: the skeleton of a map of probabilities."""
-    skeleton = F.relu(image - _opened(image))
+    smaller = _eroded(image)
+    skeleton = F.relu(image - _dilated(smaller))
     for _ in range(iterations):
-        image = _eroded(image)
-        more = F.relu(image - _opened(image))
+        image, smaller = smaller, _eroded(smaller)
+        more = F.relu(image - _dilated(smaller))
         skeleton = skeleton + F.relu(more - skeleton * more)
     return skeleton
 
@@ -80,14 +81,21 @@ def _fraction(part: Tensor, whole: Tensor, smooth: float) -> Tensor:
 
 def _eroded(image: Tensor) -> Tensor:
     """Least value of each voxel and its face neighbors."""
-    axes = range(image.dim() - 2)
-    return torch.stack([-_largest(-image, tuple(3 if own == axis else 1 for own in axes)) for axis in axes]).amin(0)
+    least, *others = (-_largest(-image, axis) for axis in range(image.dim() - 2))
+    for other in others:
+        least = torch.minimum(least, other)
+    return least
 
 
-def _opened(image: Tensor) -> Tensor:
-    return _largest(_eroded(image), (3,) * (image.dim() - 2))
+def _dilated(image: Tensor) -> Tensor:
+    """Largest value of each voxel and all its neighbors, one axis after another, which is a third of the work."""
+    for axis in range(image.dim() - 2):
+        image = _largest(image, axis)
+    return image
 
 
-def _largest(image: Tensor, window: tuple[int, ...]) -> Tensor:
+def _largest(image: Tensor, axis: int) -> Tensor:
+    """Largest value of each voxel and its two neighbors along an axis."""
+    window = [3 if own == axis else 1 for own in range(image.dim() - 2)]
     pool = F.max_pool2d if len(window) == 2 else F.max_pool3d
-    return pool(image, window, 1, tuple(n // 2 for n in window))
+    return pool(image, window, 1, [n // 2 for n in window])
