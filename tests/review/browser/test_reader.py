@@ -110,7 +110,7 @@ def test_accept_is_about_the_labels_that_were_saved_just_before(review):
 
 def test_whoever_goes_to_another_case_while_a_verdict_is_recorded_stays_there(review):
     held = []
-    review.page.route("**/verdict", held.append)
+    review.page.route("**/verdict", lambda route: held.append(route))
     review.press("a")
     review.page.wait_for_timeout(300)
     review.go(f"case={CASES[2].name}", CASES[2].name)
@@ -267,7 +267,7 @@ def test_nothing_overflows_at_1280_by_720_and_text_has_contrast(browser, tmp_pat
             box = page.locator(f"#verdict button.{name}").bounding_box()
             assert box["x"] + box["width"] <= 1280
             assert box["y"] + box["height"] <= 720
-        assert page.locator("text=touches the border of the scan, and is cut there.").last.is_visible()
+        assert page.locator("aside").get_by_text("touches the border of the scan, and is cut there.").is_visible()
         low = page.evaluate(CONTRAST)
         assert not low
 
