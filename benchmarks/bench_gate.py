@@ -36,6 +36,9 @@ from medseg.types import Geometry, Scan
 
 CROP = np.array([36, 50, 36])  # mm; the median of the hippocampus crops
 SEED = 0
+# T1-weighted heads, whole or without skull, in which the locator of the hippocampus model finds both hippocampi.
+HEADS = ("heads/*/image.nii.gz", "ms_lesions/images/*T1*.nii.gz")
+NO_T1_HEAD = "odd_"  # how the folders of heads that are none begin
 MODELS = ("hippocampus", "nuclei")
 
 
@@ -90,6 +93,12 @@ def outcome(model, scan):
 def hippocampi(data):
     for path in sorted((data / "hippocampus" / "imagesTr").glob("hippocampus_*.nii.gz")):
         yield path.name, medseg.load_scan(path), read_labels(data / "hippocampus" / "labelsTr" / path.name)
+
+
+def t1_heads(data):
+    """Paths of whole heads that the model's locator is for."""
+    paths = [path for pattern in HEADS for path in sorted(data.glob(pattern))]
+    return [path for path in paths if not path.parent.name.startswith(NO_T1_HEAD)]
 
 
 def images_2d(data):
@@ -196,6 +205,8 @@ def suitable(data):
     for series, scan in scans_below(data / "dicom" / "clinical_mr"):
         if max(scan.geometry.shape) < 60:
             found[f"clinical crop {series.case_id}"] = outcome(model, scan)
+    for path in t1_heads(data):
+        found[f"whole T1 head {path.relative_to(data)}"] = outcome(model, medseg.load_scan(path))
     rng = np.random.default_rng(SEED)
     for number, (name, scan, _) in enumerate(hippocampi(data)):
         if number % 10:
@@ -262,6 +273,7 @@ def wrong(data):
     """Outcome of everything that is not a model's own, by model."""
     found = {"hippocampus": {}, "nuclei": {}}
     models = {name: medseg.load_model(name, engine="torch") for name in found}
+    heads = {path.relative_to(data) for path in t1_heads(data)}
     for name, scan in synthetic().items():
         for model in found:
             found[model][f"synthetic: {name}"] = outcome(models[model], scan)
@@ -274,6 +286,8 @@ def wrong(data):
                 continue
             if model == "hippocampus" and kind == "dicom" and max(scan.geometry.shape) < 60:
                 continue  # a hippocampus crop of a clinical study
+            if model == "hippocampus" and path in heads:
+                continue
             found[model][f"{path.parent}/{path.name} {series.volume or ''}".strip()] = outcome(models[model], scan)
     for folder in ("nuclei/images", "nuclei/instances", "membranes_em/image", "membranes_em/label", "nuclei_3d"):
         for path in sorted((data / folder).iterdir()):
@@ -349,7 +363,7 @@ def report(out, kept):
 
 def group_of(name):
     """Kind of a scan, for a table."""
-    for start in ("hippocampus", "nuclei", "other axes", "clinical crop", "synthetic", "crop"):
+    for start in ("hippocampus", "nuclei", "other axes", "clinical crop", "whole T1 head", "synthetic", "crop"):
         if name.startswith(start):
             return start
     return name.partition(" mm ")[0] + " mm" if " mm " in name else name.partition("/")[0]

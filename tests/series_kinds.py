@@ -312,8 +312,22 @@ KINDS: dict[str, Kind] = {
             ("inversion time", "InversionTime", (50, 800)),
             ("image type", "ImageType", (["ORIGINAL", "PRIMARY", "M"], ["ORIGINAL", "PRIMARY", "P"])),
             ("series number", "SeriesNumber", (3, 4)),
+            ("description", "SeriesDescription", ("arterial", "venous")),
+            ("repetition time", "RepetitionTime", (500, 3000)),
+            ("date", "SeriesDate", ("20240101", "20250101")),
         )
     },
+    "half-step-pixels": Kind(
+        "Two acquisitions half a step apart, that no header distinguishes",
+        _phases(ImageComments=("", ""), shift=2.0),
+        "rejected",
+        volumes=(0, PHASE),
+    ),
+    "frame-of-every-second": Kind(
+        "Every second slice in another frame of reference",
+        _series(edit=_set(FrameOfReferenceUID=lambda k: uid("frame", k % 2))),
+        "rejected",
+    ),
     "half-step-patient": Kind(
         "Two patients half a step apart under one series UID",
         _phases(PatientID=("1", "2"), shift=2.0),

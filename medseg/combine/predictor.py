@@ -1,4 +1,4 @@
-"""Segments scans with a composite: its parts one after another, one network in memory at a time, into one label map."""
+"""Segments scans with a composite: its parts one after another, into one label map."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ import numpy.typing as npt
 from medseg.combine.box import box_around, crop, grown, touched
 from medseg.combine.cleaning import cleaned
 from medseg.combine.grid import Gridded, on_grid
+from medseg.combine.loaded import LoadedParts
 from medseg.combine.located import with_own_classes
 from medseg.combine.mean_probability import MeanProbability
 from medseg.combine.merging import PartReport, combined, paste, report
 from medseg.combine.shared import SharedPreparation
 from medseg.errors import UsageError
-from medseg.infer.engines.select import ProgressCallback, check_available
+from medseg.infer.engines.select import ProgressCallback, check_available, runs_on_gpu
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor, check_automatic
 from medseg.locate.segment import segment_scan
@@ -86,8 +87,8 @@ class _Found:
 class CompositePredictor:
     """Segments scans with a composite package.
 
-    Only the network of the part that runs is in memory; a composite of one part keeps it from scan to scan. Parts that
-    want the scan prepared in the same way share what was prepared.
+    On the CPU networks stay loaded from scan to scan while an eighth of the free memory holds them, elsewhere only that
+    of the part that runs. Parts that want the scan prepared in the same way share what was prepared.
     """
 
     def __init__(
@@ -98,7 +99,8 @@ class CompositePredictor:
         self.options = options or InferOptions()
         self.shared = SharedPreparation()
         self._progress = progress
-        self._loaded: tuple[str, Predictor] | None = None
+        limit = None if self.options.memory_gb is None else self.options.memory_gb * 1e9
+        self.loaded = LoadedParts(self._open, limit=0.0 if runs_on_gpu(self.options) else limit)
         self._lock = Lock()  # networks come and go, so one scan at a time
         check_runnable(package, self.options)
 
@@ -153,7 +155,7 @@ class CompositePredictor:
         mean = MeanProbability(self.package.card.table, case.scan.geometry.shape)
         parts: list[PartReport] = []
         for number, (entry, package) in enumerate(self._in_order()):
-            predictor = self._load(entry.name, package)
+            predictor = self.loaded.get(entry.name, package)
             counted = self._counted(number, case)
             prediction = segment_scan(predictor, case.scan, anyway=case.anyway, on_windows=counted)
             assert prediction.probabilities is not None  # asked for by `_load`
@@ -172,7 +174,7 @@ class CompositePredictor:
 
     def _run(self, entry: PartCard, package: ModelPackage, case: _Case, view: _View) -> tuple[_Found, PartReport]:
         """Run a part, again in a larger box while its labels are cut off at a face of the box."""
-        predictor = self._load(entry.name, package)
+        predictor = self.loaded.get(entry.name, package)
         step = max(LEAST_GROWTH_MM, self.card.locator.margin_mm if self.card.locator is not None else 0.0)
         while True:
             prediction = segment_scan(predictor, view.gridded.scan, anyway=case.anyway, on_windows=case.on_windows)
@@ -186,14 +188,9 @@ class CompositePredictor:
             log.info("%s reaches a face of its box; the box grows to %s voxels.", entry.name, box.shape)
             view, step = self._look(case.scan, box), 2 * step
 
-    def _load(self, name: str, package: ModelPackage) -> Predictor:
-        """The part's network, in the place of the one before it."""
-        if self._loaded is None or self._loaded[0] != name:
-            self._loaded = None  # before the next one is read
-            options = self.options.model_copy(update={"probabilities": self.card.merge == "average"})
-            predictor = Predictor(package, options, progress=self._progress, prepare=self.shared)
-            self._loaded = (name, predictor)
-        return self._loaded[1]
+    def _open(self, package: ModelPackage) -> Predictor:
+        options = self.options.model_copy(update={"probabilities": self.card.merge == "average"})
+        return Predictor(package, options, progress=self._progress, prepare=self.shared)
 
     def _counted(self, number: int, case: _Case) -> Windows | None:
         """Windows of all parts, taking those to come for as many as those of the part in hand."""

@@ -157,6 +157,8 @@ def _read_stored(opened: Opened, path: Path) -> tuple[npt.NDArray[Any], float, f
     """Voxels as stored, flat and in file order, with slope and intercept (1 and 0 where the header names none)."""
     header = opened.header
     try:
+        if np.isinf(header["scl_slope"]):
+            raise HeaderDataError("the slope is infinite")
         slope, intercept = header.get_slope_inter()
     except HeaderDataError as error:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +19,8 @@ from medseg.types.geometry import Geometry
 
 # NIfTI's codes for the unit of length, in mm; 0 is "unknown", which everybody takes for mm.
 MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+# What nibabel would print of odd headers; what matters of them is looked at here.
+SILENT = logging.Logger("nibabel headers", logging.CRITICAL + 1)
 LARGEST_EXTENSIONS = 1 << 26
 # How far pixdim may be from the voxel size of the sform, as a fraction of it: some programs round one of them.
 PIXDIM_SLACK = 0.01
@@ -71,7 +74,10 @@ def _parse(stream: IO[bytes], path: Path) -> tuple[Any, Any]:
     try:
         if start[4:7] not in (b"n+2", b"ni2") and start[344:347] not in (b"n+1", b"ni1"):
             raise ValueError("the magic bytes are missing")
-        return kind(block), kind(block, check=False)["pixdim"]
+        header = kind(block, check=False)
+        pixdim = header["pixdim"].copy()
+        header.check_fix(logger=SILENT)
+        return header, pixdim
     except (ValueError, HeaderDataError, WrapStructError) as error:
         raise InputError(
             f"it is not a NIfTI file ({error})",
@@ -139,6 +145,8 @@ def _geometry(header: Any, pixdim: Any, shape: tuple[int, int, int], path: Path,
         )
     to_mm = np.array([[MM[unit]]] * 3 + [[1.0]])
     try:
+        if sform <= 0 and not (np.abs(pixdim[1:4])[np.array(shape) > 1] > 0).all():
+            raise ValueError("a voxel size in pixdim is 0, and there is no sform")
         geometry = Geometry(to_mm * header.get_best_affine(), shape)
         if sform > 0 and qform > 0:
             other = Geometry(to_mm * header.get_qform(), shape)

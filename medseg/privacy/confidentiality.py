@@ -74,6 +74,7 @@ BINARY_NEEDED = {
 }  # fmt: skip
 READABLE = {"ContourData": "DS"}
 # Codes that stand for a person or a place.
+FIXED_KINDS = 3  # values of Image Type that the standard fixes
 DUMMY_CODES = ("PersonIdentificationCodeSequence", "InstitutionCodeSequence")
 DUMMY_CODE = Code("removed", "99MEDSEG", "Removed")
 BASIC_PROFILE = Code("113100", "DCM", "Basic Application Confidentiality Profile")
@@ -237,6 +238,12 @@ def _clean_report_item(item: Dataset, cleaning: Cleaning, patient: str) -> None:
 
 def _sweep(dataset: Dataset, secrets: list[re.Pattern[str]], cleaning: Cleaning) -> None:
     """Empty every remaining text that holds one of the patient's own identifiers, and note where it was."""
+    # What a maker, or somebody, adds to the kinds that the standard fixes is text like any other.
+    kinds = dataset.get("ImageType") or ()
+    named = [kind for kind in list(kinds)[FIXED_KINDS:] if any(secret.search(kind) for secret in secrets)]
+    if named and not isinstance(kinds, str):
+        dataset.ImageType = [kind for kind in kinds if kind not in named]
+        cleaning.leaks["ImageType"] = cleaning.leaks.get("ImageType", 0) + len(named)
     for owner, element in texts(dataset):
         if any(secret.search(str(element.value)) for secret in secrets):
             name = element.keyword or str(element.tag)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ DATE = re.compile(
 )
 ADDRESSED = re.compile(r"\b(?:dr|prof|mrs?|ms|herr|frau|mme|mlle|sig|sra?)\b\.? *[^\W\d_][\w'-]*", re.IGNORECASE)
 LONG_NUMBER = re.compile(r"\d{6,}")
+UMLAUTS = {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "æ": "ae", "ø": "oe", "å": "aa"}
 MAIL = re.compile(r"\S+@\S+")
 
 
@@ -79,7 +81,19 @@ def _of_name(name: str) -> set[str]:
     if len(parts) > 1:
         # Parts too short to be looked for alone are looked for together.
         words |= {sign.join(parts[i] for i in order) for sign in NAME_SIGNS for order in ((0, 1), (1, 0))}
-    return words
+    halves = {half for part in parts for half in re.split(r"[-'\u2019]", part) if len(half) >= SHORTEST_PLACE}
+    words |= {half for half in halves if half.casefold() not in GENERIC}
+    return words | {other for word in words if len(word) > 2 for other in _spellings(word)}
+
+
+def _spellings(name: str) -> set[str]:
+    """Return a name as systems without its letters spell it, and as those that have them do."""
+    spelled = {"".join(UMLAUTS.get(sign, sign) for sign in name)}
+    spelled.add("".join(sign for sign in unicodedata.normalize("NFKD", name) if not unicodedata.combining(sign)))
+    back = name
+    for sign, pair in UMLAUTS.items():
+        back = back.replace(pair, sign)
+    return (spelled | {back}) - {name}
 
 
 def _tells(word: str) -> bool:

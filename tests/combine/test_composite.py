@@ -59,7 +59,9 @@ def test_parts_are_laid_over_each_other_by_priority(parts, scan):
                 expected[labels == own] = value
         assert len(np.unique(expected)) > 2
         assert np.array_equal(got, expected)
-        assert predictor.shared.reused == 1 - number  # parts that follow each other and want the same
+        assert len(predictor.loaded) == 3
+        assert np.array_equal(predictor.segment(scan).labels.array, got)  # by networks that stayed loaded
+        assert predictor.shared.reused == 2 * (1 - number)  # parts that follow each other and want the same
 
 
 @pytest.mark.parametrize(

@@ -64,3 +64,22 @@ def test_a_valid_qform_beside_an_empty_sform(tmp_path):
 def test_an_empty_sform_alone_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be inverted"):
         read_scan(write(tmp_path / "x.nii", qform_code=0, **EMPTY))
+
+
+@pytest.mark.parametrize("slope", [np.inf, -np.inf])
+def test_an_infinite_slope_is_refused(tmp_path, slope):
+    with pytest.raises(InputError, match="the slope is infinite"):
+        read_scan(write(tmp_path / "x.nii", scl_slope=slope))
+
+
+def test_no_voxel_size_and_no_sform_is_refused(tmp_path):
+    with pytest.raises(InputError, match="a voxel size in pixdim is 0, and there is no sform"):
+        read_scan(write(tmp_path / "x.nii", sform_code=0, pixdim=[1, 0, 0.5, 2, 0, 0, 0, 0]))
+
+
+@pytest.mark.parametrize("fields", [{"pixdim": [1, 0, 0, 0, 0, 0, 0, 0]}, {"sizeof_hdr": 0}, {"sform_code": -1}])
+def test_nothing_is_printed_of_odd_headers(tmp_path, capfd, fields):
+    path = write(tmp_path / "x.nii", **fields)
+    capfd.readouterr()
+    assert read_scan(path).geometry.spacing == (0.5, 0.5, 2)
+    assert capfd.readouterr() == ("", "")

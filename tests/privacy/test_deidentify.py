@@ -272,7 +272,15 @@ def test_dciodvfy_finds_no_error_that_was_not_there(tmp_path, study):
         assert found <= (already if "MR Image" in pydicom.dcmread(path).SOPClassUID.name else set()), path
 
 
-OTHER_NAMES = {"Li^Xu": "Li^Xu", "xu li": "Li^Xu", "山田": "Yamada^Taro=山田^太郎"}
+OTHER_NAMES = {
+    "Kowalska": "Müller-Kowalska^Eva",
+    "Mueller": "Müller-Kowalska^Eva",
+    "MULLER": "Müller^Eva",
+    "Müller": "Mueller^Eva",
+    "Li^Xu": "Li^Xu",
+    "xu li": "Li^Xu",
+    "山田": "Yamada^Taro=山田^太郎",
+}
 TEXTS = ("copy_of_Quimby_2", "xQUIMBYx", "born 03.02.1970", "1970-02-03", "study 1.2.826.0.1.3680043.8.498.1")
 
 

@@ -113,6 +113,15 @@ def test_what_is_no_name_is_kept(tmp_path):
         assert (dataset.ManufacturerModelName, dataset.Manufacturer) == ("Hospital 7", "Maker")
 
 
+def test_a_name_beside_the_kinds_of_an_image(tmp_path):
+    kinds = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    former = Dataset()
+    former.PatientName = "Winterbottom^Otto"
+    marked(tmp_path / "in", OtherPatientIDsSequence=[former], ImageType=[*kinds, "WINTERBOTTOM", "M"])
+    for path in cleaned(tmp_path).written:
+        assert list(pydicom.dcmread(path).ImageType) == [*kinds, "M"]
+
+
 def test_what_was_empty_stays_empty(tmp_path):
     """A native scan must not come out as one with contrast."""
     marked(tmp_path / "in", ContrastBolusAgent="", ProtocolName="", DeviceSerialNumber="7", StationName="")

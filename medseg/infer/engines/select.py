@@ -78,12 +78,16 @@ def choose_engine(package: ModelPackage, options: InferOptions, progress: Progre
     """
     check_available(package, options)
     precisions = allowed_precisions(package.card, options.precision)
-    on_gpu = options.device.startswith("cuda") or (
-        options.device == "auto" and options.engine in ("auto", "torch") and _has_gpu()
-    )
-    if on_gpu and package.card.network.name != "onnx":
+    if runs_on_gpu(options) and package.card.network.name != "onnx":
         return _choose_on_gpu(package, options, precisions)
     return _choose_on_cpu(package, options, precisions, progress)
+
+
+def runs_on_gpu(options: InferOptions) -> bool:
+    """Whether the options ask for a GPU, or leave it open where there is one."""
+    return options.device.startswith("cuda") or (
+        options.device == "auto" and options.engine in ("auto", "torch") and _has_gpu()
+    )
 
 
 def check_available(package: ModelPackage, options: InferOptions) -> None:

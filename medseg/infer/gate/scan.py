@@ -24,7 +24,12 @@ SAME_PART = {
     "BRAIN": "HEAD",
     "NEURO": "HEAD",
     "HIPPOCAMPUS": "HEAD",
-    "WHOLEBODY": "",
+    **dict.fromkeys(("CEREBRUM", "CRANIUM", "INTRACRANIAL"), "HEAD"),
+    **dict.fromkeys(
+        ("KOPF", "SCHAEDEL", "SCHDEL", "GEHIRN", "HIRN", "TETE", "TTE", "CRANE", "CRNE", "CERVEAU"), "HEAD"
+    ),
+    **dict.fromkeys(("TESTA", "CRANIO", "CERVELLO", "ENCEFALO", "CABEZA", "CRANEO", "CEREBRO", "HOOFD"), "HEAD"),
+    **dict.fromkeys(("WHOLEBODY", "UNKNOWN", "NONE", "OTHER", "NA", "UNDEFINED", "NOTSPECIFIED", "MISC"), ""),
 }
 SIDES = {"L": "the left side", "R": "the right side", "B": "both sides"}
 BRIGHTNESS_SLACK = 0.15

@@ -13,6 +13,10 @@ from medseg.types.scan import FoundScan
 
 # Names that count their images have no more numbers, and no longer ones, than this.
 MOST_NUMBERS, LONGEST_NUMBER = 3, 6
+# What programs put behind the name of a file while they copy or download it.
+UNFINISHED = re.compile(
+    r"(\.(part|partial|crdownload|tmp|temp|download|filepart|incomplete|!ut|opdownload)|~)+$", re.IGNORECASE
+)
 HASH = re.compile(r"[0-9a-f]{8,}", re.IGNORECASE)
 
 
@@ -48,10 +52,16 @@ def _text(paths: Sequence[Path]) -> str:
 
 def _pattern(path: Path) -> str:
     """Name with what differs from image to image replaced."""
-    name = stem(path.name)
+    whole = _finished(path)
+    name = stem(whole)
     if HASH.fullmatch(name) and not name.isdecimal():
-        return f"hash{len(name)}{path.suffix.lower()}"
-    return re.sub(r"\d+", "#", name) + path.name[len(name) :].lower()
+        return f"hash{len(name)}{Path(whole).suffix.lower()}"
+    return re.sub(r"\d+", "#", name) + whole[len(name) :].lower()
+
+
+def _finished(path: Path) -> str:
+    """Name that a file will have when it is there."""
+    return UNFINISHED.sub("", path.name) or path.name
 
 
 def _counts(path: Path) -> bool:
@@ -60,7 +70,7 @@ def _counts(path: Path) -> bool:
 
 
 def _numbers(path: Path) -> list[str]:
-    name = stem(path.name)
+    name = stem(_finished(path))
     return [] if HASH.fullmatch(name) and not name.isdecimal() else re.findall(r"\d+", name)
 
 

@@ -65,6 +65,7 @@ class _Looked:
     frames: tuple[Frame, ...] = ()
     aside: tuple[str, str | None] | None = None  # why it is part of no volume, and what to do about it
     holds_labels: bool = False
+    strangers: tuple[Frame, ...] = ()  # of an image that is part of no volume, and lies somewhere in the patient
     error: MedsegError | None = None  # of frames whose series is known
 
 
@@ -72,9 +73,13 @@ class _Looked:
 def _look(path: Path) -> _Looked:
     header = read_header(path)
     aside = _not_a_volume(header.elements)
-    if aside is not None:
-        return _Looked(aside=aside, holds_labels=str(header.elements.get("SOPClassUID")) in LABEL_CLASSES)
     series = str(header.elements.get("SeriesInstanceUID"))
+    if aside is not None:
+        holds_labels = str(header.elements.get("SOPClassUID")) in LABEL_CLASSES
+        if holds_labels or "ImagePositionPatient" not in header.elements:
+            return _Looked(series, aside=aside, holds_labels=holds_labels)
+        strangers = attempt(frames_of, header)
+        return _Looked(series, aside=aside, strangers=() if isinstance(strangers, MedsegError) else tuple(strangers))
     frames = attempt(frames_of, header)
     if isinstance(frames, MedsegError):
         return _Looked(series, error=frames)
@@ -85,6 +90,7 @@ def _find_volumes(entries: Sequence[Entry], guard: Guard) -> tuple[list[FoundSca
     label_objects: list[Path] = []
     skipped: list[Skipped] = []
     series = PackedSeries()
+    strangers: dict[str, list[Frame]] = {}  # by series
     unreadable: set[str] = set()  # series of images with headers that cannot be read
     named = {entry.path for entry in entries if entry.is_named}
     shown = {entry.path: entry.shown for entry in entries}
@@ -101,6 +107,8 @@ def _find_volumes(entries: Sequence[Entry], guard: Guard) -> tuple[list[FoundSca
             if isinstance(one, _Looked):
                 unreadable.add(one.series)
         elif isinstance(one, _Looked) and one.aside is not None:
+            if one.strangers:
+                strangers.setdefault(one.series, []).extend(one.strangers)
             # What can be fixed should have been a scan; the rest is something else.
             skipped.append(Skipped(path, *one.aside, corrupt=path in named or one.aside[1] is not None))
         elif isinstance(one, _Looked):
@@ -121,8 +129,9 @@ def _find_volumes(entries: Sequence[Entry], guard: Guard) -> tuple[list[FoundSca
                 kept.append(volume)
             else:
                 skipped += [Skipped(path, *reason, corrupt=path in named) for path in _files(volume)]
+        others = [Volume(tuple(strangers[uid]))] if uid in strangers else []
         for volume in kept:
-            lost = split_off(volume, volumes) or (UNREADABLE if uid in unreadable else None)
+            lost = split_off(volume, [*volumes, *others]) or (UNREADABLE if uid in unreadable else None)
             scan = _found(uid, volume, several=len(volumes) > 1)
             found.append(replace(scan, warnings=missing(volume, distinct), incomplete=lost))
     taken = {path for scan in found for path in scan.files}

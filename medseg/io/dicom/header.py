@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -16,52 +18,19 @@ from pydicom.charset import default_encoding
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_file_meta_info
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import AMBIGUOUS_VR
 
 from medseg.errors import InputError, MedsegError, ResourceLimit
 from medseg.io.dicom.cause import cause
+from medseg.io.dicom.wanted import CHARACTER_SET, CSA_HEADER, HASHED, KEYWORDS, WANTED_TAGS, WHOLE_NUMBERS
 from medseg.io.files.byte_stream import CHUNK
 from medseg.io.files.limits import largest_scan
 
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # the latter as a label map
 LABEL_CLASSES = {**dict.fromkeys(SEGMENTATIONS, "SEG"), "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT"}
 
-# Everything else in a header, the patient's name first of all, is never read. Of the patient there is the ID, which
-# tells whether images are of one, and the weight, for PET.
-WANTED = [
-    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
-    "ImageType", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
-    "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
-    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
-    "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "InstanceNumber", "SeriesNumber",
-    "SeriesDescription", "BodyPartExamined", "GantryDetectorTilt", "AcquisitionNumber", "EchoNumbers", "EchoTime",
-    "TemporalPositionIdentifier", "TemporalPositionIndex", "TriggerTime", "NominalPercentageOfCardiacPhase",
-    "DiffusionBValue", "DiffusionGradientOrientation", "InversionTime", "FlipAngle", "ConvolutionKernel", "KVP",
-    "ContrastBolusAgent", "AcquisitionTime", "AcquisitionDateTime", "ContentTime", "SeriesTime", "SeriesDate",
-    "AcquisitionDate", "ImageIndex", "NumberOfSlices", "NumberOfTimeSlices", "FrameReferenceTime",
-    "Units", "SUVType", "CorrectedImage", "DecayCorrection", "PatientWeight", "RadiopharmaceuticalInformationSequence",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence",
-    "SliceLocation", "ScanningSequence", "ComplexImageComponent", "PatientID", "ConcatenationUID",
-    "InConcatenationTotalNumber", "ImagesInAcquisition", "NumberOfSeriesRelatedInstances", "TimezoneOffsetFromUTC",
-    "DecayCorrected", "AttenuationCorrected", "DecayCorrectionDateTime", "RealWorldValueMappingSequence",
-    "AcquisitionMatrix", "Laterality", "ImageLaterality",
-]  # fmt: skip
-WANTED_TAGS = [
-    *(Tag(keyword) for keyword in WANTED),
-    *(
-        Tag(*tag) for tag in ((0x0019, 0x0010), (0x0019, 0x100A), (0x0065, 0x0010), (0x0065, 0x1050))
-    ),  # tiles in an image
-    *(Tag(0x7053, number) for number in (0x0010, 0x1000)),  # Philips' SUV factor
-    *(Tag(group, 0x0102) for group in range(0x6000, 0x6020, 2)),  # which bits of each pixel are overlays
-]
-WHOLE_NUMBERS = {Tag(keyword) for keyword in (
-    "BitsAllocated", "BitsStored", "Columns", "HighBit", "InstanceNumber", "NumberOfFrames", "PixelPaddingRangeLimit",
-    "PixelPaddingValue", "PixelRepresentation", "Rows", "SamplesPerPixel",
-)}  # fmt: skip
-KEYWORDS: dict[int, str] = {Tag(keyword): keyword for keyword in WANTED}
-CHARACTER_SET = 0x00080005
 REMEMBERED = 4096
 UNDEFINED_LENGTH = 0xFFFFFFFF
 SHORT = 64  # bytes of a value that is likely to be the same in many files
@@ -155,7 +124,11 @@ def _converted(elements: Dataset) -> Dataset:
     values: dict[BaseTag, DataElement | RawDataElement] = {}
     rest = []
     for tag, element in elements.items():
-        if isinstance(element, RawDataElement) and not tag.is_private and 0 < len(element.value or b"") <= SHORT:
+        if tag == CSA_HEADER:
+            element = _tiles(element)
+        elif tag in HASHED and isinstance(element, RawDataElement):
+            element = _hashed(tag, element.value or b"")
+        elif isinstance(element, RawDataElement) and not tag.is_private and 0 < len(element.value or b"") <= SHORT:
             try:
                 element = _short_value(
                     tag, element.VR, element.value, element.is_implicit_VR, element.is_little_endian, known
@@ -170,6 +143,23 @@ def _converted(elements: Dataset) -> Dataset:
     for tag in rest:
         _check_whole(converted[tag])
     return converted
+
+
+def _tiles(element: Any) -> DataElement:
+    """Siemens' header, of which all that is kept is how many slices are tiled into the image."""
+    content = element.value if isinstance(element.value, bytes) else b""
+    # Name, then two items of header, each with 77 or 205 in it; then the length of the number, and the number.
+    found = re.search(
+        rb"NumberOfImagesInMosaic\0.{,200}?[\x4d\xcd]\0\0\0[\x01-\x0c]\0\0\0 *(\d{1,5})", content, re.DOTALL
+    )
+    return DataElement(CSA_HEADER, "IS", int(found[1]) if found else 0)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _hashed(tag: BaseTag, value: bytes) -> DataElement:
+    """An element with a hash in place of its value, the same for the same letters and digits; empty where it is."""
+    text = value.strip(b" ^=\0").upper()
+    return DataElement(tag, "LO", hashlib.sha256(text).hexdigest()[:12] if text else "")
 
 
 def _check_whole(element: DataElement) -> None:

@@ -11,10 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import InputError
+from medseg.io.dicom.alternating import MAYBE, REFUSED, WHAT, alternation
+from medseg.io.dicom.completeness import nth
 from medseg.io.dicom.compressed import is_compressed
 from medseg.io.dicom.frame import Frame, frames_of
 from medseg.io.dicom.geometry import Layout, lay_out
 from medseg.io.dicom.header import lenient, read_header
+from medseg.io.dicom.interleaved import APART
 from medseg.io.dicom.pixels import read_pixels
 from medseg.io.dicom.suv import suv_factor
 from medseg.io.dicom.value_checks import hounsfield_warnings
@@ -96,6 +99,7 @@ def _read(volume: Volume, case_id: str, allow_uneven: bool, warnings: tuple[str,
     ordered = [volume.frames[i] for i in layout.order]
     pixels = read_pixels(ordered, where=case_id)
     array = pixels.array
+    alternating = _alternating(array, ordered[0])
     factor, suv_warnings, suv_notes = suv_factor(ordered)
     if factor != 1:
         array = np.multiply(array, np.float32(factor), dtype=np.float32)
@@ -117,6 +121,7 @@ def _read(volume: Volume, case_id: str, allow_uneven: bool, warnings: tuple[str,
             *volume.warnings,
             *layout.warnings,
             *pixels.warnings,
+            *alternating,
             *hounsfield_warnings(ordered),
             *suv_warnings,
         ),
@@ -124,6 +129,15 @@ def _read(volume: Volume, case_id: str, allow_uneven: bool, warnings: tuple[str,
         slice_places=layout.frame_places,
     )
     return Scan(array[np.newaxis], layout.geometry, str(header.get("Modality") or "") or None, source)
+
+
+def _alternating(array: npt.NDArray[Any], first: Frame) -> tuple[str, ...]:
+    """Warn of slices that seem to be of several acquisitions; an `InputError` where they surely are."""
+    period, ratio = alternation(array)
+    if period > 1 and ratio >= REFUSED:
+        where = first.file if first.index is not None else first.file.parent
+        raise InputError(WHAT.format(nth(period)), where=where, fix=APART)
+    return (MAYBE.format(nth(period)),) if period > 1 else ()
 
 
 def _files(ordered: Sequence[Frame]) -> tuple[Path, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,16 @@ LIGHTEST, HEAVIEST = 1.0, 650.0
 GIVEN = (
     "RadionuclideTotalDose", "RadionuclideHalfLife", "RadiopharmaceuticalStartTime", "RadiopharmaceuticalStartDateTime",
 )  # fmt: skip
+# Seconds. Of a nuclide that is named, a half-life further than this fraction away was written by mistake.
+HALF_LIVES = {
+    "F18": 6586.0, "C11": 1222.0, "N13": 598.0, "O15": 122.2, "GA68": 4063.0, "CU64": 45721.0, "ZR89": 282276.0,
+    "I124": 360806.0, "RB82": 76.0,
+}  # fmt: skip
+ELEMENTS = {
+    "FLUORINE": "F", "CARBON": "C", "NITROGEN": "N", "OXYGEN": "O", "GALLIUM": "GA", "COPPER": "CU", "ZIRCONIUM": "ZR",
+    "IODINE": "I", "RUBIDIUM": "RB",
+}  # fmt: skip
+HALF_LIFE_SLACK = 0.05
 # Philips' own factor from counts to SUV by body weight.
 PHILIPS_SUV = 0x70531000
 # An injected activity below this, in Bq, was written in MBq; nobody scans with less.
@@ -87,6 +98,9 @@ def _from_activity(frames: Sequence[Frame]) -> float:
     dose, half_life = _number(given.get("RadionuclideTotalDose")), _number(given.get("RadionuclideHalfLife"))
     if not (dose >= LEAST_DOSE and half_life > 0):
         raise UnknownSUVError("the injected activity or the half-life is missing or absurd")
+    nuclide = _nuclide(given)
+    if abs(half_life / HALF_LIVES.get(nuclide, half_life) - 1) > HALF_LIFE_SLACK:
+        raise UnknownSUVError(f"a half-life of {half_life:g} s is not that of {nuclide}, the nuclide it names")
     correction = str(header.get("DecayCorrection") or "")
     if correction == "ADMIN":
         return weight * 1000 / dose
@@ -96,6 +110,15 @@ def _from_activity(frames: Sequence[Frame]) -> float:
         )
     elapsed = seconds_from_injection(frames, given, half_life)
     return float(weight * 1000 / (dose * 2.0 ** (-elapsed / half_life)))
+
+
+def _nuclide(given: Dataset) -> str:
+    """Such as ``F18``, by the name of the code; empty where there is none that is known."""
+    for code in given.get("RadionuclideCodeSequence") or ():
+        meaning = str(code.get("CodeMeaning") or "").upper()
+        letters, mass = re.sub(r"[^A-Z]", "", meaning), re.sub(r"[^0-9]", "", meaning)
+        return ELEMENTS.get(letters, letters) + mass
+    return ""
 
 
 def _is_corrected(header: Dataset) -> bool:

@@ -10,6 +10,7 @@ from medseg.io.dicom.volume import Refusal
 # Number of tiles, and who says so: (element, element that names its owner, owner).
 TILES = (
     ((0x0019, 0x100A), (0x0019, 0x0010), "SIEMENS MR HEADER", "a Siemens MOSAIC"),
+    ((0x0029, 0x1010), (0x0029, 0x0010), "SIEMENS CSA HEADER", "a Siemens MOSAIC"),
     ((0x0065, 0x1050), (0x0065, 0x0010), "", "a grid of slices by United Imaging"),
 )
 # Millimeters, both ways: no scanner looks at more at once, with or without a matrix that divides the image evenly.
@@ -21,8 +22,10 @@ def tiled(frame: Frame) -> Refusal | None:
     """Why an image is slices tiled into one, by its type, its maker's elements, or a field of view that cannot be."""
     if "MOSAIC" in frame.image_type:
         return _refusal("a Siemens MOSAIC")
+    if "MONTAGE" in frame.image_type:
+        return _refusal("a montage")
     for element, owner, name, kind in TILES:
-        count = _number(frame.header.get(element))
+        count = whole_number(frame.header.get(element))
         if count > 1 and str(getattr(frame.header.get(owner), "value", "")).strip().startswith(name):
             return _refusal(kind)
     if frame.pixel_spacing is not None:
@@ -44,8 +47,8 @@ def _is_of_whole_matrices(frame: Frame) -> bool:
     return any(frame.rows % n == 0 and frame.rows // n > 1 for n in matrix)
 
 
-def _number(element: Any) -> int:
-    """Whole number of a private element; 0 where there is none."""
+def whole_number(element: Any) -> int:
+    """Return the whole number of a private element; 0 where there is none."""
     value = getattr(element, "value", None)
     if isinstance(value, bytes):  # of an element whose kind is not known
         value = int.from_bytes(value, "little") if len(value) in (2, 4) else 0

@@ -19,7 +19,7 @@ SHARED = ("SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID")
 # With fewer files, a UID of its own in each of them may mean something.
 FEW = 3
 NEW_IN_EACH = "{} is new in every file, as after faulty de-identification; the files were read as one series"
-PATIENTS = "images of {} patients (Patient ID) are in one series"
+PATIENTS = "images of {} patients ({}) are in one series"
 SEPARATE = "Find out whose images they are, and give each patient's as a series of its own."
 
 
@@ -32,9 +32,12 @@ def sort_into_volumes(frames: Sequence[Frame]) -> list[Volume]:
     Where nothing distinguishes them they stay together, for `lay_out` to reject. Images of several patients, and images
     of tiled slices, are one volume that is refused.
     """
-    patients = {identity for frame in frames if (identity := str(frame.header.get("PatientID") or "").strip())}
-    if len(patients) > 1:
-        return [Volume(tuple(frames), refusal=Refusal(PATIENTS.format(len(patients)), SEPARATE))]
+    for keyword, called in (("PatientID", "Patient ID"), ("PatientName", "Patient's Name, without an ID")):
+        patients = {who for frame in frames if (who := str(frame.header.get(keyword) or "").strip())}
+        if len(patients) > 1:
+            return [Volume(tuple(frames), refusal=Refusal(PATIENTS.format(len(patients), called), SEPARATE))]
+        if patients:
+            break
     refusal = next((reason for frame in frames if (reason := tiled(frame)) is not None), None)
     if refusal is not None:
         return [Volume(tuple(frames), refusal=refusal)]

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 Polygon = npt.NDArray[np.float64]
+# Pixels, and a fraction: how far the ends and the area of one contour that is given twice may be from each other.
+ROUNDED, SAME_AREA = 0.1, 0.02
 
 
 def fill(contours: Iterable[Polygon], shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -40,14 +42,24 @@ def fill(contours: Iterable[Polygon], shape: tuple[int, int]) -> npt.NDArray[np.
 
 
 def distinct(contours: Sequence[Polygon], shape: tuple[int, int]) -> list[Polygon]:
-    """Drop contours that are there before: a contour given twice, in any direction, would be a hole in itself."""
+    """Drop contours that are there before: a contour given twice, in any direction, would be a hole in itself.
+
+    Given twice is also one that was rounded in between: by its extent and its area no other can be meant.
+    """
     kept: list[Polygon] = []
     for contour in contours:
         near = [other for other in kept if np.abs(_bounds(other) - _bounds(contour)).max() < 1]
+        if any(_is_same(other, contour) for other in near):
+            continue
         inside = fill([contour], shape) if near else None
         if inside is None or not inside.any() or not any(np.array_equal(fill([o], shape), inside) for o in near):
             kept.append(contour)
     return kept
+
+
+def _is_same(one: Polygon, other: Polygon) -> bool:
+    areas = abs(_area(one)), abs(_area(other))
+    return bool(np.abs(_bounds(one) - _bounds(other)).max() <= ROUNDED and max(areas) * (1 - SAME_AREA) <= min(areas))
 
 
 def _bounds(contour: Polygon) -> npt.NDArray[np.float64]:

@@ -40,6 +40,11 @@ def test_a_crop_around_a_hippocampus_passes(suitable) -> None:
     assert refuse_scan(suitable, HIPPOCAMPUS) is None
 
 
+@pytest.mark.parametrize("part", ["Kopf", "CRÂNE", "SKULL", "UNKNOWN", "WHOLEBODY"])
+def test_a_head_in_a_hospital_s_own_words_passes(part) -> None:
+    assert refuse_scan(scan(body_part=part), HIPPOCAMPUS) is None
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

@@ -32,6 +32,7 @@ def test_a_dark_image_of_few_gray_levels_passes() -> None:
         (np.digitize(TISSUE, [-200, 0, 200]).astype(np.float32), "no more than 8 different intensities"),
         (REGIONS.astype(np.int16), "is a label map"),
         (REGIONS.astype(np.float32) * 1000.5, "is a label map"),
+        (gaussian_filter((TISSUE > 100) * 255.0, 0.4), "is a mask with soft edges"),
         (np.full((8, 9, 7), np.nan), "NaN, infinite or beyond float32"),
         (np.full((8, 9, 7), 1e300), "NaN, infinite or beyond float32"),
     ],

@@ -61,6 +61,50 @@ def test_slices_of_a_pet(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("element", "owner", "of"),
+    [
+        ((0x0025, 0x07), "GEMS_SERS_01", "series"),
+        ((0x0021, 0x4F), "GEMS_RELA_01", "volume"),
+        ((0x2001, 0x18), "Philips Imaging DD 001", "volume"),
+    ],
+)
+def test_the_maker_says_how_many(tmp_path, element, owner, of):
+    def edit(ds: Dataset, k: int) -> None:
+        ds.private_block(element[0], owner, create=True).add_new(element[1], "SL", 18)
+
+    paths = numbered(tmp_path, edit=edit)
+    assert load_scan(tmp_path).source.warnings == ()
+    for path in paths[9:]:
+        path.unlink()
+    assert load_scan(tmp_path).source.warnings == (
+        f"9 of 18 images of this {of} are here, by its header (the maker's own count)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("attributes", "warned"),
+    [
+        ({"SpacingBetweenSlices": 2.5, "SliceThickness": 2.5}, True),
+        ({"SliceThickness": 2.5}, True),
+        ({"SpacingBetweenSlices": 2.5, "SliceThickness": 5}, False),  # the gap, where the spacing should stand
+        ({"SpacingBetweenSlices": 5, "SliceThickness": 2.5}, False),  # slices with gaps between them
+        ({"SliceThickness": 3}, False),
+    ],
+)
+def test_steps_that_are_several_of_what_the_header_says(tmp_path, attributes, warned):
+    def edit(ds: Dataset, k: int) -> None:
+        for keyword in ("InstanceNumber", "SpacingBetweenSlices", "SliceThickness"):
+            if keyword in ds:
+                delattr(ds, keyword)
+        stating(**attributes)(ds, k)
+
+    write_series(tmp_path, grid(step=5.0), edit=edit)
+    told = " ".join(load_scan(tmp_path).source.warnings)
+    assert ("2 times the" in told) is warned
+    assert warned or not told
+
+
+@pytest.mark.parametrize(
     ("lost", "warning"),
     [
         (slice(1, 18, 2), "Instance numbers go up in steps of 2: only every second image may be here"),
@@ -148,6 +192,18 @@ def test_broken_files_beside_it_refuse_a_series(tmp_path, how, suffix):
     assert "read without it, as allowed" in scan.source.warnings[0]
 
 
+@pytest.mark.parametrize("ending", [".part", ".crdownload", ".dcm.tmp", "~"])
+def test_files_that_are_still_on_their_way_refuse_a_series(tmp_path, ending):
+    paths = numbered(tmp_path)
+    if ending.startswith(".dcm"):
+        paths = [path.rename(path.with_name(path.name + ".dcm")) for path in paths]
+    for path in paths[9:]:
+        path.write_bytes(path.read_bytes()[:500])
+        path.rename(path.with_name(path.name + ending.removeprefix(".dcm")))
+    with pytest.raises(InputError, match="part of it seems lost: 9 files beside it"):
+        load_scan(tmp_path)
+
+
 def test_a_file_cut_anywhere_refuses_the_series(tmp_path):
     path = numbered(tmp_path, 9)[8]
     whole = path.read_bytes()
@@ -212,6 +268,40 @@ def test_slices_split_off_because_a_header_differs(tmp_path, keyword, value, dif
     assert difference in " ".join(str(volume.reason) for volume in report.volumes)
     (whole, *_) = sorted(inspect(tmp_path, allow_incomplete=True).volumes, key=lambda v: -len(v.found.files))
     assert "were split off" in whole.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "difference"),
+    [
+        ("FrameOfReferenceUID", "2.25.5", "the frame of reference"),
+        ("PixelSpacing", [1.501, 1.2], "the pixel spacing"),
+    ],
+)
+def test_every_second_slice_split_off(tmp_path, keyword, value, difference):
+    write_series(tmp_path, grid(), edit=lambda ds, k: k % 2 and setattr(ds, keyword, value))
+    found = discover([tmp_path], isolate=False).found
+    assert len(found) == 2
+    assert all(f"lie between its own, and were split off because of {difference}" in str(f.incomplete) for f in found)
+
+
+def test_pairs_of_slices_split_off(tmp_path):
+    write_series(tmp_path, grid(slices=8), edit=lambda ds, k: setattr(ds, "FrameOfReferenceUID", f"2.25.{k // 2}"))
+    assert all(one.incomplete for one in discover([tmp_path], isolate=False).found)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "difference"),
+    [
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "the object class"),
+        ({"SamplesPerPixel": 3}, "samples per pixel"),
+    ],
+)
+def test_the_rest_of_a_series_is_of_another_kind(tmp_path, attributes, difference):
+    write_series(tmp_path, grid(), edit=lambda ds, k: k > 4 and stating(**attributes)(ds, k))
+    (found,) = discover([tmp_path], isolate=False).found
+    assert f"4 images of its series lie where it would go on, and were split off because of {difference}" in str(
+        found.incomplete
+    )
 
 
 def test_a_slice_that_lost_its_position(tmp_path):

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from series_kinds import PHASE, renamed
 
 from medseg.errors import InputError
+from medseg.io.dicom.header import read_header
 from medseg.io.discover import discover
 from medseg.io.read import load_scan, read_scan
 
@@ -71,6 +72,79 @@ def _voxels(scan):
 def test_acquisitions_are_split(tmp_path, keyword, shift):
     both(tmp_path, shift, keyword, DISTINGUISHED_BY[keyword])
     check_both(tmp_path)
+
+
+WHAT_AN_ACQUISITION_SHARES = {
+    "SeriesDescription": ("arterial", "venous"),
+    "RepetitionTime": (500, 3000),
+    "SequenceName": ("*ep_b0", "*ep_b1000#1"),
+    "NominalPercentageOfCardiacPhase": (0, 40),
+    "FrameReferenceTime": (0, 60000),
+    "Units": ("BQML", "CNTS"),
+    "StudyDate": ("20200101", "20210101"),
+    "PatientBirthDate": ("19500101", "19700101"),
+}
+
+
+@pytest.mark.parametrize("keyword", WHAT_AN_ACQUISITION_SHARES)
+def test_acquisitions_are_split_by_whatever_else_differs(tmp_path, keyword):
+    both(tmp_path, STEP / 2, keyword, WHAT_AN_ACQUISITION_SHARES[keyword])
+    check_both(tmp_path)
+    told = " ".join(str(one) for one in discover([tmp_path]).found)
+    assert keyword in told
+    assert "arterial" not in told.replace("series_description='arterial'", "")
+
+
+@pytest.mark.parametrize(
+    ("element", "vr", "owner", "values"),
+    [
+        ((0x0019, 0x0C), "IS", "SIEMENS MR HEADER", (0, 1000)),
+        ((0x0043, 0x39), "IS", "GEMS_PARM_01", ([0, 8], [1000, 8])),
+        ((0x2001, 0x03), "FL", "Philips Imaging DD 001", (0.0, 1000.0)),
+        ((0x0043, 0x2F), "SS", "GEMS_PARM_01", (0, 1)),
+    ],
+)
+def test_acquisitions_are_split_by_what_the_maker_says(tmp_path, element, vr, owner, values):
+    for n in (0, 1):
+        where = grid(step=STEP)
+        where.positions[:, 2] += STEP / 2 * n
+
+        def edit(ds: Dataset, k: int, n: int = n) -> None:
+            _as_one_series(n)(ds, k)
+            ds.private_block(element[0], owner, create=True).add_new(element[1], vr, values[n])
+
+        write_series(tmp_path, where, name=f"part{n}", values=lambda w, n=n: encode(w) + PHASE * n, edit=edit)
+    check_both(tmp_path)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_what_no_header_tells_apart_the_pixels_do(tmp_path, count):
+    for n in range(count):
+        where = grid(step=STEP)
+        where.positions[:, 2] += STEP / count * n
+        write_series(
+            tmp_path,
+            where,
+            name=f"part{n}",
+            values=lambda w, n=n: encode(w) + PHASE * n,
+            edit=_as_one_series(n, AcquisitionTime=f"1015{n}0"),
+        )
+    with pytest.raises(InputError, match=f"every {('second', 'third')[count - 2]} slice .* several acquisitions"):
+        load_scan(tmp_path)
+
+
+def test_two_names_without_an_id_are_two_patients(tmp_path):
+    def edit(n: int, **more: str):
+        return _as_one_series(n, PatientID="", PatientName=("A^Anna", "B^Berta")[n], **more)
+
+    for n in (0, 1):
+        where = grid(step=STEP)
+        where.positions[:, 2] += 60 * n
+        write_series(tmp_path, where, name=f"part{n}", edit=edit(n))
+    with pytest.raises(InputError, match="images of 2 patients") as refused:
+        load_scan(tmp_path)
+    assert "Anna" not in str(refused.value)
+    assert "Anna" not in str([read_header(path).elements for path in tmp_path.iterdir()])
 
 
 def test_acquisitions_of_different_steps_are_split(tmp_path):

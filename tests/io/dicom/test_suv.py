@@ -195,6 +195,24 @@ def test_left_as_stored_and_said_so(tmp_path, changes, reason):
     assert reason in scan.source.warnings[0]
 
 
+def coded(meaning: str) -> Sequence:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "1", "SCT", meaning
+    return Sequence([code])
+
+
+@pytest.mark.parametrize("meaning", ["^11^Carbon", "Carbon-11", "11C", "C-11"])
+def test_the_half_life_of_another_nuclide(tmp_path, meaning):
+    scan = read(tmp_path, RadionuclideCodeSequence=coded(meaning))
+    check(scan)
+    assert "a half-life of 6586.2 s is not that of C11, the nuclide it names" in scan.source.warnings[0]
+
+
+@pytest.mark.parametrize("meaning", ["^18^Fluorine", "F-18", "Technetium 99m", ""])
+def test_the_half_life_of_the_nuclide(tmp_path, meaning):
+    assert not read(tmp_path, RadionuclideCodeSequence=coded(meaning)).source.warnings
+
+
 @pytest.mark.needs_data("data/sarcoma")
 @pytest.mark.parametrize("kind", ["CT", "MR_T1", "PET"])
 def test_real_series_agree_with_their_nifti(kind):

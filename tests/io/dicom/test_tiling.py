@@ -25,6 +25,18 @@ def by_matrix(ds: Dataset, k: int) -> None:
     ds.AcquisitionMatrix = [64, 0, 0, 64]
 
 
+def by_csa_header(ds: Dataset, k: int) -> None:
+    """What is left where de-identification replaced the image type: the number of tiles in Siemens' own header."""
+    number = b"\x02\0\0\0" * 2 + b"\xcd\0\0\0\x02\0\0\0" + b"36\0\0"
+    tag = b"NumberOfImagesInMosaic".ljust(64, b"\0") + b"\1\0\0\0US\0\0\x06\0\0\0\x06\0\0\0\xcd\0\0\0" + number
+    header = b"SV10\4\3\2\1" + b"\1\0\0\0M\0\0\0" + tag
+    ds.private_block(0x29, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", header)
+
+
+def by_montage(ds: Dataset, k: int) -> None:
+    ds.ImageType = ["DERIVED", "SECONDARY", "MONTAGE"]
+
+
 @pytest.mark.parametrize(
     ("edit", "where", "kind"),
     [
@@ -32,6 +44,8 @@ def by_matrix(ds: Dataset, k: int) -> None:
         (by_type, grid(slices=4), "a Siemens MOSAIC"),
         (private(0x19, "SIEMENS MR HEADER", 0x0A, "US", 36), grid(slices=1), "a Siemens MOSAIC"),
         (private(0x65, "Image Private Header", 0x50, "DS", 36), grid(slices=1), "a grid of slices by United Imaging"),
+        (by_csa_header, grid(slices=2), "a Siemens MOSAIC"),
+        (by_montage, grid(slices=2), "a montage"),
         (by_matrix, grid(slices=1, rows=384, columns=384, spacing=(3, 3)), "a field of view of 1152 x 1152 mm"),
         (by_matrix, grid(slices=1, rows=256, columns=256, spacing=(3, 3)), "a field of view of 768 x 768 mm"),
         (None, grid(slices=1, rows=384, columns=384, spacing=(3, 3)), "a field of view of 1152 x 1152 mm"),

@@ -115,15 +115,18 @@ def test_two_frames_without_a_scan_are_refused(tmp_path):
         read_rtstruct(path, labels.geometry)
 
 
-@pytest.mark.parametrize("again", ["as it is", "backwards", "from another corner"])
+@pytest.mark.parametrize("again", ["as it is", "backwards", "from another corner", "rounded"])
 def test_a_contour_given_twice_does_not_vanish(tmp_path, again):
     def change(ds):
         for contour in list(ds.ROIContourSequence[0].ContourSequence):
             copy = deepcopy(contour)
             points = np.reshape([float(v) for v in contour.ContourData], (-1, 3))
-            points = {"as it is": points, "backwards": points[::-1], "from another corner": np.roll(points, 1, 0)}[
-                again
-            ]
+            points = {
+                "as it is": points,
+                "backwards": points[::-1],
+                "from another corner": np.roll(points, 1, 0),
+                "rounded": points + np.array([0.02, -0.02, 0]),
+            }[again]
             copy.ContourData = [f"{v:.4f}" for v in points.ravel()]
             ds.ROIContourSequence[0].ContourSequence.append(copy)
 
