@@ -12,6 +12,7 @@ from small_nifti import phantom, save
 from small_series import small_series
 
 from medseg.io import itk, nifti
+from medseg.isolation import apart
 from medseg.review.store import open_store
 from medseg.service.node import check, receive
 
@@ -86,6 +87,7 @@ def test_what_the_header_of_an_object_raises_stays_with_the_object(place, monkey
     assert "Doe" not in ended.stderr + ended.stdout
 
 
+@pytest.mark.starts_workers  # which Python starts with what is put in its way
 def test_a_crash_of_a_library_costs_one_file_in_every_verb(place, tmp_path, monkeypatch):
     """Also where a verb reads by itself, and no worker does."""
     (tmp_path / "path").mkdir()
@@ -98,6 +100,7 @@ def test_a_crash_of_a_library_costs_one_file_in_every_verb(place, tmp_path, monk
         "else opened(path, kind)\n"
     )
     monkeypatch.syspath_prepend(tmp_path / "path")
+    monkeypatch.setattr(apart, "_helpers", {})  # none that was started before
     itk.write_labels(nifti.read_labels(place / "bad.nii.gz"), tmp_path / "bad.nrrd")
     for line in LINES.values():
         if "bad" not in line or "convert" in line:
