@@ -30,7 +30,7 @@ from medseg.types.stage import RunContext
 HERE = Path(__file__).resolve().parent
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
-from markdown import table, write  # noqa: E402
+from markdown import load, table, write  # noqa: E402
 
 
 class Options(BaseModel):
@@ -134,13 +134,13 @@ def main() -> None:
         about = (
             f"By `python benchmarks/bench_cluster.py`: {given.cases} cases that each hash for about {given.seconds:g} "
             "CPU seconds in one thread, so that memory holds nothing up, on a Ray cluster of one and of two CPUs of "
-            "one machine without other work. Starting is not counted."
+            "one machine. Starting is not counted."
         )
         said = f"Two workers do {ratio:.2f} times the cases of one in the same time."
         write(
             given.out,
             "Two workers against one",
-            [about, table(["cases a second", "CPU-ms of the driver for a message"], rows), said],
+            [about, table(["cases a second", "CPU-ms of the driver for a message"], rows), said, load()],
         )
 
 

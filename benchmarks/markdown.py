@@ -23,6 +23,11 @@ def machine() -> str:
     return cpu_description() + held
 
 
+def load() -> str:
+    """How busy the machine was with whatever else ran on it; figures of time beside other work are worse than alone."""
+    return f"The machine's load average was {os.getloadavg()[0]:.0f} at the end, the measured work included."
+
+
 def write(path: Path, title: str, paragraphs: Sequence[str]) -> None:
     """Write a page, the machine below what was measured on it."""
     content = "\n\n".join([f"# {title}", *paragraphs, f"Measured on: {machine()}."])
