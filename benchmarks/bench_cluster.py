@@ -136,7 +136,10 @@ def main() -> None:
             "CPU seconds in one thread, so that memory holds nothing up, on a Ray cluster of one and of two CPUs of "
             "one machine. Starting is not counted."
         )
-        said = f"Two workers do {ratio:.2f} times the cases of one in the same time."
+        said = (
+            f"Two workers do {ratio:.2f} times the cases of one in the same time. Only a "
+            "machine whose load is that of the workers alone says what a second one gains: other work takes its core."
+        )
         write(
             given.out,
             "Two workers against one",

@@ -299,7 +299,7 @@ wait for the slowest machine and for those that failed. Storage that is too slow
 everything that fails; the same holds for a driver that is busy all the time, which is when to start several runs, each
 on a part of the cases (`--shard`).
 
-Throughput of two workers against one: `benchmarks/bench_cluster.py`.
+Throughput of two workers against one: [measured](ray.md).
 """
 
 if __name__ == "__main__":
