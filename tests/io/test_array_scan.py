@@ -35,7 +35,7 @@ def test_channels_are_known_by_their_number_or_by_the_label(tmp_path):
     both = np.stack([VOLUME, -VOLUME])
     for name, array in (("first", both), ("last", np.moveaxis(both, 0, -1))):
         path = write_arrays(tmp_path / f"{name}.npz", data=array, spacing=np.array([1.0, 2.0, 3.0]))
-        assert discover([path], isolate=False).found[0].n_channels == 2
+        assert discover([path]).found[0].n_channels == 2
         scan = load_scan(path)
         assert np.array_equal(scan.array, both)
         assert scan.geometry.spacing == (1, 2, 3)
@@ -50,10 +50,10 @@ def test_what_says_nothing_of_its_spacing_is_noted(tmp_path):
 def test_arrays_beside_scans_are_scans_only_where_they_are_named(tmp_path):
     nib.save(nib.Nifti1Image(VOLUME, np.eye(4)), tmp_path / "p1.nii.gz")
     path = write_arrays(tmp_path / "p1.npz", probabilities=VOLUME)
-    found = discover([tmp_path], isolate=False)
+    found = discover([tmp_path])
     assert [scan.format for scan in found.found] == ["nifti"]
     assert [left.reason for left in found.skipped] == ["it is a file of arrays among scans"]
-    assert [scan.format for scan in discover([path], isolate=False).found] == ["arrays"]
+    assert [scan.format for scan in discover([path]).found] == ["arrays"]
 
 
 def test_what_is_unclear_or_promises_too_much_is_refused_in_words(tmp_path):
@@ -79,4 +79,4 @@ def test_what_is_unclear_or_promises_too_much_is_refused_in_words(tmp_path):
 def test_arrays_of_another_name_are_not_taken_for_a_scan(tmp_path):
     write_arrays(tmp_path / "p1.h5", layer=VOLUME).rename(tmp_path / "p1.weights")
     write_arrays(tmp_path / "p1.npy", image=VOLUME).rename(tmp_path / "p1.state")
-    assert not discover([tmp_path], isolate=False).found
+    assert not discover([tmp_path]).found

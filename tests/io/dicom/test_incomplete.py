@@ -209,9 +209,9 @@ def test_a_file_cut_anywhere_refuses_the_series(tmp_path):
     whole = path.read_bytes()
     for length in range(0, len(whole) - 1, 41):
         path.write_bytes(whole[:length])
-        found = discover([tmp_path], isolate=False).found
+        found = discover([tmp_path]).found
         assert found, length
-        for one in found:  # in this process; a child for each would cost most of the time
+        for one in found:
             with pytest.raises(InputError):
                 read_scan(one)
 
@@ -279,14 +279,14 @@ def test_slices_split_off_because_a_header_differs(tmp_path, keyword, value, dif
 )
 def test_every_second_slice_split_off(tmp_path, keyword, value, difference):
     write_series(tmp_path, grid(), edit=lambda ds, k: k % 2 and setattr(ds, keyword, value))
-    found = discover([tmp_path], isolate=False).found
+    found = discover([tmp_path]).found
     assert len(found) == 2
     assert all(f"lie between its own, and were split off because of {difference}" in str(f.incomplete) for f in found)
 
 
 def test_pairs_of_slices_split_off(tmp_path):
     write_series(tmp_path, grid(slices=8), edit=lambda ds, k: setattr(ds, "FrameOfReferenceUID", f"2.25.{k // 2}"))
-    assert all(one.incomplete for one in discover([tmp_path], isolate=False).found)
+    assert all(one.incomplete for one in discover([tmp_path]).found)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_pairs_of_slices_split_off(tmp_path):
 )
 def test_the_rest_of_a_series_is_of_another_kind(tmp_path, attributes, difference):
     write_series(tmp_path, grid(), edit=lambda ds, k: k > 4 and stating(**attributes)(ds, k))
-    (found,) = discover([tmp_path], isolate=False).found
+    (found,) = discover([tmp_path]).found
     assert f"4 images of its series lie where it would go on, and were split off because of {difference}" in str(
         found.incomplete
     )
