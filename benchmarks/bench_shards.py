@@ -35,7 +35,7 @@ TIMES = 5
 ABOUT = (
     "What shards cost beside their cases, by `python benchmarks/bench_shards.py`: tiny made-up cases of a manifest, "
     "each shard a process of its own on one core, with a pipeline that reads a case and writes a file. CPU seconds "
-    "were measured beside other work on the machine, so that they are an upper bound; the browser was alone on it. The "
+    "were measured beside other work on the machine, so that they are an upper bound; so was the browser. The "
     "report is one of made-up outcomes with a preview of 900 x 300 pixels each."
 )
 SCRIPT = """<script>addEventListener('load', () => requestAnimationFrame(() => setTimeout(() =>
