@@ -1,4 +1,4 @@
-"""The built site, opened from its files: no broken link, no fault that axe finds, nothing wider than a phone.
+"""The built site, opened from its files: no broken link, a search, no fault that axe finds, nothing wider than a phone.
 
 Needs MkDocs, Playwright with Chromium, and axe (the extra `peers`).
 """
@@ -107,3 +107,17 @@ def test_nothing_is_wider_than_a_phone(site: Path, browser: Any, name: str) -> N
     wide = page.evaluate("document.documentElement.scrollWidth")
     context.close()
     assert wide <= PHONE["width"]
+
+
+def test_the_search_finds_without_a_server_and_without_network(site: Path, browser: Any) -> None:
+    context = browser.new_context(viewport=DESKTOP)
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((site / "index.html").as_uri())
+    page.locator(".md-search__input").fill("fine-tuning")
+    page.wait_for_selector(".md-search-result__item")
+    addresses = [link.get_attribute("href") for link in page.locator(".md-search-result__link").all()]
+    context.close()
+    assert any(address and "how-to/fine-tune.html" in address for address in addresses)
+    assert not [url for url in asked if url.startswith("http")]
