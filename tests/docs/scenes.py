@@ -17,9 +17,12 @@ from small_series import small_series
 from tiny_dataset import write_config, write_msd
 
 from medseg.demo.scans import lay_out
+from medseg.io.instances import write_instances
+from medseg.io.read import read_labels
 from medseg.models.card import NetworkCard
 from medseg.models.package import write_package
 from medseg.models.registry import build_network
+from medseg.post.components import components
 from medseg.review.store import open_store
 
 Scene = Callable[[Path], None]
@@ -87,10 +90,11 @@ def _measured(here: Path) -> None:
 def _reviewed(here: Path, *readers: str) -> None:
     """Results of which every case is accepted, one with a correction."""
     _segmented(here, "--format", "nifti,dicom-seg")
-    _accepted(here / "results", readers)
+    accepted(here / "results", readers)
 
 
-def _accepted(results: Path, readers: tuple[str, ...]) -> None:
+def accepted(results: Path, readers: tuple[str, ...]) -> None:
+    """What a person does in the page: correct a voxel of every case, and accept."""
     from medseg.types import LabelMap
 
     with open_store(results, create=True) as store:
@@ -135,7 +139,7 @@ def _any_scan(here: Path) -> None:
 
 
 def _pictures(here: Path) -> None:
-    """Dark dots on a light ground, and the datasets of objects that the page trains on."""
+    """Light dots on a dark ground, and numbered objects of a series."""
     from skimage.io import imsave
 
     (here / "images").mkdir()
@@ -146,6 +150,16 @@ def _pictures(here: Path) -> None:
         for center in random.integers(12, 84, (6, 2)):
             image += 180 * np.exp(-((grid - center) ** 2).sum(-1) / 40)
         imsave(here / "images" / f"cells{number}.png", np.clip(image, 0, 255).astype(np.uint8), check_contrast=False)
+    _segmented(here, out="segmented")
+    (case,) = here.glob("segmented/mr-*/labels.nii.gz")
+    _numbered(case, here / "results" / "patient07")
+    (here / "scans" / "series").rename(here / "scans" / "patient07")
+
+
+def _numbered(labels: Path, folder: Path) -> None:
+    """Write the components of labels as objects."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_instances(components(read_labels(labels)), folder)
 
 
 def _node(here: Path) -> None:
@@ -158,7 +172,8 @@ def _node(here: Path) -> None:
 
 
 def _lesions(here: Path) -> None:
-    """A dataset without a description, of a folder for each patient."""
+    """A dataset without a description, of a folder for each patient; the example is the page's to make."""
+    shutil.rmtree(here / "datasets" / "example")
     for number, image in enumerate(sorted((here / "DATASET" / "imagesTr").iterdir())):
         patient = here / "datasets" / "lesions" / f"p{number}"
         patient.mkdir(parents=True)
@@ -173,15 +188,12 @@ def _study(here: Path) -> None:
 
 
 def _objects(here: Path) -> None:
-    """Results with objects of one series."""
+    """Results with objects of one series, the only scan."""
+    (here / "scans" / "case.nii.gz").unlink()
     _segmented(here)
     case = sorted(here.glob("results/mr-*/labels.nii.gz"))[0]
-    for name in ("case", "patient07"):
-        folder = here / "results" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        for kind in ("labels", "instances"):
-            if not (folder / f"{kind}.nii.gz").exists():
-                shutil.copy(case, folder / f"{kind}.nii.gz")
+    _numbered(case, here / "results" / "case")
+    shutil.copy(case, here / "results" / "case" / "labels.nii.gz")
     (here / "secret.txt").write_text("a key of more than sixteen bytes")
 
 
