@@ -165,7 +165,7 @@ def results(
         option(
             NETWORK,
             "--assist",
-            help="nnInteractive server that answers clicks: the scan's voxels go there. Needs the extra assist.",
+            help="An nnInteractive server that answers clicks; it is sent the voxels. Needs the extra assist.",
             metavar="ADDRESS",
         ),
     ] = None,

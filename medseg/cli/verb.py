@@ -151,14 +151,15 @@ def _log_in(out: Path | None) -> Iterator[None]:
     is_new = not out.exists()
     try:
         with log_file(out):
-            if is_new and not state.quiet:
-                sys.stderr.write(f"Every step is logged in {one_line(out / LOG_NAME)}.\n")
             yield
     except MedsegError:
         if is_new and [path.name for path in out.iterdir()] == [LOG_NAME]:
             (out / LOG_NAME).unlink()
             out.rmdir()
         raise
+    finally:
+        if is_new and not state.quiet and (out / LOG_NAME).exists():
+            sys.stderr.write(f"Every step is logged in {one_line(out / LOG_NAME)}.\n")
 
 
 def print_json(content: Any) -> None:

@@ -40,9 +40,25 @@ def apart(
         # A process that was forked from another one has not inherited its helper.
         helper = _helpers.setdefault(os.getpid(), _Helper())
         # There, this decorated function, by whose name it is found, calls the inner one.
-        return cast(Result, helper.call(partial(call, path, *arguments, **options), path))
+        task = partial(_in_folder, _here(), partial(call, path, *arguments, **options))
+        return cast(Result, helper.call(task, path))
 
     return call
+
+
+def _here() -> Path | None:
+    """The folder that relative paths are in now; none where it was deleted."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
+def _in_folder(folder: Path | None, function: Callable[[], Result]) -> Result:
+    """Call a function where the caller is: by its relative path, another file may lie where the helper was started."""
+    if folder is not None:
+        os.chdir(folder)
+    return function()
 
 
 class _Helper:

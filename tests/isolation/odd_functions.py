@@ -75,5 +75,7 @@ def stop() -> None:
 
 @apart
 def read(path: Path, how: str) -> object:
-    """Return an array of a file, or do what is asked for."""
+    """Return an array of a file or the folder it is in, or do what is asked for."""
+    if how == "folder":
+        return str(path.resolve().parent)
     return np.arange(12).reshape(3, 4) if how == "array" else act(how)

@@ -36,6 +36,13 @@ def test_arrays_come_whole_and_can_be_written():
     array[0, 0] = 5
 
 
+def test_a_relative_path_is_of_the_folder_the_caller_is_in_now(tmp_path, monkeypatch):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert read(FILE, "folder") == str(tmp_path / name)
+
+
 def test_it_outlives_the_thread_that_started_it():
     with pytest.raises(InputError):
         read(FILE, "crash")
