@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 import nilearn.datasets
@@ -39,7 +40,7 @@ def main() -> None:
         folder = Path(temporary)
         medseg = Path(sys.executable).with_name("medseg")
         done = subprocess.run([medseg, "demo", "--out", "demo"], cwd=folder, capture_output=True, text=True, check=True)
-        text = (done.stderr + done.stdout).replace(f"{folder.resolve()}/", "")
+        text = wrapped((done.stderr + done.stdout).replace(f"{folder.resolve()}/", ""))
         page = folder / "terminal.html"
         page.write_text(TERMINAL.format(text=html.escape(text)), encoding="utf-8")
         lines = text.count("\n") + 1
@@ -49,6 +50,14 @@ def main() -> None:
         subprocess.run([medseg, "predict", head, "--model", "hippocampus", "--out", "head"], cwd=folder, check=True)
         (preview,) = folder.glob("head/*/preview.png")
         shutil.copy(preview, HERE / "segmented-head.png")
+
+
+def wrapped(text: str) -> str:
+    """Lines no longer than the image is wide."""
+    lines = [
+        textwrap.wrap(line, 138, subsequent_indent=" " * 6, drop_whitespace=False) or [""] for line in text.split("\n")
+    ]
+    return "\n".join(part for parts in lines for part in parts)
 
 
 def shoot(browser: str, page: Path, image: Path, width: int, height: int) -> None:

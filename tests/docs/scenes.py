@@ -93,13 +93,13 @@ def _reviewed(here: Path, *readers: str) -> None:
     accepted(here / "results", readers)
 
 
-def accepted(results: Path, readers: tuple[str, ...]) -> None:
+def accepted(results: Path, readers: tuple[str, ...], cases: str = "*") -> None:
     """What a person does in the page: correct a voxel of every case, and accept."""
     from medseg.types import LabelMap
 
     with open_store(results, create=True) as store:
         for reader in readers or ("Ada",):
-            for labels in sorted(results.glob("*/labels.nii.gz")):
+            for labels in sorted(results.glob(f"{cases}/labels.nii.gz")):
                 case_id = labels.parent.name
                 model = store.model_labels(case_id)
                 array = model.array.copy()
@@ -109,9 +109,9 @@ def accepted(results: Path, readers: tuple[str, ...]) -> None:
                 store.verdict(case_id, kind="accept", revision=saved.number, who=reader, reader=reader)
 
 
-def _from_slicer(here: Path) -> None:
+def _from_slicer(here: Path, cases: str = "*") -> None:
     (here / "from-slicer").mkdir()
-    for labels in _labels(here):
+    for labels in here.glob(f"results/{cases}/labels.nii.gz"):
         shutil.copy(labels, here / "from-slicer" / f"{labels.parent.name}.nii.gz")
 
 
@@ -215,9 +215,10 @@ def _months(here: Path) -> None:
 
 
 def _judged(here: Path) -> None:
-    """Accepted cases, labels that came back from another program, and scans that were moved into an archive."""
-    _reviewed(here)
-    _from_slicer(here)
+    """An accepted case, labels of the other from another program, and scans that were moved into an archive."""
+    _segmented(here, "--format", "nifti,dicom-seg")
+    accepted(here / "results", ("Ada",), "mr-*")
+    _from_slicer(here, "case")
     shutil.copytree(here / "scans", here / "archive" / "2026")
 
 
