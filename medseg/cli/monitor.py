@@ -73,7 +73,7 @@ def monitor(
         option(
             WHAT,
             "--cases-of",
-            help="Model whose cases are compared, where there are several. By default, the newest.",
+            help="Model whose cases are compared: NAME, 'NAME VERSION', or the full text. By default, the newest.",
             metavar="NAME",
         ),
     ] = None,

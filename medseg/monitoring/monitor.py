@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import Baseline, FalseAlarms
+from medseg.counted import counted
 from medseg.errors import MedsegError, UsageError
 from medseg.evaluation.summary import as_json
 from medseg.io.files.atomic import write_text
@@ -17,7 +18,7 @@ from medseg.io.files.writable import output_folder
 from medseg.models.card import ModelCard
 from medseg.monitoring.card_reference import card_shifts
 from medseg.monitoring.charts import all_charts, holm, series_of
-from medseg.monitoring.gather import Wanted, gather
+from medseg.monitoring.gather import Gathered, Wanted, gather
 from medseg.monitoring.history import CaseRecord, known_scans, write_history
 from medseg.monitoring.look import Monitoring
 from medseg.monitoring.monitor_page import monitor_page
@@ -58,7 +59,9 @@ def monitor(
     false_alarms : float
         Probability that anything at all is called changed where nothing is.
     cases_of : str, optional
-        Name of the model whose cases are compared, where there are cases of several; by default that of the newest.
+        Model whose cases are compared, where there are cases of several: its name, its name and version
+        (``liver 2``), or the full text of the tables (``liver 2 (0123456789ab)``); by default that of the newest case.
+        Unless a version is named, an older one is compared, and said, while the newest has too few cases.
 
     Returns
     -------
@@ -72,21 +75,34 @@ def monitor(
     """
     folder = output_folder(out)
     wanted = Wanted(tuple(Path(path) for path in listed(scans)), known_scans(folder), not no_scans)
-    before = gather([Path(path) for path in listed(reference)], wanted) if reference else []
+    gathered = Gathered()
+    before = gather([Path(path) for path in listed(reference)], wanted, gathered) if reference else []
     places = [Path(path) for path in listed(results)]
     if not places:
         raise UsageError("no folder of results was named", where="medseg.monitor", fix="Give one or more.")
-    after = gather(places, wanted)
-    records = [*before, *after]
+    after = gather(places, wanted, gathered)
+    if not after:
+        raise UsageError(
+            "every folder of results is one of the reference as well", where="--reference", fix="Give other results."
+        )
+    records = gathered.records
     identity = _newest(after) if cases_of is None else _newest_of(cases_of, records)
-    kept_before = sum(one.model == identity for one in before)
-    if before and not kept_before:
+    if before and not _count(before, identity):
         raise UsageError(
             f"no case of the reference is of {identity or 'the same model'}",
             where="--reference",
             fix="Give results of the same model and version, or omit it.",
         )
-    found = look_at(records, kept_before or baseline, false_alarms, _card(identity), model=identity)
+
+    def look(model: str) -> Monitoring:
+        n_baseline = _count(before, model) or baseline
+        return look_at(records, n_baseline, false_alarms, _card(model), model=model)
+
+    found = look(identity)
+    if not found.charts and found.exit_code != 3 and cases_of in (None, identity.partition(" ")[0]):
+        candidates = [one for one in _older(identity, records) if not before or _count(before, one)]
+        found = _of_an_older(found, identity, map(look, candidates))
+    found = replace(found, notes=(*gathered.notes, *found.notes))
     folder.mkdir(parents=True, exist_ok=True)
     _write(found, records, folder)
     return found
@@ -140,13 +156,43 @@ def _newest(records: Sequence[CaseRecord]) -> str:
     return next((one.model for one in reversed(records) if one.model), "")
 
 
+def _count(records: Sequence[CaseRecord], model: str) -> int:
+    return sum(one.model == model for one in records)
+
+
 def _newest_of(name: str, records: Sequence[CaseRecord]) -> str:
-    """Identity of the newest version of a model that made any case."""
+    """Identity of the newest version of a model that made any case, by name, name and version, or all of it."""
     for one in reversed(records):
-        if name in (one.model, one.model.partition(" ")[0]):
+        if one.model and name in (one.model, one.model.partition(" (")[0], one.model.partition(" ")[0]):
             return one.model
-    known = ", ".join(dict.fromkeys(one.model.partition(" ")[0] for one in records if one.model)) or "not known"
-    raise UsageError(f"no case is of a model '{name}'", where="--cases-of", fix=f"The models are: {known}.")
+    known = ", ".join(dict.fromkeys(one.model for one in records if one.model)) or "not known"
+    raise UsageError(
+        f"no case is of a model '{name}'",
+        where="--cases-of",
+        fix=f"Give a name, a name and version, or the full text. The models are: {known}.",
+    )
+
+
+def _older(identity: str, records: Sequence[CaseRecord]) -> list[str]:
+    """Identities of other versions of the same model, that of the newest case first."""
+    name = identity.partition(" ")[0]
+    return list(
+        dict.fromkeys(
+            one.model for one in reversed(records) if one.model != identity and one.model.partition(" ")[0] == name
+        )
+    )
+
+
+def _of_an_older(found: Monitoring, identity: str, looks: Iterable[Monitoring]) -> Monitoring:
+    """Return the first look with charts, which says that the newest version has too few cases; else what was found."""
+    other = next((one for one in looks if one.charts), None)
+    if other is None or not identity:
+        return found
+    note = (
+        f"{identity} has {counted(len(found.records), 'case')}, too few for a chart yet. What is compared are cases "
+        f"of the version before it; of {identity} nothing is said."
+    )
+    return replace(other, notes=(note, *other.notes))
 
 
 def _card(identity: str) -> ModelCard | None:

@@ -80,7 +80,7 @@ def test_of_two_models_in_one_folder_each_is_compared_with_itself(tmp_path):
     assert len((tmp_path / "b" / "history.csv").read_text().splitlines()) == 241  # all are in the table
     with pytest.raises(UsageError, match="no case is of a model 'liver'") as error:
         monitor(out, tmp_path / "c", no_scans=True, cases_of="liver")
-    assert "organ, tumor" in error.value.fix
+    assert f"{MODEL}, {other}" in error.value.fix
     with pytest.raises(UsageError, match="no case of the reference is of"):
         monitor(out, tmp_path / "d", no_scans=True, reference=write_results(tmp_path / "old", history(30)))
 
@@ -180,3 +180,39 @@ def test_a_folder_as_the_reference(changed, tmp_path):
 
 def test_a_record_says_nothing_of_a_day():
     assert not {name for name in CaseRecord.__dataclass_fields__ if "date" in name or "day" in name or "time" in name}
+
+
+def test_what_cannot_be_read_is_named_and_a_folder_given_twice_counts_once(tmp_path):
+    out = write_results(tmp_path / "results", history(70))
+    (out / "case-1" / "status.json").write_text('{"format": ')
+    (out / "case-2" / "status.json").unlink()
+    (out / "case-3" / "measurements.csv").write_text("")
+    (out / "case-4" / "measurements.csv").write_bytes(b"class,n_components\n\xff\xfe,1\n")
+    (out / "case-5" / "measurements.csv").write_text("class,boundary_entropy\nliver,inf\n")
+    lost = json.loads((out / "case-6" / "status.json").read_text()) | {"outputs": {"measurements.csv": "0"}}
+    (out / "case-6" / "status.json").write_text(json.dumps(lost))
+    (out / "case-6" / "measurements.csv").unlink()
+    found = monitor([out, out], tmp_path / "look", no_scans=True)
+    assert len(found.records) == 68
+    text = "\n".join(found.notes)
+    assert "results was given more than once" in text
+    skipped, incomplete = (note for note in found.notes if "case-" in note)
+    assert "2 cases skipped" in skipped
+    assert {name for name in ("case-1", "case-2", "case-3") if name in skipped} == {"case-1", "case-2"}
+    assert "of 4 cases: case-3 (measurements.csv cannot be read), case-4 (measurements.csv cannot" in incomplete
+    assert "case-5 (not a finite number: liver.boundary_entropy)" in incomplete
+    assert "case-6 (measurements.csv is missing)" in incomplete
+    assert "2 cases skipped" in (tmp_path / "look" / "monitor.html").read_text()
+
+
+def test_a_new_version_with_few_cases_does_not_hide_what_the_older_shows(tmp_path):
+    old = write_results(tmp_path / "old", history(120, change_at=80, volume=0.6))
+    new = write_results(tmp_path / "new", history(12, seed=1))
+    run_file = new / "run.json"
+    run_file.write_text(run_file.read_text().replace(MODEL, "organ 2 (000000000000)"))
+    found = monitor([old, new], tmp_path / "a", no_scans=True)
+    assert (found.exit_code, len(found.records)) == (3, 120)
+    assert "organ 2 (000000000000) has 12 cases, too few for a chart yet" in found.notes[0]
+    assert monitor([old, new], tmp_path / "b", no_scans=True, cases_of="organ").exit_code == 3
+    assert monitor([old, new], tmp_path / "c", no_scans=True, cases_of="organ 2").exit_code == 4
+    assert monitor([old, new], tmp_path / "d", no_scans=True, cases_of="organ 1").exit_code == 3
