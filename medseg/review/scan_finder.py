@@ -8,10 +8,10 @@ from itertools import chain, permutations
 from pathlib import Path
 
 from medseg.engine.journal import hash_channels, hash_files
-from medseg.engine.run_files import read_inputs
+from medseg.engine.run_files import INPUTS_FILE, read_inputs
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.discover import discover
-from medseg.review.sources import CaseSource, read_sources
+from medseg.review.sources import FILE, CaseSource, read_sources
 from medseg.types.scan import FoundScan
 
 Mark = tuple[tuple[int, int], ...]
@@ -20,7 +20,7 @@ MOST_SCANS = 8  # of one case, in any order of which channels are looked for
 
 
 class ScanFinder:
-    """Finds scans below some files and folders.
+    """Finds scans below some files and folders; looks again once a run has added to the folder of results.
 
     Parameters
     ----------
@@ -34,14 +34,15 @@ class ScanFinder:
         for path in scans:
             if not path.exists():
                 raise UsageError("there is no such file or folder", where=f"--scans {path}", fix="Check the path.")
-        self._roots = tuple(scans) or tuple(path for path in read_inputs(results) if path.exists())
-        self._sources = read_sources(results)
+        self._results, self._scans = results, tuple(scans)
         self._digests: dict[tuple[Path, ...], tuple[Mark, str]] = {}  # of files, as they were when they were hashed
         self._known: dict[str, tuple[FoundScan, ...]] = {}  # by input_sha256: the scan, or that of each channel
         self._all: tuple[FoundScan, ...] | None = None
         self._ids: frozenset[str] | None = None
         self._search: threading.Thread | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._read: tuple[Mark, ...] = ()  # the files that say where scans are, as they were when they were read
+        self._look()
 
     def find(self, case_id: str, input_sha256: str) -> tuple[FoundScan, ...]:
         """Return a case's scan, or that of each of a model's channels; their bytes are those the labels were made of.
@@ -54,6 +55,7 @@ class ScanFinder:
         known = self._known.get(input_sha256)
         if known is not None and self._joined(known) == input_sha256:
             return known
+        self._look()
         changed = False
         for group, is_its_own in self._groups(case_id):
             scans = self._matching(group, input_sha256, alone=not is_its_own)
@@ -103,6 +105,7 @@ class ScanFinder:
 
         Where nothing is at its place, everything is searched aside, and until that is done no case counts as missing.
         """
+        self._look()
         if any(True for _ in self._near(case_id)):
             return False
         if self._search is None:
@@ -114,6 +117,17 @@ class ScanFinder:
         """Wait for the search aside."""
         if self._search is not None:
             self._search.join()
+
+    def _look(self) -> None:
+        """Read where scans are, and forget what was searched, when a run or a node has written that anew."""
+        with self._lock:
+            read = tuple(_mark(self._results / name) for name in (FILE, INPUTS_FILE))
+            if read == self._read:
+                return
+            self._read = read
+            self._roots = self._scans or tuple(path for path in read_inputs(self._results) if path.exists())
+            self._sources = read_sources(self._results)
+            self._all = self._ids = self._search = None
 
     def _near(self, case_id: str) -> Iterator[Path]:
         place = self._sources.get(case_id, CaseSource()).path
@@ -150,6 +164,15 @@ class ScanFinder:
             or found.case_id.startswith(case_id)
             or (study and found.study_uid == study)
         )
+
+
+def _mark(path: Path) -> Mark:
+    """What changes whenever a file is written; one that is not there has a mark as well."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ((0, 0),)
+    return ((found.st_mtime_ns, found.st_size), (found.st_ino, 0))
 
 
 def _found(paths: Sequence[Path]) -> tuple[FoundScan, ...]:

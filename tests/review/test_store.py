@@ -22,6 +22,7 @@ from small_labels import MODEL, some_labels
 from small_series import small_series
 
 from medseg.engine import journal
+from medseg.engine.run_files import remember_inputs, write_source_table
 from medseg.errors import GeometryMismatch, InputError, Interrupted, UsageError
 from medseg.evaluation.files.label_files import find_labels
 from medseg.io.discover import discover
@@ -418,6 +419,27 @@ def test_scans_of_several_channels_are_found_by_what_they_hold_together(tmp_path
     nib.save(nib.Nifti1Image(np.full((3, 4, 5), 9, np.int16), np.eye(4)), paths[0])  # the other channel
     with pytest.raises(InputError, match="its bytes are not those"):
         finder.find("case_7", digest)
+
+
+def test_scans_that_arrive_while_the_finder_is_open_are_found(tmp_path: Path) -> None:
+    incoming, out = tmp_path / "incoming", tmp_path / "results"
+    for folder in (incoming, out):
+        folder.mkdir()
+    remember_inputs(out, [incoming])
+    finder = ScanFinder(out)
+    rows: list[tuple[str, ...]] = []
+    for number in range(4):
+        path = incoming / f"s{number}" / "scan.nii.gz"
+        path.parent.mkdir()
+        nib.save(nib.Nifti1Image(np.full((3, 4, 5), number, np.int16), np.eye(4)), path)
+        digest = journal.hash_files([path])
+        rows.append((f"mr-{number}", "done", f"1.2.{number}", f"1.{number}", path.parent.name, digest))
+        if number == 3:  # its row is written a moment after its result
+            with pytest.raises(InputError, match="its scan was not found"):
+                finder.find("mr-3", "0" * 64)
+        write_source_table(out, rows)
+        assert [found.files for found in finder.find(f"mr-{number}", digest)] == [(path,)]
+        assert not finder.is_missing(f"mr-{number}")
 
 
 def test_a_scan_whose_bytes_differ_is_refused_by_name(out: Path, tmp_path: Path) -> None:

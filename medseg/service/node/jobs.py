@@ -227,6 +227,23 @@ def settle(
     return state
 
 
+def replaced_cases(store: NodeStore, job: Job) -> set[str]:
+    """Return the cases of earlier jobs of the series, unless another series has them; none where the job is over."""
+    if not store.rows("select 1 from jobs where id=? and state='running'", job.id):
+        return set()
+    earlier = "select cases from jobs where series=? and id<>? and state='superseded'"
+    cases = _cases(store.rows(earlier, job.series, job.id))
+    if not cases:
+        return cases
+    return cases - _cases(
+        store.rows("select cases from jobs where state in ('done', 'failed', 'withheld') and series<>?", job.series)
+    )
+
+
+def _cases(rows: Sequence[sqlite3.Row]) -> set[str]:
+    return {case_id for row in rows for case_id in parse_json(row["cases"])}
+
+
 def ignore(store: NodeStore, job: Job, reason: str) -> None:
     """Record that a job's series holds no scan."""
     store.change("update jobs set state='ignored', error=?, ended=? where id=?", reason, time.time(), job.id)

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -137,6 +137,7 @@ class Segmenter:
         if corrupt is not None:
             self._settle(job, [failure(_unknown(job, corrupt.case_id), corrupt.reason, corrupt.fix)])
         else:
+            self._withdraw(job, ())
             jobs.ignore(self.store, job, found.skipped[0].reason if found.skipped else "it holds no scan")
         return ()
 
@@ -144,8 +145,26 @@ class Segmenter:
         sendable = [
             row for outcome in outcomes if outcome.written_state == "done" for row in self._sendable(job, outcome)
         ]
+        kept = {one.case_id for one in outcomes if one.folder is not None}
+        self._withdraw(job, kept)
         state = jobs.settle(self.store, self.config, job, outcomes, sendable)
         log.info("%s: %s", ", ".join(one.case_id or "a series" for one in outcomes), state)
+
+    def _withdraw(self, job: Job, kept: Collection[str]) -> None:
+        """Remove from the results what earlier jobs of the series made, but for the cases `kept`, which are new.
+
+        Before the job ends: where the node is killed in between, the job is done again, and so is this.
+        """
+        for case_id in sorted(jobs.replaced_cases(self.store, job) - set(kept)):
+            old = self.config.results / case_id
+            if not old.is_dir():
+                continue
+            gone = self.config.folder / WORK / f"replaced-{job.id}-{case_id}"
+            gone.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+            shutil.rmtree(gone, ignore_errors=True)
+            old.rename(gone)  # at once: no reader finds half of it
+            self._digests.pop(case_id, None)
+            log.info("%s: taken out of the results, because more of its series came", case_id)
 
     def _sendable(self, job: Job, outcome: CaseOutcome) -> list[dict[str, str]]:
         """Put the objects of a case that is done into the outbox, where nothing changes them until they are sent."""

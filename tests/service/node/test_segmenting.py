@@ -16,7 +16,7 @@ from medseg.service.node.incoming import Arrival
 from medseg.service.node.node import Node
 from medseg.service.node.segmenting import Segmenter, rule_pipeline
 from medseg.types.run import CaseOutcome
-from medseg.types.scan import FoundScan
+from medseg.types.scan import Discovery, FoundScan
 
 
 @pytest.fixture
@@ -129,3 +129,54 @@ def test_a_series_with_a_gap_fails_with_a_reason_that_names_no_folder_of_the_nod
     (row,) = store.rows("select error from jobs")
     assert "slices are missing" in row["error"]
     assert job.id not in row["error"]
+
+
+@pytest.mark.parametrize("ends", ["done", "failed", "ignored"])
+def test_a_result_whose_series_got_more_images_is_taken_out_whatever_becomes_of_the_next(
+    store, settings, incoming, monkeypatch, ends
+):
+    def make_and_take() -> jobs.Job:
+        incoming.keep(arrival(series="1.2.5"))
+        jobs.make_jobs(store, settings, lambda _: False, time.time() + 1000)
+        return jobs.take(store, time.time(), 8)[0]
+
+    segmenter, first = Segmenter(settings, store), make_and_take()
+    for case_id in ("mr-old", "mr-of-another"):
+        (settings.results / case_id).mkdir()
+    (settings.results / "review").mkdir()
+    segmenter._settle(first, [CaseOutcome("mr-old", "done", "MR", settings.results / "mr-old")])
+    second = make_and_take()
+    new = CaseOutcome("mr-new", "done", "MR", settings.results / "mr-new")
+
+    def killed(*_: object) -> None:
+        raise sqlite3.OperationalError("the node ends here")
+
+    with monkeypatch.context() as patch, pytest.raises(sqlite3.OperationalError):
+        patch.setattr(jobs, "settle", killed)
+        segmenter._settle(second, [new])
+    assert not (settings.results / "mr-old").exists()  # and the job is done again
+    assert jobs.recover(store) == 1
+    (settings.results / "mr-old").mkdir()
+    (second,) = jobs.take(store, time.time(), 8)
+    if ends == "ignored":
+        monkeypatch.setattr("medseg.service.node.segmenting.attempt", lambda *_: Discovery((), ()))
+        segmenter._gather(segmenter.pipeline(second.model, second.formats), second)
+    else:
+        segmenter._settle(second, [new if ends == "done" else CaseOutcome("mr-old", "failed", "MR", error="cut off")])
+    assert sorted(path.name for path in settings.results.iterdir() if path.is_dir()) == ["mr-of-another", "review"]
+    segmenter._list_sources()
+    assert "mr-old,done" not in (settings.results / "sources.csv").read_text()
+
+
+def test_a_result_made_anew_under_its_name_stays(store, settings, taken):
+    segmenter, job = Segmenter(settings, store), taken[0]
+    case = settings.results / "mr-1"
+    case.mkdir()
+    store.change(
+        "insert into jobs(id, series, upto, rule, model, formats, send_to, made, state, cases) "
+        "values('old', ?, 0, 1, 'm', '[]', '[]', 0, 'superseded', '[\"mr-1\"]')", job.series,
+    )  # fmt: skip
+    segmenter._settle(job, [CaseOutcome("mr-1", "done", "MR", case)])
+    assert case.is_dir()
+    segmenter._settle(job, [CaseOutcome("series-1", "failed", "MR", error="of a later error, once it has ended")])
+    assert case.is_dir()
