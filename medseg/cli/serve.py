@@ -78,6 +78,7 @@ def retry(config: NodeOption, settings: SetOption = None, json: JsonOption = Fal
 
     Example: medseg serve retry --config node.yaml
     """
+    from medseg.counted import counted
     from medseg.service.node.config import load_node
     from medseg.service.node.jobs import retry as try_again
     from medseg.service.node.store import NodeStore
@@ -87,7 +88,7 @@ def retry(config: NodeOption, settings: SetOption = None, json: JsonOption = Fal
     if json:
         print_json({"jobs": jobs, "deliveries": deliveries})
     else:
-        typer.echo(f"{jobs} jobs and {deliveries} deliveries are tried again")
+        typer.echo(f"Tried again: {counted(jobs, 'job')} and {counted(deliveries, 'delivery', 'deliveries')}")
     return 0
 
 

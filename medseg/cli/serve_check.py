@@ -10,6 +10,7 @@ import typer
 
 from medseg.cli.options import INPUT, JsonOption, argument
 from medseg.cli.verb import print_json
+from medseg.counted import counted
 from medseg.harmless import one_line
 
 
@@ -34,7 +35,9 @@ def check(
         print_json([asdict(one) for one in found])
     else:
         for one in found:
-            typer.echo(f"{one_line(one.description) or 'series'} ({one.objects} objects): {one_line(one.what)}")
+            typer.echo(
+                f"{one_line(one.description) or 'series'} ({counted(one.objects, 'object')}): {one_line(one.what)}"
+            )
             for fit in one.tried:
                 typer.echo(f"  rule {fit.number} {'fits' if fit.fits else 'does not fit'}: {one_line(fit.reason)}")
     return 0 if any(one.case_ids for one in found) else 4

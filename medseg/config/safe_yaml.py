@@ -6,6 +6,7 @@ Python follows; a date or a number can be one that Python does not have. All of 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ LARGEST = 4 << 20  # bytes; a card that names ten thousand cases has less than a
 DEEPEST = 50
 MOST_NODES = 300_000  # values and keys, those that aliases repeat counted each time
 LARGEST_NUMBER = 2**63 - 1
+OCTAL = re.compile(r"[-+]?0[0-7_]*[0-7]")  # 010 is 8
 
 
 class YamlRefused(yaml.MarkedYAMLError):
@@ -76,6 +78,12 @@ class _SafeLoader(yaml.SafeLoader):
             raise _impossible(node) from error
         if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
             raise _impossible(node)
+        if type(value) is int and OCTAL.fullmatch(node.value):
+            raise YamlRefused(
+                f"has a number with a leading zero in line {node.start_mark.line + 1} ({node.value}), which YAML reads "
+                f"as octal: {value}",
+                "Omit the zero, or write it in quotes if it is text.",
+            )
         return value
 
 

@@ -7,7 +7,7 @@ import yaml
 import medseg
 from medseg.cli.app import run
 from medseg.config.load import read_yaml
-from medseg.config.safe_yaml import DEEPEST, MOST_NODES, parse_yaml
+from medseg.config.safe_yaml import DEEPEST, MOST_NODES, YamlRefused, parse_yaml
 from medseg.engine.channel_table import table_rows
 from medseg.errors import ConfigError, MedsegError
 from medseg.models.adapters.monai_config import read_mapping
@@ -81,3 +81,10 @@ def test_yaml_is_read_in_one_place():
     root = Path(medseg.__file__).parent
     readers = [p.name for p in root.rglob("*.py") if any(w in p.read_text() for w in ("yaml.load(", "yaml.safe_load("))]
     assert readers == ["safe_yaml.py"]
+
+
+@pytest.mark.parametrize("text", ["a: 010", "a: -07", "a: [1, 00]"])
+def test_a_number_with_a_leading_zero_is_refused_because_it_is_octal(text):
+    with pytest.raises(YamlRefused, match="leading zero in line 1"):
+        parse_yaml(text)
+    assert parse_yaml("a: [0, 10, 0x1F, 0.5, '010', 018]") == {"a": [0, 10, 31, 0.5, "010", "018"]}

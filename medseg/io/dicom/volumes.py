@@ -20,6 +20,7 @@ SHARED = ("SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID")
 FEW = 3
 NEW_IN_EACH = "{} is new in every file, as after faulty de-identification; the files were read as one series"
 PATIENTS = "images of {} patients ({}) are in one series"
+IDENTITIES = (("PatientID", "Patient ID"), ("PatientName", "Patient's Name, without an ID"))
 SEPARATE = "Find out whose images they are, and give each patient's as a series of its own."
 
 
@@ -32,7 +33,7 @@ def sort_into_volumes(frames: Sequence[Frame]) -> list[Volume]:
     Where nothing distinguishes them they stay together, for `lay_out` to reject. Images of several patients, and images
     of tiled slices, are one volume that is refused.
     """
-    for keyword, called in (("PatientID", "Patient ID"), ("PatientName", "Patient's Name, without an ID")):
+    for keyword, called in IDENTITIES:
         patients = {who for frame in frames if (who := str(frame.header.get(keyword) or "").strip())}
         if len(patients) > 1:
             return [Volume(tuple(frames), refusal=Refusal(PATIENTS.format(len(patients), called), SEPARATE))]

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from pydicom import dcmread
+
+from medseg.engine.pipeline import Pipeline
 from medseg.errors import InputError
 from medseg.io.dicom.discover import VOLUMES
 from medseg.io.dicom.header import lenient, read_header
+from medseg.io.dicom.volumes import IDENTITIES, PATIENTS
 from medseg.io.files.walk import walk
 from medseg.io.recognize import recognize
 from medseg.isolation.boundary import attempt
@@ -21,6 +26,8 @@ from medseg.service.node.segmenting import rule_pipeline
 from medseg.types.run import Inputs
 from medseg.types.scan import Discovery
 from medseg.types.stage import RunContext
+
+RESULT = "it is a result of medseg, which holds no images of a scan"
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,8 @@ def check_study(config: Path, study: Path, *, settings: Sequence[str] = ()) -> l
 
 def _check(known: Sequence[Rule], uid: str, objects: list[tuple[Path, str, str]]) -> SeriesCheck:
     images = [path for path, kind, _ in objects if kind in VOLUMES]
-    nothing = SeriesCheck(uid, len(objects), objects[0][2], (), None, None, (), (), (), f"ignored: {NO_IMAGES}")
+    reason = RESULT if _is_own(objects[0][0]) else NO_IMAGES
+    nothing = SeriesCheck(uid, len(objects), objects[0][2], (), None, None, (), (), (), f"ignored: {reason}")
     if not images:
         return nothing
     tried = tuple(rules.fits(known, rules.read_header(min(images), known)))
@@ -88,17 +96,64 @@ def _check(known: Sequence[Rule], uid: str, objects: list[tuple[Path, str, str]]
         return SeriesCheck(uid, len(objects), objects[0][2], tried, None, None, (), (), (), f"ignored: {NO_RULE}")
     rule = known[tried[-1].number - 1]
     pipeline = rule_pipeline(rule.model, rule.formats)
-    inputs = Inputs(tuple(images), series_criteria=pipeline.series_criteria(), channels=pipeline.channels())
-    found = pipeline.gather.stage.run(inputs, RunContext(Path("/nowhere")))
-    assert isinstance(found, Discovery)
+    found = _gathered(pipeline, images)
     case_ids = tuple(one.case_id for one in found.found)
     where = f", sent to {', '.join(rule.send_to)}" if rule.send_to else ", sent nowhere"
-    if case_ids:
-        what = f"segmented by {rule.model} as {', '.join(case_ids)}; written as {', '.join(rule.formats)}{where}"
+    refused = _of_patients(images)
+    if case_ids and not refused:
+        what = (
+            f"segmented by {rule.model} as {', '.join(case_ids)}; written as {', '.join(rule.formats)}{where}, unless "
+            "the model refuses the scan (its size, spacing and the like are checked when it runs)"
+        )
     else:
-        reason = found.skipped[0].reason if found.skipped else "it holds no scan"
+        case_ids = ()
+        reason = refused or (found.skipped[0].reason if found.skipped else "it holds no scan")
         what = f"not segmented by {rule.model}: {reason}"
+    if mixed := _mixed(known, images):
+        what += f"; its images differ in {', '.join(mixed)}, and the node asks one of them"
     return SeriesCheck(
         uid, len(objects), objects[0][2], tried, tried[-1].number, rule.model, case_ids, tuple(rule.formats),
         tuple(rule.send_to), what,
     )  # fmt: skip
+
+
+def _gathered(pipeline: Pipeline, images: Sequence[Path]) -> Discovery:
+    """Find the scans of a series as the node does: in a folder that holds nothing else."""
+    with TemporaryDirectory(prefix="medseg-check-") as name:
+        for number, path in enumerate(images):
+            Path(name, f"{number:08d}.dcm").symlink_to(path.resolve())
+        inputs = Inputs((Path(name),), series_criteria=pipeline.series_criteria(), channels=pipeline.channels())
+        found = pipeline.gather.stage.run(inputs, RunContext(Path("/nowhere")))
+    assert isinstance(found, Discovery)
+    return found
+
+
+def _of_patients(images: Sequence[Path]) -> str:
+    """Why images of several patients are refused; empty where they are of one."""
+    for keyword, called in IDENTITIES:
+        patients = {str(read_header(path).elements.get(keyword) or "").strip() for path in images} - {""}
+        if len(patients) > 1:
+            return PATIENTS.format(len(patients), called)
+        if patients:
+            break
+    return ""
+
+
+def _mixed(known: Sequence[Rule], images: Sequence[Path]) -> list[str]:
+    """Keywords of the rules of which the images of a series do not all say the same."""
+    headers = [rules.read_header(path, known) for path in images]
+    keywords = dict.fromkeys(keyword for rule in known for keyword in rule.when)
+    with lenient():
+        return [one for one in keywords if len({str(header.get(one)) for header in headers}) > 1]
+
+
+def _is_own(path: Path) -> bool:
+    """Whether an object without images is one that this program wrote."""
+    with lenient():
+        return (
+            str(
+                dcmread(path, stop_before_pixels=True, force=True, specific_tags=["Manufacturer"]).get("Manufacturer")
+                or ""
+            )
+            == "medseg"
+        )

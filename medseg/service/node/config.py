@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +24,11 @@ SMTP_PORT = 25
 UNREADABLE = ("SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW", "AT")
 # What people call them, and what DICOM does.
 NO_MODALITIES = {"MRI": "MR", "MRT": "MR", "NMR": "MR", "CAT": "CT", "PET": "PT", "PET/CT": "PT\\CT", "XRAY": "DX\\CR"}
+# What a value of these kinds can look like, with * and ? as in a pattern, and an example.
+FORMS = {
+    "AS": (r"(?i)(?=.{4}$|.*[*])[\d?*]*[DWMY?*]", "050Y"),
+    "UI": (r"[\d.?*]+", "1.2.840.*"),
+}
 HTTP_HELP = "Write it as 127.0.0.1:8042, or null for none."
 
 
@@ -112,7 +118,7 @@ class NodeConfig(_Keys):
         default={},
         description="destination to the user it knows us as, for DICOMweb; the password is in MEDSEG_PACS_PASSWORD",
     )
-    rules: tuple[Rule, ...] = Field(description="the first that fits a series wins")
+    rules: tuple[Rule, ...] = Field(description="the first that fits a series wins", min_length=1)
     default: Literal["ignore"] = Field(default="ignore", description="what becomes of a series that no rule fits")
     commitment: bool = Field(
         default=True,
@@ -218,7 +224,7 @@ def _check_listening(config: NodeConfig, path: Path) -> None:
             raise ConfigError(
                 f"users.{name}: there is no destination of that name",
                 where=path,
-                fix=f"There are: {', '.join(config.destinations)}.",
+                fix=f"There are: {', '.join(config.destinations) or 'none'}.",
             )
     for title, address in config.reports.items():
         host, _, port = address.rpartition(":")
@@ -300,6 +306,12 @@ def _check_pattern(keyword: str, pattern: str, where: str) -> None:
             where=where,
             fix="Write the number, several with \\ between them, or '?*' for any.",
         )
+    form, example = FORMS.get(kind, ("", ""))
+    odd = next((one for one in wanted if form and not re.fullmatch(form, one)), None)
+    if odd is not None:
+        raise ConfigError(
+            f"no {keyword} can match '{odd}'", where=where, fix=f"Write it as in {example}, or '?*' for any."
+        )
     wrong = next((one for one in wanted if keyword == "Modality" and one.upper() in NO_MODALITIES), None)
     if wrong is not None:
         raise ConfigError(
@@ -320,9 +332,19 @@ def _check_reachable(config: NodeConfig, path: Path) -> None:
     """Refuse a rule that can never be reached, because one before it fits whatever it fits."""
     for number, rule in enumerate(config.rules, 1):
         for earlier, other in enumerate(config.rules[: number - 1], 1):
-            if all(rule.when.get(keyword) == pattern for keyword, pattern in other.when.items()):
+            if all(_is_within(rule, keyword, str(pattern)) for keyword, pattern in other.when.items()):
                 raise ConfigError(
                     f"rule {number} is never reached, because rule {earlier} fits every series that it fits",
                     where=path,
                     fix="Put the stricter rule first.",
                 )
+
+
+def _is_within(rule: Rule, keyword: str, pattern: str) -> bool:
+    """Whether what a rule fits surely matches another one's pattern too."""
+    if not pattern.strip().strip("*"):  # any value, also none
+        return True
+    own = str(rule.when.get(keyword, ""))
+    if pattern.strip() == ANY_VALUE:
+        return bool(own.strip().strip("*"))
+    return own == pattern

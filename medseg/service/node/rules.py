@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from medseg.harmless import one_line
 from medseg.io.dicom.header import lenient
@@ -68,4 +70,10 @@ def _contradiction(header: Dataset, keyword: str, pattern: str) -> str:
         return f"{keyword} is not stated, and must match '{pattern}'"
     if keyword not in REPEATED and is_personal(header[keyword]):
         return f"{keyword} does not match '{pattern}'"
-    return f"{keyword} is '{one_line(header[keyword].value)[:LONGEST]}', and must match '{pattern}'"
+    return f"{keyword} is '{_shown(header[keyword].value)}', and must match '{pattern}'"
+
+
+def _shown(value: Any) -> str:
+    """A value as DICOM writes it: several with a backslash between them."""
+    parts = value if isinstance(value, MultiValue | list) else [value]
+    return one_line("\\".join(map(str, parts)))[:LONGEST]

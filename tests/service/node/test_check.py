@@ -63,3 +63,44 @@ def test_a_rule_that_cannot_work_is_found(tmp_path, capsys):
 def test_a_value_by_which_nothing_would_ever_happen_is_found(keys, said, tmp_path, capsys):
     assert run(["serve", "check", str(node_yaml(tmp_path, **keys)), str(tmp_path)]) == 2
     assert said in capsys.readouterr().err
+
+
+def _said(tmp_path, capsys, **rule):
+    path = node_yaml(tmp_path, rules=[{"model": "hippocampus", **rule}])
+    code = run(["serve", "check", str(path), str(tmp_path / "study")])
+    return code, capsys.readouterr().out
+
+
+def test_images_of_two_patients_and_differing_headers_are_told(tmp_path, capsys):
+    for number, who in enumerate(("A", "B")):
+        small_series(
+            tmp_path / "study" / who, SeriesInstanceUID="1.2.3", StudyInstanceUID="1.2.4", PatientID=who,
+            SeriesDescription=f"T{number}",
+        )  # fmt: skip
+    code, text = _said(tmp_path, capsys, when={"SeriesDescription": "T*"})
+    assert code == 4
+    assert "not segmented by hippocampus: images of 2 patients" in text
+    assert "its images differ in SeriesDescription" in text
+
+
+def test_volumes_that_fit_equally_well_are_not_said_to_be_segmented(tmp_path, capsys):
+    for number in (1, 2):
+        small_series(
+            tmp_path / "study" / str(number), SeriesInstanceUID="1.2.3", StudyInstanceUID="1.2.4",
+            FrameOfReferenceUID="1.2.5", PatientID="A", EchoNumbers=number, EchoTime=number * 10,
+        )  # fmt: skip
+    code, text = _said(tmp_path, capsys)
+    assert (code, "not segmented by hippocampus: " in text) == (4, True), text
+
+
+def test_a_scan_of_one_image_is_counted_and_values_are_written_as_dicom_does(tmp_path, capsys):
+    small_series(tmp_path / "study", shape=(13, 11, 1), ImageType=["ORIGINAL", "PRIMARY"])
+    _, text = _said(tmp_path, capsys, when={"ImageType": "DERIVED"})
+    assert "(1 object)" in text
+    assert "ImageType is 'ORIGINAL\\PRIMARY', and must match 'DERIVED'" in text
+
+
+def test_its_own_result_is_called_one(tmp_path, capsys):
+    small_series(tmp_path / "study", SOPClassUID="1.2.840.10008.5.1.4.1.1.66.4", Manufacturer="medseg")
+    code, text = _said(tmp_path, capsys)
+    assert (code, "ignored: it is a result of medseg, which holds no images" in text) == (4, True), text

@@ -92,6 +92,14 @@ MODEL = {"model": "hippocampus"}
             "hold no DICOM object to send",
         ),
         ({"rules": [MODEL, {**MODEL, "when": {"Modality": "MR"}}]}, "rule 2 is never reached, because rule 1"),
+        ({"rules": [{**MODEL, "when": {"Modality": "*"}}, MODEL]}, "rule 2 is never reached, because rule 1"),
+        (
+            {"rules": [{**MODEL, "when": {"Modality": "?*"}}, {**MODEL, "when": {"Modality": "MR"}}]},
+            "rule 2 is never reached, because rule 1",
+        ),
+        ({"rules": []}, "rules"),
+        ({"rules": [{**MODEL, "when": {"PatientAge": 50}}]}, "no PatientAge can match '50'. Write it as in 050Y"),
+        ({"rules": [{**MODEL, "when": {"StudyInstanceUID": "1.2\\1.2.x"}}]}, "StudyInstanceUID can match '1.2.x'"),
         ({"host": "0.0.0.0"}, "callers must say who may send"),
         ({"http": "0.0.0.0:80"}, "the queue page has no login"),
         ({"http": "8042"}, "is not an address and a port"),
@@ -123,3 +131,8 @@ def test_mistakes_that_need_models_and_files_are_found_at_the_start(tmp_path: Pa
     with pytest.raises(ConfigError if "rules" in keys or "keep_days" in keys else Exception) as error:
         check_node(config(tmp_path, **keys), tmp_path / "node.yaml")
     assert message in str(error.value)
+
+
+def test_patterns_of_ages_and_uids_that_can_match_are_taken(tmp_path: Path) -> None:
+    for when in ({"PatientAge": "05?Y"}, {"PatientAge": "*"}, {"StudyInstanceUID": "1.2.*"}, {"PatientAge": "?*"}):
+        assert config(tmp_path, rules=[{**MODEL, "when": when}]).rules[0].when == when
