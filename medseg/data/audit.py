@@ -18,6 +18,7 @@ from medseg.data.examine import Examined
 from medseg.data.examine_all import examine_all
 from medseg.data.findings import Finding
 from medseg.data.mirror_pairs import MirrorPair, mirror_pairs
+from medseg.data.object_findings import numbered_as_classes
 from medseg.data.partial_findings import partial_label_findings
 from medseg.data.patient_groups import patient_of
 from medseg.data.rare_classes import kept_in_training
@@ -89,6 +90,7 @@ def audit(
         *_single_cases(data, examined),
         *_mixed_dimensions(examined),
         *ambiguous_values(data, examined),
+        *numbered_as_classes(data, examined),
         *inverted_labels(examined),
         *ct_findings(data, examined),
         *missing_classes(data, examined),

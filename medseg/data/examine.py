@@ -136,8 +136,10 @@ def _reference(
             return Trouble("unreadable", str(error)), None, None, ()
         why = None
         if case.reference is not None and not case.parts and not data.masks:
-            why = why_no_label_map(read_label_file(data, case.reference, case.frame).array, case.reference)
-        return Trouble("unknown-class", " ".join(filter(None, (str(error), why)))), None, None, ()
+            held = read_label_file(data, case.reference, case.frame).array
+            is_image = any(np.array_equal(channel, held) for channel in scan.array)
+            why = why_no_label_map(held, case.reference, is_image=is_image)
+        return Trouble("unknown-class", str(error)) if why is None else Trouble("no-label-map", why), None, None, ()
     return None, reference, reference.geometry, notes
 
 

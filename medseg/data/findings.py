@@ -29,6 +29,11 @@ KINDS: dict[str, Kind] = {
     "ambiguous-values": Kind(
         "values that may mean two things", True, "State under 'dataset': values: {255: 1}, ignore: 255, or labels."
     ),
+    "numbered-objects": Kind(
+        "values that seem to number objects",
+        True,
+        "State under 'dataset': references: instances, or, where they are classes, name them under 'labels'.",
+    ),
     "shifted-intensity": Kind(
         "CT with another zero", True, "Export it again with its rescale intercept, or subtract the difference."
     ),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from medseg.data.dataset import ArrayKeys, DatasetCase
 from medseg.data.description import DatasetDescription
 from medseg.data.frames import image_frame, label_frame
 from medseg.data.reference_files import read_array_labels, read_array_scan
+from medseg.data.reference_texture import JPEG, why_no_label_map
 from medseg.data.time_stacks import load_image, load_labels
 from medseg.errors import InputError, MedsegError
 from medseg.io.arrays import is_array_file
@@ -20,21 +23,37 @@ from medseg.types import AnyLabels, LabelMap, LabelTable, Scan
 
 # The only class of a dataset whose references number objects.
 OBJECT = "object"
+# Lead of one number of channels over another at which no more images are read, and at how many none is in any case.
+LEAD, MOST_READ = 2, 9
+# Labels with so many values that most others do not hold are looked at, whether they are label maps.
+RARE = 4
 COLORS = ("red", "green", "blue")
 log = logging.getLogger("medseg.data")
 
 
 def first_scan(cases: Sequence[DatasetCase], arrays: ArrayKeys | None = None) -> Scan | None:
-    """Image of the first case that has a readable one; None where none has, which the audit finds of every case."""
+    """First readable image with as many channels as most have; None where none is readable, which the audit finds.
+
+    Images are read until one number of channels leads by two, so that one wrong file does not decide for all others.
+    """
+    firsts: dict[int, Scan] = {}
+    votes: Counter[int] = Counter()
     for case in cases:
         path = case.images[0]
         try:
             if case.frame is not None:
-                return image_frame(path, case.frame)
-            return read_array_scan(path, arrays or ArrayKeys()) if is_array_file(path) else load_image(path)
+                scan = image_frame(path, case.frame)
+            else:
+                scan = read_array_scan(path, arrays or ArrayKeys()) if is_array_file(path) else load_image(path)
         except MedsegError as error:
             log.debug("%s: %s", case.case_id, error)
-    return None
+            continue
+        firsts.setdefault(scan.channels, scan)
+        votes[scan.channels] += 1
+        counts = [count for _, count in votes.most_common(2)]
+        if counts[0] - sum(counts[1:]) >= LEAD or votes.total() >= MOST_READ:
+            break
+    return firsts[votes.most_common(1)[0][0]] if votes else None
 
 
 def table_of_references(
@@ -44,27 +63,22 @@ def table_of_references(
 
     A reference that cannot be read is a finding of its case when the dataset is audited.
     """
-    values: set[int] = set()
+    held: list[tuple[DatasetCase, set[int]]] = []
     names: dict[int, str] = {}
     failed: MedsegError | None = None
     for case in cases:
         assert case.reference is not None
-        path = case.reference
         try:
-            if case.frame is not None:
-                labels: AnyLabels = label_frame(path, case.frame)
-            elif given.overlapping and not is_array_file(path):
-                labels = read_any_labels(path)
-            else:
-                labels = read_array_labels(path, arrays or ArrayKeys()) if is_array_file(path) else load_labels(path)
+            labels = _read(case.reference, case.frame, given, arrays)
         except MedsegError as error:
             failed = failed or error
             log.debug("%s: %s", case.case_id, error)
             continue
-        held = np.unique(labels.array).tolist() if isinstance(labels, LabelMap) else [c.value for c in labels.table]
-        values |= {given.values.get(v, v) for v in held}
+        found = np.unique(labels.array).tolist() if isinstance(labels, LabelMap) else [c.value for c in labels.table]
+        held.append((case, {given.values.get(v, v) for v in found}))
         names.update({c.value: c.name for c in labels.table if c.name != f"class-{c.value}"})
-    values -= {0, given.ignore}
+    usable = [one for one in held if names or not _is_no_label_map(*one, held, given, arrays)]
+    values = set().union(*(own for _, own in usable or held)) - {0, given.ignore}
     if not values:
         if failed is not None:
             return LabelTable.unnamed([1])  # each file is a finding of its case, with its reason
@@ -75,3 +89,30 @@ def table_of_references(
     if given.values or len(set(known.values())) < len(known):
         return unnamed
     return LabelTable(tuple(replace(c, name=known[c.value]) for c in unnamed))
+
+
+def _read(path: Path, frame: int | None, given: DatasetDescription, arrays: ArrayKeys | None) -> AnyLabels:
+    if frame is not None:
+        return label_frame(path, frame)
+    if given.overlapping and not is_array_file(path):
+        return read_any_labels(path)
+    return read_array_labels(path, arrays or ArrayKeys()) if is_array_file(path) else load_labels(path)
+
+
+def _is_no_label_map(
+    case: DatasetCase,
+    own: set[int],
+    held: Sequence[tuple[DatasetCase, set[int]]],
+    given: DatasetDescription,
+    arrays: ArrayKeys | None,
+) -> bool:
+    """Whether the audit will block a case for its values, which then are no classes.
+
+    Read again are only JPEG files and labels with several values that most others do not hold.
+    """
+    assert case.reference is not None
+    rare = sum(2 * sum(value in other for _, other in held) <= len(held) for value in own)
+    if rare < RARE and case.reference.suffix.lower() not in JPEG:
+        return False
+    labels = _read(case.reference, case.frame, given, arrays)
+    return isinstance(labels, LabelMap) and why_no_label_map(labels.array, case.reference, named=False) is not None

@@ -41,6 +41,9 @@ GROUP = {
 OF_FILES = re.compile(r"(?<=.)(filepath|filename|file|path|name|uri)$")
 SPLIT = {"split", "set", "subset", "partition", "datasetsplit", "phase"}
 KNOWN = {"case": CASE, "label": LABEL, "group": GROUP, "split": SPLIT, "image": IMAGE, "fold": {"fold", "foldid"}}
+# Says of each row whether it is a test case, where no column names the part of the split.
+IS_TEST = {"istest", "test"}
+OF_TEST = {"1": "test", "true": "test", "yes": "test", "0": "train", "false": "train", "no": "train", "": ""}
 # Before and after the name of a class in a column that holds masks of that class alone.
 OF_CLASS = re.compile(r"(?:label|mask|seg|segmentation|gt|roi)[ _\-.]+(?P<name>.+)", re.IGNORECASE)
 ENDS_OF_CLASS = re.compile(
@@ -104,6 +107,8 @@ def own_columns(rows: Sequence[Mapping[str, str]], folder: Path, kept: Sequence[
         return []
     names = _names(list(rows[0]), kept)
     found = [{names.get(column, column): value for column, value in row.items()} for row in rows]
+    if "split" not in found[0]:
+        _split_by_test(found, kept)
     own = (*OWN, *kept)
     others = [c for c in found[0] if c not in own]
     files = [c for c in others if c == "image" or _holds_files(c, found, folder)] or others
@@ -189,6 +194,17 @@ def _holds_files(column: str, rows: Sequence[Mapping[str, str]], folder: Path) -
         cell.lower().endswith((*SUFFIXES, ".dcm")) or ("/" in _path(cell)) or (folder / cell).exists()
         for cell in cells[:20]
     )
+
+
+def _split_by_test(rows: list[dict[str, str]], kept: Sequence[str]) -> None:
+    """Turn a column that says 0 or 1, true or false of whether a row is a test case into one of the split."""
+    for column in [c for c in rows[0] if c not in kept and _plain(c) & IS_TEST]:
+        parts = [OF_TEST.get(row.get(column, "").lower().removesuffix(".0")) for row in rows]
+        if "test" in parts and None not in parts:
+            for row, part in zip(rows, parts, strict=True):
+                del row[column]
+                row["split"] = part or ""
+            return
 
 
 def _path(cell: str) -> str:

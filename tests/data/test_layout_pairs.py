@@ -4,6 +4,7 @@ from PIL import Image
 from shared_data import DATA
 from small_files import classes, noise, picture, volume
 
+from medseg.data.audit import audit
 from medseg.data.description import DatasetDescription
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
@@ -121,3 +122,29 @@ def test_real_pictures(name, cases, channels, references):
     dataset = read_dataset(DATA / name)
     assert (len(dataset.labeled), len(dataset.channels), dataset.references) == (cases, channels, references)
     assert dataset.dimensions == 2
+
+
+def test_one_image_of_other_channels_does_not_decide_for_all(tmp_path):
+    for name in "abcd":
+        shape = (6, 5, 4, 3) if name == "a" else (6, 5, 4)
+        volume(tmp_path / "images" / f"{name}.nii.gz", noise(shape))
+        volume(tmp_path / "labels" / f"{name}.nii.gz", classes())
+    assert len(read_dataset(tmp_path).channels) == 1
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_values_of_a_mask_that_is_blocked_are_no_classes(tmp_path, ending):
+    y, x = np.mgrid[:64, :64]
+    for number in range(6):
+        mask = (np.hypot(y - 30, x - 25 - number) < 12) * np.uint8(255)
+        picture(tmp_path / "images" / f"c{number}.png", (x * 3 + number).astype(np.uint8))
+        path = picture(tmp_path / "masks" / f"c{number}.png", mask)
+        if number == 1:
+            Image.fromarray(mask).save(tmp_path / "lossy.jpg", quality=60)
+            picture(path, np.asarray(Image.open(tmp_path / "lossy.jpg")))
+            if ending == "jpg":
+                path.unlink()
+                (tmp_path / "lossy.jpg").rename(path.with_suffix(".jpg"))
+    data = read_dataset(tmp_path)
+    assert [c.value for c in data.table] == [255]
+    assert {f.case_id: f.kind for f in audit(data, jobs=1).findings if f.blocks} == {"c1": "no-label-map"}

@@ -133,3 +133,12 @@ def test_tables_that_do_not_say_what_is_what_are_refused_in_words(folder, text, 
     (folder / "cases.csv").write_text(text)
     with pytest.raises(InputError, match=said):
         read_dataset(folder / "cases.csv")
+
+
+@pytest.mark.parametrize(("column", "yes", "no"), [("is_test", "1", "0"), ("Is Test", "True", "False")])
+def test_a_column_says_which_rows_are_test_cases(folder, column, yes, no):
+    rows = f"case,image,label,{column}\na,{ONE[0]},{ONE[1]},{no}\nb,{TWO[0]},{TWO[1]},{yes}\n"
+    (folder / "cases.csv").write_text(rows)
+    data = read_dataset(folder / "cases.csv")
+    assert [case.split for case in data.cases] == ["train", "test"]
+    assert len(data.channels) == 1
