@@ -21,6 +21,9 @@ KINDS: dict[str, Kind] = {
     "missing-file": Kind("missing file", True, "Put the file there, or take the case off the list."),
     "unreadable": Kind("file that cannot be used", True, "Follow the message, or copy the file again."),
     "channel-grid": Kind("channels on different grids", True, "Resample them, or set resample_channels in the table."),
+    "channel-coverage": Kind(
+        "channel that covers only part of the first", False, "Check that both are of one place of one patient."
+    ),
     "reference-grid": Kind("reference on another grid", True, "Pair image and label of the same case."),
     "unknown-class": Kind("value no class has", True, "Name the value among the classes, or correct the labels."),
     "no-label-map": Kind(

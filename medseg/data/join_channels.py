@@ -14,6 +14,10 @@ from medseg.errors import GeometryMismatch
 from medseg.types import Scan
 
 RESAMPLED = "channel-resampled"
+PARTLY = "channel-coverage"
+# Of the first channel's grid, less than which another channel is said not to cover.
+COVERED = 0.9
+EDGE = 1e-3  # voxels, of rounding
 
 
 def join_channels(
@@ -23,7 +27,8 @@ def join_channels(
 
     - `paths`: what each is called in messages.
     - `resample`: whether scans on other grids are brought onto the first one's; otherwise they are a
-      `GeometryMismatch`, but for what drifts by less than a tenth of a voxel. Other frames of reference always are one.
+      `GeometryMismatch`, but for what drifts by less than a tenth of a voxel. Other frames of reference, and scans that
+      overlap nowhere, always are one; of a scan that covers less than nine tenths of the first a note says so.
     """
     first = scans[0]
     arrays = [first.array]
@@ -37,6 +42,17 @@ def join_channels(
             arrays.append(scan.array)
         elif resample:
             _check_frames(first, scan, path)
+            fraction = _coverage(first, scan)
+            if fraction == 0:
+                raise GeometryMismatch(
+                    f"the channel overlaps nowhere with {paths[0].name}, the first",
+                    where=path,
+                    fix="Give scans of one place of one patient, or register one onto the other and use the result.",
+                )
+            if fraction < COVERED:
+                shown = f"{fraction:.0%}" if fraction >= 0.01 else "less than 1%"
+                text = f"{path.name} covers only {shown} of the grid of {paths[0].name}; the rest is filled."
+                notes.append((PARTLY, text))
             spacing = " x ".join(f"{mm:.3g}" for mm in scan.geometry.spacing)
             notes.append((RESAMPLED, f"{path.name} ({spacing} mm) was resampled onto the grid of {paths[0].name}."))
             arrays.append(onto_grid(scan, first))
@@ -54,6 +70,21 @@ def _check_frames(first: Scan, other: Scan, where: Path) -> None:
             where=where,
             fix="Register one onto the other and use the result.",
         )
+
+
+def _coverage(first: Scan, other: Scan) -> float:
+    """Fraction of the first scan's voxels whose centers lie within those of another's."""
+    to_other = np.linalg.inv(other.geometry.affine) @ first.geometry.affine
+    along = [np.arange(size) for size in first.geometry.shape]
+    most = np.array(other.geometry.shape) - 1
+    inside = 0
+    for x in along[0]:  # a slice at a time, which a whole grid's places would not fit in memory beside
+        within = np.ones(first.geometry.shape[1:], bool)
+        for row, last in zip(to_other[:3], most, strict=True):
+            place = row[0] * x + row[3] + row[1] * along[1][:, None] + row[2] * along[2][None, :]
+            within &= (place >= -EDGE) & (place <= last + EDGE)
+        inside += int(within.sum())
+    return float(inside / first.array[0].size)
 
 
 def onto_grid(scan: Scan, target: Scan) -> npt.NDArray[np.float32]:

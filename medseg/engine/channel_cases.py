@@ -16,7 +16,15 @@ from pathlib import Path
 
 from medseg.data.file_names import Named, name_units
 from medseg.data.file_units import Unit
-from medseg.engine.channel_names import Matched, by_name, by_number, by_pattern, without_acquisition
+from medseg.engine.channel_names import (
+    BY_NUMBERS,
+    NO_CHANNEL,
+    Matched,
+    by_name,
+    by_number,
+    by_pattern,
+    without_acquisition,
+)
 from medseg.engine.channel_series import series_cases
 from medseg.engine.joined_case import joined
 from medseg.io.files.case_id import safe, stem, unique
@@ -38,6 +46,13 @@ class _Case:
     key: str
     scans: dict[int, list[FoundScan]] = field(default_factory=lambda: defaultdict(list))
     by: set[str] = field(default_factory=set)
+    others: list[tuple[FoundScan, str]] = field(default_factory=list)  # numbered, no channel, and what each is called
+
+    @property
+    def files(self) -> list[FoundScan]:
+        """All of its files, by name."""
+        scans = [scan for scans in self.scans.values() for scan in scans] + [scan for scan, _ in self.others]
+        return sorted(scans, key=lambda scan: scan.file_name)
 
 
 def group_channels(
@@ -61,7 +76,8 @@ def group_channels(
     cases, skipped = _file_cases(files, channels, patterns, keep_names)
     of_series, unclear = series_cases(dicom, channels, inputs, patterns)
     found = [*whole, *cases, *of_series]
-    ids = unique([scan.case_id for scan in found], [absolute(scan.files[0]) for scan in found])
+    failed = [left.case_id for left in (*discovery.skipped, *skipped, *unclear) if left.corrupt]
+    ids = unique([scan.case_id for scan in found], [absolute(scan.files[0]) for scan in found], failed)
     found = [replace(scan, case_id=case_id) for scan, case_id in zip(found, ids, strict=True)]
     ordered = sorted(found, key=lambda scan: absolute(scan.files[0]))
     return Discovery(tuple(ordered), (*discovery.skipped, *skipped, *unclear))
@@ -93,9 +109,18 @@ def _file_cases(
         of_channel = Matched(match.channel, "")
         context = tuple(f for f in named.context if not is_in_folders or by_name(f, channels) != of_channel)
         case = cases.setdefault((context, match.case), _Case(context, match.case))
+        if match.channel == NO_CHANNEL:
+            case.others.append((scan, match.by))
+            continue
         case.scans[match.channel].append(scan)
         if match.by:
             case.by.add(match.by)
+    # A number alone, which no dataset.json explains, may as well be a year.
+    for case in cases.values():
+        if BY_NUMBERS not in case.by:
+            lost += [scan for scan, name in case.others if not name]
+            case.others = [other for other in case.others if other[1]]
+    cases = {place: case for place, case in cases.items() if case.files}
     complete = _completed(list(cases.values()), channels)
     found = []
     for case, case_id in zip(complete, _case_ids(complete, keep_names), strict=True):
@@ -103,9 +128,14 @@ def _file_cases(
         if problem is None:
             in_order = [case.scans[number][0] for number in range(len(channels))]
             found.append(joined(case_id, in_order, channels, " and ".join(sorted(case.by))))
+            for scan, name in case.others:
+                skipped.append(
+                    Skipped(scan.files[0], f"dataset.json calls it {name}, which is none of the model's channels")
+                )
         else:
-            first = next(iter(case.scans.values()))[0]
-            skipped.append(Skipped(first.files[0], problem, _fix(channels), True, case_id, first.file_name))
+            first = case.files[0]
+            fix = _fix_numbers(channels) if case.others else _fix(channels)
+            skipped.append(Skipped(first.files[0], problem, fix, True, case_id, first.file_name))
     wanted = ", ".join(channel.name for channel in channels)
     for scan in lost:
         reason = f"its name is that of none of the model's channels ({wanted})"
@@ -126,6 +156,7 @@ def _completed(cases: Sequence[_Case], channels: Sequence[WantedChannel]) -> lis
         for number, scans in case.scans.items():
             whole.scans[number] += scans
         whole.by |= case.by
+        whole.others += case.others
     whole_ones = {place: case for place, case in joined_cases.items() if _problem(case, channels) is None}
     left = [case for case in lacking if (case.context, without_acquisition(case.key)) not in whole_ones]
     lack = set(lacking)  # by identity
@@ -154,9 +185,15 @@ def _matched(
     if is_in_folders and (of_folder := _by_folder(named, channels)) is not None:
         match = by_name(named.key, channels) or of_folder
     else:
-        match = by_number(named.shown, named.unit.path, channels) or by_name(named.key, channels)
+        numbered = by_number(named.shown, named.unit.path, channels)
+        if numbered is not None and numbered.channel != NO_CHANNEL:
+            match = numbered
+        else:
+            match = by_name(named.key, channels) or by_name(without_acquisition(named.key), channels) or numbered
     match = match or by_name(without_acquisition(named.key), channels)
-    return match if match is not None and channels[match.channel] in left else None
+    if match is None or match.channel == NO_CHANNEL:
+        return match
+    return match if channels[match.channel] in left else None
 
 
 def _by_folder(named: Named, channels: Sequence[WantedChannel]) -> Matched | None:
@@ -167,11 +204,16 @@ def _by_folder(named: Named, channels: Sequence[WantedChannel]) -> Matched | Non
 
 def _problem(case: _Case, channels: Sequence[WantedChannel]) -> str | None:
     """Why a case cannot be segmented; None where each channel has one file."""
-    files = [scan.file_name for scans in case.scans.values() for scan in scans]
+    files = [scan.file_name for scan in case.files]
     shown = ", ".join(files[:MOST_NAMED]) + (" ..." if len(files) > MOST_NAMED else "")
+    if any(not name for _, name in case.others):
+        names = ", ".join(channel.name for channel in channels)
+        return f"more numbered files than the model has channels ({names}), and no dataset.json names them: {shown}"
     missing = [channel.name for number, channel in enumerate(channels) if not case.scans.get(number)]
     if missing:
-        return f"there is no scan for the channel {' and '.join(missing)}; there are {shown}"
+        called = ", ".join(f"{scan.file_name} {name}" for scan, name in case.others[:MOST_NAMED])
+        named = f"; dataset.json calls {called}" if called else ""
+        return f"there is no scan for the channel {' and '.join(missing)}; there are {shown}{named}"
     several = [channels[number].name for number, scans in case.scans.items() if len(scans) > 1]
     return f"several scans could be the channel {several[0]}: {shown}" if several else None
 
@@ -181,6 +223,15 @@ def _fix(channels: Sequence[WantedChannel]) -> str:
     return (
         f"Name files after the channels, as CASE_{first}.nii.gz, number them CASE_0000 onwards, list them in a table, "
         f"or say what they are called: --set discover.channels.{first}='*PATTERN*'."
+    )
+
+
+def _fix_numbers(channels: Sequence[WantedChannel]) -> str:
+    first = channels[0].name
+    names = ", ".join(channel.name for channel in channels)
+    return (
+        f"Name the numbers of {names} in channel_names of a dataset.json beside the files or one folder up, "
+        f"or say what files are called: --set discover.channels.{first}='*_0000', and so on."
     )
 
 

@@ -22,6 +22,9 @@ ACQUIRED = {
 }  # fmt: skip
 # BIDS says it by a word before it: `sub-01_acq-iso_T1w`.
 OF_BIDS = re.compile(r"(?<![a-z0-9])(acq|rec|ce|dir|space|res|desc)[-_][a-z0-9]+", re.IGNORECASE)
+BY_NUMBERS = "the numbers in the files' names"
+# Instead of a channel's number: a numbered file that is none of the model's channels.
+NO_CHANNEL = -1
 _FIRST = {word: words[0] for words in SAME for word in words}
 
 
@@ -31,7 +34,7 @@ class Matched:
 
     channel: int
     case: str
-    by: str = ""
+    by: str = ""  # of a file that is no channel, what dataset.json calls it
 
 
 def normal(name: str) -> str:
@@ -67,18 +70,25 @@ def by_name(key: str, channels: Sequence[WantedChannel]) -> Matched | None:
 
 
 def by_number(key: str, file: Path, channels: Sequence[WantedChannel]) -> Matched | None:
-    """The channel of nnU-Net's number at the end of a key, in the order of a `dataset.json` nearby or of the model."""
+    """The channel of nnU-Net's number at the end of a key, by a `dataset.json` nearby or in the model's order.
+
+    `NO_CHANNEL` where the name there is none of the model's, or the number is none of its; None without a number.
+    """
     match = NUMBER.fullmatch(key)
     if match is None:
         return None
-    number = int(match["number"])
+    number, case = int(match["number"]), match["case"] or ""
     stated = _stated_names(file.parent)
-    wanted = [normal(channel.name) for channel in channels]
-    if stated is not None and sorted(map(normal, stated)) == sorted(wanted) and number < len(stated):
-        return Matched(wanted.index(normal(stated[number])), match["case"] or "", "the names in dataset.json")
-    if number >= len(channels):
+    if stated is None:
+        return Matched(number, case, BY_NUMBERS) if number < len(channels) else Matched(NO_CHANNEL, case)
+    called = stated.get(number)
+    if called is None:
         return None
-    return Matched(number, match["case"] or "", "the numbers in the files' names")
+    for text in (called, without_acquisition(normal(called))):
+        named = by_name(text, channels)
+        if named is not None and not named.case:
+            return Matched(named.channel, case, "the names in dataset.json")
+    return Matched(NO_CHANNEL, case, called)
 
 
 def by_pattern(name: str, patterns: Mapping[str, str], channels: Sequence[WantedChannel]) -> Matched | None:
@@ -115,13 +125,13 @@ def _names(channels: Sequence[WantedChannel]) -> list[list[str]]:
     ]
 
 
-def _stated_names(folder: Path) -> list[str] | None:
-    """Names of channels in the `dataset.json` of a folder or of the one above; None without one."""
+def _stated_names(folder: Path) -> dict[int, str] | None:
+    """Names of channels by number in the `dataset.json` of a folder or of the one above; None without one."""
     for file in (folder / "dataset.json", folder.parent / "dataset.json"):
         try:
             content = parse_json(file.read_text(encoding="utf-8"))
             named = content.get("channel_names", content.get("modality"))
-            return [str(named[key]) for key in sorted(named, key=int)]
+            return {int(key): str(name) for key, name in named.items()}
         except (OSError, ValueError, AttributeError, TypeError):
             continue
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from medseg.types.channels import WantedChannel
 from medseg.types.scan import Discovery, FoundScan, Skipped
 
 OWN = ("case", "label", "group", "split", "fold", "annotated", "cine_frame")
+MOST_NAMED = 6
 Row = tuple[str, tuple[Path, ...]]
 
 
@@ -61,14 +63,18 @@ def table_rows(path: Path, channels: Sequence[WantedChannel]) -> list[Row]:
 
 
 def table_cases(
-    rows: Sequence[Row], discovery: Discovery, channels: Sequence[WantedChannel], *, keep_names: bool
+    rows: Sequence[Row], discovery: Discovery, channels: Sequence[WantedChannel], *, where: str, keep_names: bool
 ) -> tuple[list[FoundScan], list[Skipped]]:
-    """Cases of the rows, of scans that were found at their paths; a row whose scan is missing or unclear fails."""
+    """Cases of the rows, of scans that were found at their paths; a row whose scan is missing or unclear fails.
+
+    Raises `InputError` where rows would have one case id, so that one's results would take the place of another's.
+    """
     wanted = channels or (WantedChannel("image"),)
+    ids = [safe(name if keep_names else public_name(name)) for name, _ in rows]
+    _check_ids(ids, [name for name, _ in rows], where)
     found: list[FoundScan] = []
     skipped: list[Skipped] = []
-    for name, paths in rows:
-        case_id = safe(name if keep_names else public_name(name))
+    for case_id, (name, paths) in zip(ids, rows, strict=True):
         at = [_scans_at(path, discovery.found) for path in paths]
         wrong = next((path for path, scans in zip(paths, at, strict=True) if len(scans) != 1), None)
         if wrong is None and len(at) == len(wanted):
@@ -77,9 +83,26 @@ def table_cases(
             found.append(case)
             continue
         what = "the row lacks a channel" if wrong is None else "there is not exactly one scan at the path in its row"
-        where = wrong or (paths[0] if paths else Path(name))
-        skipped.append(Skipped(where, what, "Correct the table.", True, case_id, case_id))
+        place = wrong or (paths[0] if paths else Path(name))
+        skipped.append(Skipped(place, what, "Correct the table.", True, case_id, case_id))
     return found, skipped
+
+
+def _check_ids(ids: Sequence[str], names: Sequence[str], where: str) -> None:
+    """Refuse rows that share a case id, also where letter case is ignored."""
+    rows: dict[str, list[int]] = defaultdict(list)
+    for number, case_id in enumerate(ids):
+        rows[case_id.lower()].append(number)
+    shared = next((numbers for numbers in rows.values() if len(numbers) > 1), None)
+    if shared is None:
+        return
+    listed = ", ".join(str(number + 1) for number in shared[:MOST_NAMED]) + (" ..." if len(shared) > MOST_NAMED else "")
+    first = ids[shared[0]]
+    same = len({names[number] for number in shared}) == 1
+    what = f"two cases are called '{first}'" if same else f"the names of several cases become '{first}'"
+    raise InputError(
+        f"{what}: rows {listed}, counted without the header", where=where, fix="Give each case its own name."
+    )
 
 
 def _scans_at(path: Path, scans: Sequence[FoundScan]) -> list[FoundScan]:

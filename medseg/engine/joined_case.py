@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from medseg.io.files.patient_names import public_name
 from medseg.types.channels import WantedChannel
 from medseg.types.scan import FoundScan
+
+MOST_FOLDERS = 4
 
 
 def joined(case_id: str, scans: Sequence[FoundScan], channels: Sequence[WantedChannel], by: str = "") -> FoundScan:
     """Return one case of the scans of each channel, in the model's order."""
-    named = [f"{channel.name}: {_called(scan)}" for channel, scan in zip(channels, scans, strict=True)]
+    named = [f"{channel.name}: {name}" for channel, name in zip(channels, _names(scans), strict=True)]
     text = "; ".join(named)
     return replace(
         scans[0],
@@ -23,6 +26,19 @@ def joined(case_id: str, scans: Sequence[FoundScan], channels: Sequence[WantedCh
         warnings=tuple(dict.fromkeys(text for scan in scans for text in scan.warnings)),
         channels=tuple(scans),
     )
+
+
+def _names(scans: Sequence[FoundScan]) -> list[str]:
+    """What results call each scan; where files have one name, after as many of their folders as they differ by."""
+    names = [_called(scan) for scan in scans]
+    depth = 0
+    while len(set(names)) < len(names) and depth < MOST_FOLDERS:
+        depth += 1
+        folders = [() if scan.format == "dicom" else scan.files[0].parts[1:-1][-depth:] for scan in scans]
+        names = [
+            "/".join((*map(public_name, parts), _called(scan))) for parts, scan in zip(folders, scans, strict=True)
+        ]
+    return names
 
 
 def _called(scan: FoundScan) -> str:

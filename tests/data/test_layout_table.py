@@ -7,7 +7,7 @@ from shared_data import DATA
 from small_files import classes, mask_dice, noise, volume
 
 from medseg.data.layouts import read_dataset
-from medseg.data.reading import read_case
+from medseg.data.reading import read_case, read_channels_with_notes
 from medseg.errors import ConfigError, GeometryMismatch, InputError
 
 SARCOMA = DATA / "sarcoma"
@@ -76,6 +76,12 @@ def test_channels_on_other_grids_are_an_error_unless_the_user_says_so(folder):
     dataset = described(folder / "d.yaml", {**said, "resample_channels": True})
     scan, _ = read_case(dataset, dataset.cases[0])
     assert np.allclose(scan.array[1], 3 * grid[0] + grid[2], atol=1e-4)
+    volume(folder / "pet1.nii.gz", grid[0], origin=3)
+    _, notes = read_channels_with_notes(dataset, dataset.cases[0])
+    assert [kind for kind, _ in notes] == ["channel-coverage"]
+    volume(folder / "pet1.nii.gz", grid[0], origin=90)
+    with pytest.raises(GeometryMismatch, match=r"pet1\.nii\.gz: the channel overlaps nowhere with ct1"):
+        read_case(dataset, dataset.cases[0])
 
 
 def test_a_reference_elsewhere_is_refused(folder):

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from small_series import small_series
 
 from medseg.engine.stages.reading import Discover, Read
-from medseg.errors import InputError, UsageError
+from medseg.errors import GeometryMismatch, InputError, UsageError
 from medseg.types.channels import WantedChannel
 from medseg.types.run import Inputs
 from medseg.types.stage import RunContext
@@ -254,3 +255,92 @@ def test_which_file_is_which_channel_decides_the_record(tmp_path):
     in_folders(tmp_path)
     case = discover(tmp_path).found[0]
     assert hash_case(case) != hash_case(replace(case, channels=case.channels[::-1]))
+
+
+def stated(root, names, numbers):
+    root.mkdir()
+    (root / "dataset.json").write_text(json.dumps({"channel_names": dict(enumerate(names))}))
+    for number in range(numbers):
+        scan(root / "imagesTs" / f"p1_{number:04d}.nii.gz", 10 + number)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [(["T1", "T2", "FLAIR"], [10, 12]), (["T2", "T2_FLAIR", "T1w"], [12, 11]), (["t1_mprage", "flair"], [10, 11])],
+)
+def test_numbers_are_what_dataset_json_calls_them(tmp_path, names, taken):
+    assert cases(discover(stated(tmp_path / "given", names, len(names)))) == {"p1": taken}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["T2", "T1"],
+            "the channel FLAIR; there are p1_0000.nii.gz, p1_0001.nii.gz; dataset.json calls p1_0000.nii.gz T2",
+        ),
+        (["CT", "PET"], "dataset.json calls p1_0000.nii.gz CT, p1_0001.nii.gz PET"),
+    ],
+)
+def test_a_dataset_json_of_other_channels_fails_its_cases(tmp_path, names, said):
+    found = discover(stated(tmp_path / "given", names, 2))
+    assert not found.found
+    assert failed(found)["p1"].endswith(said)
+    assert "channel_names" in next(left.fix for left in found.skipped if left.corrupt)
+
+
+def test_more_numbers_than_channels_are_not_cut_to_the_first(tmp_path):
+    numbered(tmp_path)
+    scan(tmp_path / "p1_0002.nii.gz", 31)
+    scan(tmp_path / "visit_2019.nii.gz", 1)
+    found = discover(tmp_path)
+    assert cases(found) == {"p2": [12, 22]}
+    assert list(failed(found)) == ["p1"]
+    assert failed(found)["p1"].startswith("more numbered files than the model has channels (T1, FLAIR), and no dataset")
+
+
+@pytest.mark.parametrize("names", [("same", "same"), ("a/b", "a b"), ("A_b", "a_b")])
+def test_rows_of_one_case_id_are_refused(tmp_path, names):
+    for channels, header in ((MR, "case,T1,FLAIR"), (MR[:1], "case,T1")):
+        row = ",x.nii.gz" * len(channels)
+        (tmp_path / "cases.csv").write_text("\n".join((header, f"other{row}", *(name + row for name in names))))
+        with pytest.raises(InputError, match="rows 2, 3, counted without the header"):
+            discover(tmp_path / "cases.csv", channels)
+
+
+def test_cases_of_a_table_and_of_a_folder_keep_apart(tmp_path):
+    in_folders(tmp_path / "a")
+    (tmp_path / "cases.csv").write_text("case,T1,FLAIR\np1,a/p2/T1.nii.gz,a/p2/FLAIR.nii.gz\n")
+    found = discover([tmp_path / "a", tmp_path / "cases.csv"]).found
+    assert len({one.case_id for one in found}) == 3
+    assert "p1" in {one.case_id for one in found}
+
+
+def test_a_case_that_fails_has_an_id_of_its_own(tmp_path):
+    nib.save(nib.Nifti1Image(np.ones((*SHAPE, 2), np.int16), np.eye(4)), tmp_path / "p1.nii.gz")
+    scan(tmp_path / "p1_T1.nii.gz", 1)
+    found = discover(tmp_path)
+    assert list(failed(found)) == ["p1"]
+    assert len(found.found) == 1
+    assert found.found[0].case_id.startswith("p1-")
+
+
+def test_channels_that_overlap_nowhere_fail_and_those_that_cover_little_are_warned_of(tmp_path):
+    scan(tmp_path / "p" / "T1.nii.gz", 10)
+    scan(tmp_path / "p" / "FLAIR.nii.gz", 20, shape=(6, 5, 2))
+    (case,) = discover(tmp_path).found
+    read = Read(Read.Options())
+    (warning,) = read.run(case, RunContext(tmp_path)).scan.source.warnings
+    assert warning.startswith("FLAIR.nii.gz covers only 50% of the grid of T1.nii.gz")
+    far = nib.Nifti1Image(
+        np.full(SHAPE, 20, np.int16), np.array([[1, 0, 0, 900], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    )
+    nib.save(far, tmp_path / "p" / "FLAIR.nii.gz")
+    with pytest.raises(GeometryMismatch, match="overlaps nowhere with T1"):
+        read.run(case, RunContext(tmp_path))
+
+
+def test_files_of_one_name_are_shown_with_their_folders(tmp_path):
+    in_a_folder_a_channel(tmp_path)
+    assert discover(tmp_path).found[0].file_name == "T1: T1/p1.nii.gz; FLAIR: FLAIR/p1.nii.gz"

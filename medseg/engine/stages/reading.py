@@ -51,7 +51,8 @@ class Discover:
         from medseg.engine.channel_table import is_table, table_cases, table_rows
         from medseg.io.dicom.series_choice import choose_series, named_series
         from medseg.io.discover import discover
-        from medseg.io.files.walk import real
+        from medseg.io.files.case_id import unique
+        from medseg.io.files.walk import absolute, real
 
         if item.manifest is not None:
             return self._listed(item, item.manifest)
@@ -84,8 +85,13 @@ class Discover:
             return discovery
         existing = [path for path in dict.fromkeys(path for _, paths in rows for path in paths) if path.exists()]
         listed = discover(existing, keep_names=keep_names, guard=guard) if existing else Discovery()
-        cases, wrong = table_cases(rows, listed, item.channels, keep_names=keep_names)
-        return Discovery((*discovery.found, *cases), (*discovery.skipped, *wrong))
+        where = ", ".join(map(str, tables))
+        cases, wrong = table_cases(rows, listed, item.channels, where=where, keep_names=keep_names)
+        taken = [*(case.case_id for case in cases), *(left.case_id for left in wrong)]
+        marks = [absolute(scan.files[0]) for scan in discovery.found]
+        ids = unique([scan.case_id for scan in discovery.found], marks, taken)
+        others = (replace(scan, case_id=case_id) for scan, case_id in zip(discovery.found, ids, strict=True))
+        return Discovery((*others, *cases), (*discovery.skipped, *wrong))
 
     def _listed(self, item: Inputs, manifest: Path) -> Discovery:
         """Take the rows of a manifest as they are: each is a case, so that no series is chosen among others."""
@@ -145,16 +151,22 @@ class Read:
         ]
         if not item.channels:
             return Case(item.case_id, (scans[0],))
-        from medseg.data.join_channels import join_channels
+        from medseg.data.join_channels import PARTLY, join_channels
 
         # Files are called by the case's own notes; here a series is its channel's place.
         paths = [Path(one.file_name or one.case_id) for one in item.channels]
         scan, notes = join_channels(scans, paths, resample=True)
         source = scan.source
         remembered = tuple(
-            dict.fromkeys((*(note for one in scans for note in one.source.notes), *(text for _, text in notes)))
+            dict.fromkeys(
+                (
+                    *(note for one in scans for note in one.source.notes),
+                    *(text for kind, text in notes if kind != PARTLY),
+                )
+            )
         )
-        warnings = tuple(dict.fromkeys(text for one in scans for text in one.source.warnings))
+        of_scans = (text for one in scans for text in one.source.warnings)
+        warnings = tuple(dict.fromkeys((*of_scans, *(text for kind, text in notes if kind == PARTLY))))
         return Case(item.case_id, (replace(scan, source=replace(source, notes=remembered, warnings=warnings)),))
 
     def report(self, value: Case) -> CaseReport:
