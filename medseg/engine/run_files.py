@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from medseg.types.scan import Discovery, FoundScan
 
 # Where the inputs of a folder's runs lie, so that a scan is found again; hidden, because paths may name a patient.
 INPUTS_FILE = ".medseg-inputs.json"
+SECONDS_FILE = "seconds.csv"  # of a node: it has no run.json
 Origin = tuple[str, str, str, str]  # case id, series UID, study UID, path below an input
 
 
@@ -156,3 +158,23 @@ def _relative(path: Path, roots: Collection[Path]) -> str:
     path = real(path)
     root = input_above(path, roots)
     return path.name if root is None or root == path else path.relative_to(root).as_posix()
+
+
+def add_seconds(out: Path, case_id: str, seconds: float) -> None:
+    """Note how long a case took, in a folder without a run that says so, as a node's; the last note counts."""
+    with (out / SECONDS_FILE).open("a", encoding="utf-8") as stream:
+        stream.write(f"{case_id},{seconds:.3f}\n")
+
+
+def noted_seconds(out: Path) -> dict[str, float]:
+    """Return what `add_seconds` noted of each case; a line that a stop has cut says nothing."""
+    try:
+        text = (out / SECONDS_FILE).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return {}
+    found: dict[str, float] = {}
+    for line in text.splitlines(keepends=True):
+        case_id, _, number = line.rpartition(",")
+        if case_id and number.endswith("\n") and re.fullmatch(r"\d+\.\d{3}", number.strip()):
+            found[case_id] = float(number)
+    return found

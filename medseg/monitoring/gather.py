@@ -11,6 +11,7 @@ from typing import Any
 from medseg.config.safe_json import parse_json
 from medseg.counted import counted
 from medseg.engine.journal import STATUS_FILE, Status, read_status
+from medseg.engine.run_files import noted_seconds
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.harmless import name_from_cell
 from medseg.io.files.case_id import TAKEN
@@ -156,11 +157,12 @@ def _model(folder: Path) -> str:
 
 def _seconds(folder: Path) -> dict[str, dict[str, float]]:
     """How long each case of the last run took; a case that was up to date took none."""
+    noted = {case_id: {"seconds": seconds} for case_id, seconds in noted_seconds(folder).items()}  # by a node
     try:
         cases = parse_json((folder / "run.json").read_text(encoding="utf-8"))["cases"]
-        return {one["case_id"]: {"seconds": float(one["seconds"])} for one in cases if one["seconds"] > 0}
+        return {**noted, **{one["case_id"]: {"seconds": float(one["seconds"])} for one in cases if one["seconds"] > 0}}
     except (OSError, ValueError, KeyError, TypeError):
-        return {}
+        return noted
 
 
 def _reviewed(folder: Path) -> Mapping[str, ReviewCase]:

@@ -13,6 +13,7 @@ from scanner_history import MODEL, history, write_results
 
 import medseg
 from medseg.cli.app import run
+from medseg.engine.run_files import add_seconds
 from medseg.errors import UsageError
 from medseg.models.package import load_package
 from medseg.monitoring.card_reference import card_shifts
@@ -216,3 +217,16 @@ def test_a_new_version_with_few_cases_does_not_hide_what_the_older_shows(tmp_pat
     assert monitor([old, new], tmp_path / "b", no_scans=True, cases_of="organ").exit_code == 3
     assert monitor([old, new], tmp_path / "c", no_scans=True, cases_of="organ 2").exit_code == 4
     assert monitor([old, new], tmp_path / "d", no_scans=True, cases_of="organ 1").exit_code == 3
+
+
+def test_seconds_of_a_node_are_followed(tmp_path):
+    out = write_results(tmp_path / "node", history(70))
+    (out / "run.json").unlink()
+    for number in range(70):
+        add_seconds(out, f"case-{number}", 5 + number % 3)
+    add_seconds(out, "case-1", 9)
+    with (out / "seconds.csv").open("a") as stream:
+        stream.write("case-2,1234.5")  # cut by a stop
+    found = monitor(out, tmp_path / "look", no_scans=True)
+    assert "seconds" in {chart.name for chart in found.charts}
+    assert [one.figures["seconds"] for one in found.records[:3]] == [5, 9, 7]

@@ -17,6 +17,7 @@ MOST_PARENTS = 3
 # What medseg itself puts beside the case folders, and names Windows keeps for devices.
 TAKEN = {
     "cases.csv", "sources.csv", "run.json", "report.html", "journal.jsonl", "medseg.log", "mlflow.db", "review",
+    "seconds.csv",
 }  # fmt: skip
 OF_SHARDS = re.compile(r"(run|cases|report)\.[\w-]+\.(json|jsonl|html)", re.IGNORECASE)  # and pages of a report
 DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)

@@ -17,7 +17,7 @@ from medseg.engine import journal
 from medseg.engine.isolation import run_isolated
 from medseg.engine.outcomes import Work, failure
 from medseg.engine.pipeline import Pipeline, assemble, load_pipeline
-from medseg.engine.run_files import remember_inputs, write_source_table
+from medseg.engine.run_files import add_seconds, remember_inputs, write_source_table
 from medseg.errors import ConfigError, MedsegError, UsageError, first_line
 from medseg.io.files.lock import exclusive
 from medseg.isolation.boundary import attempt
@@ -114,6 +114,8 @@ class Segmenter:
                     job = owner[event.case_id]
                     ended[job.id].append(event)
                     self._digests.pop(event.case_id, None)
+                    if event.seconds > 0 and event.folder is not None and event.state != "current":
+                        add_seconds(self.config.results, event.case_id, event.seconds)
                     if len(ended[job.id]) == left[job.id]:
                         self._settle(job, ended[job.id])
         self._list_sources()

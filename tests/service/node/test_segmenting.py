@@ -9,6 +9,7 @@ from node_peers import arrival
 from pydicom import dcmread
 from small_series import small_series
 
+from medseg.engine.run_files import noted_seconds
 from medseg.errors import ConfigError, ModelError
 from medseg.io.files.lock import exclusive
 from medseg.service.node import jobs
@@ -129,6 +130,7 @@ def test_a_series_with_a_gap_fails_with_a_reason_that_names_no_folder_of_the_nod
     (row,) = store.rows("select error from jobs")
     assert "slices are missing" in row["error"]
     assert job.id not in row["error"]
+    assert next(iter(noted_seconds(settings.results).values())) > 0
 
 
 @pytest.mark.parametrize("ends", ["done", "failed", "ignored"])
