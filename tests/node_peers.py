@@ -118,6 +118,7 @@ class Archive:
     lose: set[str] = field(default_factory=set)  # UIDs that it does not commit to keep
     report_to: int | None = None  # port of the node, to report over an association of its own
     commits: bool = True
+    offers: bool = True  # storage commitment
 
     @property
     def address(self) -> str:
@@ -171,7 +172,8 @@ def archive(port: int | None = None, **how: Any) -> Iterator[Archive]:
     entity.require_called_aet = True
     for context in AllStoragePresentationContexts:
         entity.add_supported_context(context.abstract_syntax, PLAIN)
-    entity.add_supported_context(StorageCommitmentPushModel, PLAIN, scu_role=True, scp_role=True)
+    if found.offers:
+        entity.add_supported_context(StorageCommitmentPushModel, PLAIN, scu_role=True, scp_role=True)
     handlers = [(evt.EVT_C_STORE, found.store), (evt.EVT_N_ACTION, found.action)]
     server = entity.start_server(("127.0.0.1", found.port), block=False, evt_handlers=handlers)
     try:

@@ -35,7 +35,7 @@ from medseg.counted import counted
 from medseg.isolation.boundary import STOPS, as_failure
 from medseg.privacy.burned_in import MAPS, TOMOGRAPHY
 from medseg.privacy.deidentify import DOCUMENTS
-from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
+from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal, NothingOffered
 from medseg.service.bounds import LARGEST_ANSWER, STALLED_SECONDS, Search
 from medseg.service.outgoing import Outgoing
 from medseg.service.pdu_bounds import PduBounds
@@ -252,6 +252,8 @@ def association(
     if not link.is_established:
         if link.is_rejected and link.acceptor.primitive is not None and link.acceptor.primitive.result == PERMANENTLY:
             raise ArchiveRefusal("the archive rejected the association", where=archive.name, fix=SEEN)
+        if link.is_aborted and link.rejected_contexts and not link.accepted_contexts:
+            raise NothingOffered("the archive offers nothing of what was asked for", where=archive.name, fix=SEEN)
         why = "it rejected the association for now" if link.is_rejected else "nothing answered as an archive"
         why = bounds.refused or why
         raise ArchiveError(f"no connection to the archive: {why}", where=archive.name, fix=SEEN)

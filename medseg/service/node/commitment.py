@@ -20,7 +20,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     StorageCommitmentPushModelInstance,
 )
 
-from medseg.service.archive import Archive, ArchiveError, is_uid
+from medseg.service.archive import Archive, ArchiveError, NothingOffered, is_uid
 from medseg.service.dimse import PLAIN, TIMEOUT, association, check
 from medseg.service.node.config import NodeConfig
 from medseg.service.node.deliver import FIRST_WAIT, LONGEST_WAIT
@@ -31,6 +31,7 @@ ASK, ALL_KEPT, SOME_FAILED = 1, 1, 2
 SAME_ASSOCIATION = 3.0  # seconds that an answer over the association of the question is waited for
 ASK_AGAIN = 600.0  # seconds without an answer
 MOST_AT_ONCE = 1000
+NOT_OFFERED = "Set `commitment: false` in the node's configuration."
 NO_SUCH_OBJECT, ACCEPTED, NOT_UNDERSTOOD = 0x0112, 0x0000, 0x0110
 Item = tuple[str, str]  # instance and SOP class
 
@@ -84,13 +85,13 @@ class Commitments:
                         request, ASK, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
                     )
                 except ValueError as error:
-                    raise ArchiveError(
-                        "the archive does not offer storage commitment",
-                        fix="Set `commitment: false` in the node's configuration.",
-                    ) from error
+                    raise NothingOffered("the archive does not offer storage commitment", fix=NOT_OFFERED) from error
                 check(status, "the archive did not take the question for storage commitment")
                 with self._answered:
                     self._answered.wait_for(lambda: self._is_reported(uid), SAME_ASSOCIATION)
+        except NothingOffered:
+            log.warning("%s: storage commitment is not offered there. %s", destination, NOT_OFFERED)
+            return 0
         except (ArchiveError, OSError) as error:
             log.warning(
                 "%s: no storage commitment (%s); asking again later.", destination, getattr(error, "what", error)

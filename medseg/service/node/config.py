@@ -219,6 +219,12 @@ def _check_listening(config: NodeConfig, path: Path) -> None:
                 where=path,
                 fix="Use 127.0.0.1 and, from elsewhere, an SSH tunnel or a proxy that asks who it is.",
             )
+        if int(port) == config.port:
+            raise ConfigError(
+                f"port and http are both {port}",
+                where=path,
+                fix="Give http another one, such as 127.0.0.1:8042, or null for none.",
+            )
     for name in config.users:
         if name not in config.destinations:
             raise ConfigError(

@@ -45,8 +45,8 @@ def check_node(config: NodeConfig, path: Path) -> dict[str, Archive]:
     MedsegError
         When a rule's model cannot be run here, or an address or certificate cannot be used.
     """
-    found = archives(config)
     server_tls(config.tls)
+    found = archives(config)
     for number, rule in enumerate(config.rules, 1):
         where = f"{path}: rule {number}"
         try:

@@ -22,6 +22,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 )
 
 from medseg.errors import MedsegError, UsageError
+from medseg.harmless import one_line
 from medseg.io.dicom.header import lenient
 from medseg.isolation.boundary import attempt
 from medseg.service.archive import is_uid
@@ -75,10 +76,17 @@ class Receiver:
         content: bytes = event.encoded_dataset()
         instance, sop_class = str(event.request.AffectedSOPInstanceUID), str(event.request.AffectedSOPClassUID)
         header = identity(content)
-        if header is None:
+        if header is None or not all(header):
+            what = "its header cannot be read" if header is None else "it has no UID of its instance, study or series"
+            log.warning("An object of %s was refused: %s.", one_line(caller), what)
             return NOT_UNDERSTOOD
         own, study, series = header
-        if own != instance or not all(map(is_uid, (instance, sop_class, study, series))):
+        uids = {"SOP instance": instance, "SOP class": sop_class, "study": study, "series": series}
+        wrong = [f"no valid UID of its {name}" for name, uid in uids.items() if not is_uid(uid)]
+        if own != instance:
+            wrong.append("another instance inside than its sender says")
+        if wrong:
+            log.warning("An object of %s was refused: it has %s.", one_line(caller), ", ".join(wrong))
             return NOT_ITS_CLASS
         with self._lock:
             self._open[id(event.assoc)].add(series)
@@ -106,7 +114,8 @@ def identity(content: bytes) -> tuple[str, str, str] | None:
 def _identity(content: bytes) -> tuple[str, str, str]:
     with lenient():
         header = read_partial(BytesIO(content), stop_when=_is_beyond, specific_tags=IDENTITY)
-        return str(header.SOPInstanceUID), str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
+        instance, study, series = (str(header.get(f"{kind}InstanceUID") or "") for kind in ("SOP", "Study", "Series"))
+        return instance, study, series
 
 
 def _is_beyond(tag: int, *_: object) -> bool:
@@ -164,6 +173,9 @@ def listening(
 
 def server_tls(tls: Tls) -> ssl.SSLContext | None:
     """What senders connect by; None where nothing is encrypted."""
+    for key, path in tls:
+        if path is not None and not path.is_file():
+            raise UsageError("there is no such file", where=f"tls.{key}: {path}", fix="Check the path.")
     if tls.certificate is None:
         return None
     try:

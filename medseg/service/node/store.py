@@ -93,9 +93,7 @@ class NodeStore:
                 connection.row_factory = sqlite3.Row
                 self._make_tables(connection)
         except OSError as error:
-            raise UsageError(
-                f"cannot be written ({error.strerror})", where=folder, fix="Check who may write."
-            ) from error
+            raise _unusable(folder, error) from error
         except sqlite3.OperationalError as error:
             raise UsageError(
                 f"the node's database cannot be opened ({error})",
@@ -141,7 +139,10 @@ class NodeStore:
 @contextmanager
 def holding(folder: Path) -> Iterator[Callable[[], bool]]:
     """Hold a node's folder; `UsageError` while another process does. Gives what says whether it is still held."""
-    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    except OSError as error:
+        raise _unusable(folder, error) from error
     with ExitStack() as stack:
         deadline = time.monotonic() + PASSING_SECONDS
         while True:
@@ -162,6 +163,12 @@ def holding(folder: Path) -> Iterator[Callable[[], bool]]:
         except TimeoutError:
             raise _taken(folder) from None
         yield stack.enter_context(signs_of_life(lock)).is_alive
+
+
+def _unusable(folder: Path, error: OSError) -> UsageError:
+    if folder.is_file():
+        return UsageError("the node's folder is a file", where=folder, fix="Name a folder in `folder`.")
+    return UsageError(f"cannot be written ({error.strerror})", where=folder, fix="Check who may write.")
 
 
 def _taken(folder: Path) -> UsageError:

@@ -160,6 +160,16 @@ def test_without_a_report_nothing_is_committed_and_it_is_asked_again(store, sett
         assert commitments.ask_for_results("archive", time.time() + DAY) == 1
 
 
+def test_an_archive_without_storage_commitment_is_named_with_what_to_set(store, settings, port, add, caplog):
+    add()
+    commitments = Commitments(settings, store, archives(settings))
+    with archive(port, offers=False), caplog.at_level("WARNING", "medseg"):
+        send(store, settings)
+        assert commitments.ask_for_results("archive", time.time()) == 0
+    (line,) = [one.getMessage() for one in caplog.records if one.name == "medseg.serve"]
+    assert line.startswith("archive: storage commitment is not offered there. Set `commitment: false`")
+
+
 def test_a_report_that_nobody_asked_for_changes_nothing(store, settings, port, add, incoming):
     """Neither one of another transaction, nor one by another than the archive that was asked."""
     uid = add()

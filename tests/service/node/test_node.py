@@ -218,3 +218,10 @@ def test_a_second_node_in_the_same_folder_is_refused(tmp_path, capsys):
     with holding(tmp_path / "node-data"):
         assert run(["serve", "--config", str(config)]) == 2
     assert "another node runs in this folder" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path, capsys):
+    config = node_yaml(tmp_path)
+    (tmp_path / "node-data").write_text("something else")
+    assert run(["serve", "--config", str(config)]) == 2
+    assert "node-data: the node's folder is a file. Name a folder in `folder`." in capsys.readouterr().err

@@ -59,7 +59,7 @@ def test_a_series_arrives_and_again(receiver, store, series):
     assert receiver.statuses == {0x0000: 2 * len(series)}
 
 
-def test_what_is_not_what_it_says_is_refused(receiver, store, series):
+def test_what_is_not_what_it_says_is_refused(receiver, store, series, caplog):
     changed = pydicom.dcmread(series[0])
     send(receiver.port, series[:1])
     changed.PixelData = bytes(len(changed.PixelData))
@@ -69,7 +69,11 @@ def test_what_is_not_what_it_says_is_refused(receiver, store, series):
         odd.StudyInstanceUID = "../../etc"
     with sender(receiver.port) as link:
         assert send_one(link, changed) == 0x0111
-        assert send_one(link, nameless) == 0xC000
+        with caplog.at_level("WARNING", "medseg"):
+            assert send_one(link, nameless) == 0xC000
+        (line,) = caplog.records
+        assert line.getMessage() == "An object of CT1 was refused: it has no UID of its instance, study or series."
+        assert line.exc_info is None
         assert send_one(link, odd) == NOT_ITS_CLASS
     assert len(store.rows("select * from objects")) == 1
 

@@ -102,6 +102,7 @@ MODEL = {"model": "hippocampus"}
         ({"rules": [{**MODEL, "when": {"StudyInstanceUID": "1.2\\1.2.x"}}]}, "StudyInstanceUID can match '1.2.x'"),
         ({"host": "0.0.0.0"}, "callers must say who may send"),
         ({"http": "0.0.0.0:80"}, "the queue page has no login"),
+        ({"http": "127.0.0.1:4711", "port": 4711}, "port and http are both 4711"),
         ({"http": "8042"}, "is not an address and a port"),
         ({"aet": "A" * 17}, "is not an application entity title"),
         ({"callers": ["a\\b"]}, "is not an application entity title"),
@@ -124,7 +125,10 @@ def test_mistakes_are_found_when_the_file_is_read(tmp_path: Path, keys, message)
         ({"rules": [{"model": "hippocampu"}]}, "Did you mean 'hippocampus'?"),
         ({"destinations": {"archive": "dicm://x"}}, "destinations.archive dicm://x: this is not the address"),
         ({"keep_days": 3}, "no destination can be asked"),
-        ({"tls": {"certificate": "a.pem", "key": "b.pem"}}, "a certificate cannot be read"),
+        ({"tls": {"certificate": "a.pem", "key": "b.pem"}}, "a.pem: there is no such file"),
+        ({"tls": {"certificate": "node.yaml", "key": "b.pem"}}, "b.pem: there is no such file"),
+        ({"tls": {"authority": "b.pem"}}, "tls.authority: "),
+        ({"tls": {"certificate": "node.yaml", "key": "node.yaml"}}, "a certificate cannot be read"),
     ],
 )
 def test_mistakes_that_need_models_and_files_are_found_at_the_start(tmp_path: Path, keys, message):
