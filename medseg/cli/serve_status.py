@@ -18,7 +18,8 @@ def status(
     """Say where a node stands, whether it runs or not: the queue, the deliveries, and what needs a person.
 
     Prints a tab-separated line a job and an open delivery; the sums go to the log. Exit code: 0 all is well, 3
-    something failed, was withheld, refused, incomplete or put into quarantine.
+    something failed, was withheld, refused, incomplete or put into quarantine, or a
+    folder of the node cannot be written.
 
     Example: medseg serve status --config node.yaml
     """
@@ -42,6 +43,8 @@ def status(
         log.info("%d more jobs and %d more deliveries are not shown", found.jobs_not_shown, found.deliveries_not_shown)
     log.info("the node %s", "runs" if found.running else "does not run")
     log.info("%d objects; %d in quarantine", found.objects, found.quarantined)
+    for place in found.unwritable:
+        log.error("%s cannot be written. Check who may write, and that it is not read-only.", one_line(place))
     for reason, count in found.ignored.items():
         log.info("%d series ignored: %s", count, one_line(reason))
     for what, counts in (("series", found.series), ("jobs", found.jobs), *found.deliveries.items()):

@@ -8,6 +8,7 @@ serve them all, so that several senders cost little more than one.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import queue
 import secrets
@@ -23,9 +24,11 @@ from medseg.io.files.atomic import sync_folder
 from medseg.service.bounds import SPARE_DISK
 from medseg.service.node.store import FOLDER_MODE, NodeStore
 
+log = logging.getLogger("medseg.serve")
 STORED, DIFFERENT, NO_ROOM = 0x0000, 0x0111, 0xA700
 PARTS, QUARANTINE = "parts", "quarantine"
 MOST_AT_ONCE = 64
+SAY_EVERY = 60.0  # seconds
 ANSWER_SECONDS = 120.0  # after which a sender is told to try again, whatever became of it
 
 
@@ -66,6 +69,7 @@ class Incoming:
         self.store, self.folder, self.spare = store, folder, spare
         self.parts, self.quarantine = store.folder / PARTS, store.folder / QUARANTINE
         self._waiting: queue.SimpleQueue[_Written | None] = queue.SimpleQueue()
+        self._said = -SAY_EVERY
         self._thread = threading.Thread(target=self._record_all, name="record", daemon=True)
 
     def __enter__(self) -> Incoming:
@@ -93,10 +97,17 @@ class Incoming:
             written = _Written(arrival, part, Future())
             self._waiting.put(written)
             return written.status.result(ANSWER_SECONDS)
-        except (OSError, sqlite3.Error):  # a full disk, or one that fails: the sender keeps it and tries again
+        except (OSError, sqlite3.Error) as error:  # a full disk, or one that fails: the sender keeps it, tries again
+            self._say(error)
             return NO_ROOM
         finally:
             part.unlink(missing_ok=True)
+
+    def _say(self, error: OSError | sqlite3.Error) -> None:
+        """Write why objects cannot be kept, once a while: a sender may try thousands."""
+        if time.monotonic() - self._said >= SAY_EVERY:
+            self._said = time.monotonic()
+            log.error("Objects cannot be kept (%s in %s); senders are told to try again.", error, self.store.folder)
 
     def _record_all(self) -> None:
         while True:

@@ -60,6 +60,8 @@ class QueuePage:
         status = await self._status()
         if not self.is_alive():
             return PlainTextResponse("a part of the node has ended\n", 503)
+        if status.unwritable:
+            return PlainTextResponse(f"cannot be written: {', '.join(status.unwritable)}\n", 503)
         if status.free_bytes < SPARE_DISK:
             return PlainTextResponse("the disk is full\n", 503)
         return PlainTextResponse("ok\n")

@@ -89,7 +89,8 @@ class Segmenter:
             log.warning("%s", error)
             self.waiting = True
         except (OSError, sqlite3.Error) as error:  # a full disk, for instance: nobody's fault, and no try
-            log.error("The jobs could not be done (%s); trying again.", first_line(error))
+            place = getattr(error, "filename", None) or self.config.folder
+            log.error("The jobs could not be done (%s: %s); trying again.", place, first_line(error))
             self.waiting = True
         finally:
             jobs.give_back(self.store, taken)

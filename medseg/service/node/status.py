@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from medseg.config.safe_json import parse_json
-from medseg.service.node.incoming import QUARANTINE
+from medseg.service.node.incoming import PARTS, QUARANTINE
 from medseg.service.node.store import NodeStore, is_held
 
 MOST_SHOWN = 200
 MOST_REASONS = 10
 JOB_STATES = ("ready", "running", "done", "failed", "withheld", "ignored", "superseded", "dismissed")
 DELIVERY_STATES = ("ready", "sent", "committed", "refused", "superseded", "dismissed")
+WRITTEN = ("incoming", PARTS, QUARANTINE, "results", "outbox")  # folders, where they are there
 SERIES_STATES = ("arriving", "whole", "ignored", "incomplete")
 
 
@@ -61,13 +63,14 @@ class NodeStatus:
     lines: tuple[JobLine, ...]  # what needs a person first, then the newest
     undelivered: tuple[DeliveryLine, ...]
     ignored: dict[str, int]  # series, by the reason
+    unwritable: tuple[str, ...] = ()  # folders that cannot be written now
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether anything failed, was refused or withheld, or came with the UID of another object."""
+        """Whether anything failed, was refused or withheld, came with another's UID, or cannot be written."""
         refused = sum(counts["refused"] for counts in self.deliveries.values())
         troubles = self.jobs["failed"] + self.jobs["withheld"] + self.series["incomplete"] + self.quarantined
-        return bool(refused + troubles)
+        return bool(refused + troubles) or bool(self.unwritable)
 
     @property
     def jobs_not_shown(self) -> int:
@@ -123,7 +126,14 @@ def node_status(store: NodeStore) -> NodeStatus:
                 MOST_REASONS,
             )
         },
+        unwritable(store.folder),
     )
+
+
+def unwritable(folder: Path) -> tuple[str, ...]:
+    """Return which folders of a node the system does not let this user write to: read-only, or another's."""
+    places = (folder, *(folder / name for name in WRITTEN))
+    return tuple(str(place) for place in places if place.is_dir() and not os.access(place, os.W_OK | os.X_OK))
 
 
 def status(folder: Path) -> NodeStatus:

@@ -47,6 +47,25 @@ def test_the_queue_is_shown_and_nothing_of_a_patient(site, store):
         assert not any(word in text for word in ("Doe", "4711", "1.2.3"))
 
 
+def test_a_folder_that_cannot_be_written_is_named_until_it_can_be(site, store, incoming, monkeypatch, caplog, tmp_path):
+    address, _ = site
+    shut = str(incoming.parts)
+    yaml = str(node_yaml(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr("medseg.service.node.status.os.access", lambda place, _: str(place) != shut)
+        answer = requests.get(f"{address}healthz", timeout=10)
+        assert (answer.status_code, answer.text) == (503, f"cannot be written: {shut}\n")
+        assert "parts cannot be written." in requests.get(address, timeout=10).text
+        assert run(["serve", "status", "--config", yaml]) == 3
+    assert requests.get(f"{address}healthz", timeout=10).text == "ok\n"
+    assert run(["serve", "status", "--config", yaml]) == 0
+    incoming.parts.rmdir()
+    with caplog.at_level("ERROR", "medseg"):
+        assert incoming.keep(arrival()) == incoming.keep(arrival()) == 0xA700
+    (line,) = [one.getMessage() for one in caplog.records if one.getMessage().startswith("Objects cannot be kept")]
+    assert shut in line
+
+
 def test_metrics_can_be_read_by_prometheus_and_count(site, store):
     address, _ = site
     store.change(FAILED)
