@@ -22,10 +22,6 @@ class ArchiveError(MedsegError):
     """An archive cannot be reached, or does not do what was asked."""
 
 
-class NothingOffered(ArchiveError):
-    """The archive answered, and offers nothing of what was asked for."""
-
-
 class ArchiveRefusal(ArchiveError):
     """An archive says no, and would say so again: a wrong password, a title it does not know."""
 

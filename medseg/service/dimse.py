@@ -35,7 +35,7 @@ from medseg.counted import counted
 from medseg.isolation.boundary import STOPS, as_failure
 from medseg.privacy.burned_in import MAPS, TOMOGRAPHY
 from medseg.privacy.deidentify import DOCUMENTS
-from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal, NothingOffered
+from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
 from medseg.service.bounds import LARGEST_ANSWER, STALLED_SECONDS, Search
 from medseg.service.outgoing import Outgoing
 from medseg.service.pdu_bounds import PduBounds
@@ -59,6 +59,7 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 # What may come by C-GET, where each kind must be agreed on beforehand.
 KINDS = tuple(sorted({str(uid) for uid in TOMOGRAPHY | MAPS | DOCUMENTS} | {SECONDARY_CAPTURE}))
 MOST_CONTEXTS = 128  # an association can offer
+NOTHING_OFFERED = "the archive offers nothing of what was asked for"
 TIMEOUT = 30.0  # seconds without an answer after which an archive counts as gone
 STORED, NO_ROOM, NOT_REQUESTED = 0x0000, 0xA700, 0xA900
 SUCCESS, PENDING = (STORED,), (0xFF00, 0xFF01)
@@ -253,7 +254,7 @@ def association(
         if link.is_rejected and link.acceptor.primitive is not None and link.acceptor.primitive.result == PERMANENTLY:
             raise ArchiveRefusal("the archive rejected the association", where=archive.name, fix=SEEN)
         if link.is_aborted and link.rejected_contexts and not link.accepted_contexts:
-            raise NothingOffered("the archive offers nothing of what was asked for", where=archive.name, fix=SEEN)
+            raise ArchiveError(NOTHING_OFFERED, where=archive.name, fix=SEEN)
         why = "it rejected the association for now" if link.is_rejected else "nothing answered as an archive"
         why = bounds.refused or why
         raise ArchiveError(f"no connection to the archive: {why}", where=archive.name, fix=SEEN)

@@ -20,8 +20,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     StorageCommitmentPushModelInstance,
 )
 
-from medseg.service.archive import Archive, ArchiveError, NothingOffered, is_uid
-from medseg.service.dimse import PLAIN, TIMEOUT, association, check
+from medseg.service.archive import Archive, ArchiveError, is_uid
+from medseg.service.dimse import NOTHING_OFFERED, PLAIN, TIMEOUT, association, check
 from medseg.service.node.config import NodeConfig
 from medseg.service.node.deliver import FIRST_WAIT, LONGEST_WAIT
 from medseg.service.node.store import NodeStore
@@ -85,14 +85,14 @@ class Commitments:
                         request, ASK, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
                     )
                 except ValueError as error:
-                    raise NothingOffered("the archive does not offer storage commitment", fix=NOT_OFFERED) from error
+                    raise ArchiveError(NOTHING_OFFERED, fix=NOT_OFFERED) from error
                 check(status, "the archive did not take the question for storage commitment")
                 with self._answered:
                     self._answered.wait_for(lambda: self._is_reported(uid), SAME_ASSOCIATION)
-        except NothingOffered:
-            log.warning("%s: storage commitment is not offered there. %s", destination, NOT_OFFERED)
-            return 0
         except (ArchiveError, OSError) as error:
+            if getattr(error, "what", "") == NOTHING_OFFERED:
+                log.warning("%s: storage commitment is not offered there. %s", destination, NOT_OFFERED)
+                return 0
             log.warning(
                 "%s: no storage commitment (%s); asking again later.", destination, getattr(error, "what", error)
             )
