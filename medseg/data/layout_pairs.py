@@ -84,8 +84,18 @@ def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
         regions=given.regions,
         overlapping=given.overlapping,
         colors=given.color_map,
-        ambiguous=(UNNAMED,) if colored is not None else (),
+        ambiguous=((UNNAMED,) if colored is not None else ()) + _passed_over(path, images, references),
     )
+
+
+def _passed_over(path: Path, images: Path, references: Path) -> tuple[str, ...]:
+    """A sentence on folders that were not taken whose files have the labels' names, such as another reader's."""
+    taken = {stem(file.name) for file in _files(references)}
+    beside = [inner for inner in sorted(path.iterdir()) if inner.is_dir() and inner not in (images, references)]
+    others = [f"{inner.name}/" for inner in beside if taken & {stem(file.name) for file in _files(inner)}]
+    if not others:
+        return ()
+    return (f"labels are read from {references.name}/, and not from {', '.join(others)} with files of the same names",)
 
 
 def _named(given: DatasetDescription) -> tuple[Channel, ...] | None:

@@ -25,7 +25,7 @@ PATIENT = re.compile(
 # What the end of a name may say of one scan among a patient's: its sequence, time, side, plane, or place in a volume.
 SEQUENCE = (
     r"t1(w|c|ce|gd|n|km)?|t2(w|f|star)?|flair|dwi|adc|pdw?|swi|bold|asl|dce|mra|mri?|cta?|pet|pt|suv|art|arterial|portal"
-    r"|venous|pv|delayed|native|nc|ce"
+    r"|venous|pv|delayed|native|nc|ce|ven|nativ|arteriell|venoes"
 )
 SIDE = r"left|right|l|r|lt|rt|lh|rh|od|os|l?cc|l?mlo|rcc|rmlo|ax|axial|cor|coronal|sag|sagittal|sa|la|[24]ch"
 TIME = r"ed|es|pre|post|baseline|bl|followup|fu(\d+[a-z])?|t0|m\d{1,3}|(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])"
@@ -34,6 +34,9 @@ COUNTED = (
     r"slice|sl|z|patch|tile|crop|roi|part|view|aug|frame|phase|visit|v|tp|time|timepoint|scan|exam|study|day|week|month"
     r"|year|session|ses|rep|run|acq|img|image|im|followup|fu"
 )
+# These and dates may stand anywhere in a name whose end says nothing: `left_hip_01`, `Mueller_FU1`, `2021-01-12_pat00`.
+VISIT = r"(followup|fu|tp|visit)\d+"
+DATE = r"(?<!\d)(19|20)\d\d[-_.]?(0[1-9]|1[0-2])[-_.]?([0-2]\d|3[01])(?!\d)"
 DATED = re.compile(r"(?P<head>.*\d.*)[-_. ](19|20)\d\d[-_.](0[1-9]|1[0-2])[-_.]([0-2]\d|3[01])")
 ENDING = re.compile(rf"{SEQUENCE}|{SIDE}|{TIME}|({COUNTED}|x|y)\d+")
 # A number after one of these counts too, and so it does after a plane or a sequence: `axial_0003`.
@@ -105,7 +108,19 @@ def _named(case_ids: Sequence[str]) -> dict[str, str]:
             heads = [match["head"] if (match := pattern.fullmatch(name)) else "" for name in case_ids]
             if all(heads) and fewest <= len(set(heads)) < len(heads) and not any(map(_is_of_many, heads)):
                 return dict(zip(case_ids, heads, strict=True))
+        rests = [_without_known_words(name) for name in case_ids]
+        known = all(rest not in ("", name) for rest, name in zip(rests, case_ids, strict=True))
+        fewest = 2 if all(any(c.isdigit() for c in rest) for rest in rests) else FEWEST_HEADS
+        if known and fewest <= len(set(rests)) < len(rests) and not any(map(_is_of_many, rests)):
+            return dict(zip(case_ids, rests, strict=True))
     return named
+
+
+def _without_known_words(case_id: str) -> str:
+    """A name without dates and words for a phase, a sequence, a side or a time, wherever they stand."""
+    rest = re.sub(DATE, "", case_id)
+    known = re.compile(rf"{SEQUENCE}|{SIDE}|{TIME}|{VISIT}")
+    return "_".join(part for part in re.split(r"[-_. ]+", rest) if part and not known.fullmatch(part.lower()))
 
 
 def _is_of_many(head: str) -> bool:

@@ -148,3 +148,12 @@ def test_values_of_a_mask_that_is_blocked_are_no_classes(tmp_path, ending):
     data = read_dataset(tmp_path)
     assert [c.value for c in data.table] == [255]
     assert {f.case_id: f.kind for f in audit(data, jobs=1).findings if f.blocks} == {"c1": "no-label-map"}
+
+
+@pytest.mark.parametrize("other", ["labels_corrected", "labels2", "rater2", "observer2", "predictions"])
+def test_a_second_folder_of_labels_is_not_passed_over_without_a_word(tmp_path, other):
+    for name in "ab":
+        for folder in ("images", "labels", other):
+            volume(tmp_path / folder / f"{name}.nii.gz", noise() if folder == "images" else classes())
+    told = read_dataset(tmp_path).ambiguous
+    assert any("labels" in line and other in line for line in told), told

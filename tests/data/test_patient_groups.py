@@ -86,6 +86,26 @@ def test_counters_behind_the_numbers_of_patients_are_told_by_all_names_together(
     assert {case.group for case in data.cases} == {patient.format(p) for p in range(6)}
 
 
+@pytest.mark.parametrize(
+    ("name", "scans", "patients"),
+    [
+        ("{}_{}", ("art", "ven", "nativ"), ("001", "002", "003")),
+        ("{}_{}", ("BL", "FU1"), ("Mueller", "Wolf", "Klein", "Weber", "Schmidt")),
+        ("{}_{}", ("20190112", "20200301"), ("Mueller", "Wolf", "Klein", "Weber", "Schmidt")),
+        ("{1}_hip_{0}", ("left", "right"), ("01", "02")),
+        ("{1}_{0}", ("baseline", "followup"), ("001", "002")),
+        ("{1}_{0}", ("T1", "T2"), ("001", "002")),
+        ("topcow_{1}_{0}", ("ct", "mr"), ("001", "002")),
+        ("{1}_{0}", ("2021-01-12", "2021-03-04"), ("pat00", "pat01")),
+    ],
+)
+def test_scans_of_a_patient_are_told_apart_by_a_word_anywhere(name, scans, patients):
+    names = {name.format(patient, scan): patient for patient in patients for scan in scans}
+    groups = {case.case_id: case.group for case in group_by_patient(dataset(*names)).cases}
+    assert all(group is not None and group.endswith(names[case]) for case, group in groups.items())
+    assert len(set(groups.values())) == len(patients)
+
+
 def test_both_eyes_of_a_person_are_of_one_patient():
     data = group_by_patient(dataset("Image_01L", "Image_01R", "Image_02L", "Image_02R", "Image_03R"))
     assert [case.group for case in data.cases] == ["Image_01", "Image_01", "Image_02", "Image_02", None]
@@ -98,6 +118,8 @@ def test_both_eyes_of_a_person_are_of_one_patient():
         dataset(*(f"20{y}_{n:03}" for y in range(14, 20) for n in range(4))),
         dataset(*(f"BraTS20_Training_{n:03}" for n in range(9))),  # one beginning: of the release
         dataset("case_1", "case_2", "case_3"),
+        dataset("T1_001", "T1_002", "T2_003", "T2_004"),  # another patient in each
+        dataset("scan_20190301", "scan_20190302"),
         dataset("vol4_slice_1", "vol4_slice_2"),  # one patient could not be split, which the audit says
         dataset("sub-1_t1", "sub-1_t2", "sub-2_t1", group="x"),
     ],
