@@ -14,6 +14,8 @@ from medseg.training.audit_run import _summary, audited
 from medseg.training.samples.inputs import _check_mirroring, gather
 from medseg.training.training_run import TrainingRun
 
+CPU = torch.device("cpu")
+
 
 @pytest.mark.parametrize(
     ("blocked", "advisory", "says"),
@@ -69,18 +71,28 @@ def test_classes_that_mirror_each_other_are_remembered(tmp_path):
     _check_mirroring(data, train_config(augment={"flip": ["y"]}), first)
 
 
-def test_values_read_off_blocked_labels_are_no_classes(tmp_path):
+def write_cases(folder, change):
+    """Eight cases, of which the fourth has other labels."""
     for number in range(8):
         image, labels = make_case(number)
-        if number == 3:
-            labels = np.clip((image - 300) / 4, 1, 255).astype(np.uint8)
-        volume(tmp_path / "data" / "images" / f"c{number}.nii.gz", image)
-        volume(tmp_path / "data" / "labels" / f"c{number}.nii.gz", labels)
-    data = read_dataset(tmp_path / "data")
-    assert len(data.table) > 60
+        volume(folder / "images" / f"c{number}.nii.gz", image)
+        volume(folder / "labels" / f"c{number}.nii.gz", change(image, labels) if number == 3 else labels)
+    return read_dataset(folder)
+
+
+def test_values_read_off_a_mask_that_is_none_are_no_classes(tmp_path):
+    data = write_cases(tmp_path / "data", lambda image, _: np.clip((image - 300) / 4, 1, 255).astype(np.uint8))
+    assert len(data.table) == 2
+    config = train_config(augment={"flip": ["y"]}, split={"folds": 4})
+    assert "c3" not in {case.case_id for case in gather(TrainingRun(data, config, tmp_path / "run", CPU)).cases}
+
+
+def test_a_class_of_blocked_cases_alone_is_refused(tmp_path):
+    data = write_cases(tmp_path / "data", lambda _, labels: np.where(labels == 2, 3, labels)[1:])
+    assert len(data.table) == 3
     config = train_config(augment={"flip": ["y"]}, split={"folds": 4})
     with pytest.raises(InputError, match=r"is in no label that can be trained on"):
-        gather(TrainingRun(data, config, tmp_path / "run", torch.device("cpu")))
+        gather(TrainingRun(data, config, tmp_path / "run", CPU))
 
 
 @pytest.mark.parametrize(("shifted", "refused"), [((), True), ((2,), False)])
@@ -94,9 +106,7 @@ def test_only_what_holds_in_every_label_is_refused(tmp_path, shifted, refused):
             labels[2:8, 2:8, 2:4] = 2
         volume(tmp_path / "data" / "images" / f"c{number}.nii.gz", image)
         volume(tmp_path / "data" / "labels" / f"c{number}.nii.gz", labels)
-    run = TrainingRun(
-        described(tmp_path / "data"), train_config(split={"folds": 4}), tmp_path / "run", torch.device("cpu")
-    )
+    run = TrainingRun(described(tmp_path / "data"), train_config(split={"folds": 4}), tmp_path / "run", CPU)
     if refused:
         with pytest.raises(ConfigError, match="mirror image in 8 of 8"):
             gather(run)
