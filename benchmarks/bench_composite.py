@@ -136,7 +136,7 @@ def main() -> None:
             if given.out:
                 held = ", with AVX2 only" if os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2" else ""
                 by = "Written by `python benchmarks/bench_composite.py`, whose head says how."
-                head = f"{by} A CT of {given.size} voxels."
+                head = f"{by} A CT of {' x '.join(map(str, size))} voxels."
                 title = f"Composite models beside TotalSegmentator{held}"
                 write(given.out, title, [head, text, " ".join(equals)])
 

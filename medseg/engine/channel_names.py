@@ -72,12 +72,16 @@ def by_name(key: str, channels: Sequence[WantedChannel]) -> Matched | None:
 def by_number(key: str, file: Path, channels: Sequence[WantedChannel]) -> Matched | None:
     """The channel of nnU-Net's number at the end of a key, by a `dataset.json` nearby or in the model's order.
 
-    `NO_CHANNEL` where the name there is none of the model's, or the number is none of its; None without a number.
+    `NO_CHANNEL` where the name there is none of the model's, or the number is none of its; None without a number, and
+    where a channel's name stands before it: then the case has that number.
     """
     match = NUMBER.fullmatch(key)
     if match is None:
         return None
     number, case = int(match["number"]), match["case"] or ""
+    before = by_name(case, channels)
+    if before is not None and not before.case:
+        return None
     stated = _stated_names(file.parent)
     if stated is None:
         return Matched(number, case, BY_NUMBERS) if number < len(channels) else Matched(NO_CHANNEL, case)

@@ -300,6 +300,13 @@ def test_more_numbers_than_channels_are_not_cut_to_the_first(tmp_path):
     assert failed(found)["p1"].startswith("more numbered files than the model has channels (T1, FLAIR), and no dataset")
 
 
+def test_a_number_behind_a_channel_s_name_is_the_case_s(tmp_path):
+    for number in range(2):
+        scan(tmp_path / f"T1_{number:04d}.nii.gz", 10 + number)
+        scan(tmp_path / f"FLAIR_{number:04d}.nii.gz", 20 + number)
+    assert cases(discover(tmp_path)) == {"0000": [10, 20], "0001": [11, 21]}
+
+
 @pytest.mark.parametrize("names", [("same", "same"), ("a/b", "a b"), ("A_b", "a_b")])
 def test_rows_of_one_case_id_are_refused(tmp_path, names):
     for channels, header in ((MR, "case,T1,FLAIR"), (MR[:1], "case,T1")):
