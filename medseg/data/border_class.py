@@ -61,7 +61,8 @@ def with_border(data: Dataset, width_mm: float) -> Dataset:
         raise ConfigError(
             "a border class needs references that number objects, and these are classes",
             where=data.folder,
-            fix="Name the folder of references 'instances', or write 'references: instances' in a table.",
+            fix="Name the folder of references 'instances', or write 'references: instances' in a table; to learn "
+            "classes alone, add --set border_mm=null.",
         )
     return replace(data, table=border_table(data.table), border_mm=width_mm)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medseg.config.arguments import check_arguments_of, listed
 from medseg.counted import counted
-from medseg.errors import FormatLimitation, InputError, MedsegError
+from medseg.errors import InputError, MedsegError
 from medseg.io.files.case_id import stem
 from medseg.io.files.writable import output_folder
 from medseg.isolation.boundary import insist
@@ -24,7 +24,7 @@ from medseg.review.dataset_files import (
     make_room,
     write_case,
 )
-from medseg.review.made_by import made_by
+from medseg.review.made_by import MadeBy, made_by
 from medseg.review.match import as_plain
 from medseg.review.readings import ACCEPTED, CORRECTED, verdict_of
 from medseg.review.review_case import ReviewCase
@@ -83,7 +83,8 @@ def export_dataset(
     reviewer : str, optional
         Whose verdicts count; needed after blinded readings.
     model : str or path, optional
-        The model that made the results, where it is not found by its name; its card says what was held out.
+        The model whose card says what stays held out. By default, the one that made the results; where that is not on
+        this machine any more, or another is to be trained on the corrections, that other one.
     scans : path or sequence of path
         Where the scans are, if they were moved since.
 
@@ -97,9 +98,7 @@ def export_dataset(
     UsageError
         When there is no review, or the folder holds something else.
     InputError
-        When the model that made the results is not known, or not on this machine.
-    FormatLimitation
-        When the model learned from numbered objects of several classes.
+        When the model that made the results is not known, or not on this machine and no other is given.
     """
     place = output_folder(out)
     if model is not None:
@@ -108,7 +107,8 @@ def export_dataset(
     failed: dict[str, str] = {}
     written: list[WrittenCase] = []
     with open_store(Path(folder), scans=[Path(path) for path in listed(scans)]) as store:
-        package = _package(store.results.folder, model)
+        maker = made_by(store.results.folder)
+        package = _with_a_card(maker, model, store.results.folder)
         into = NewDataset(place, _object_class(package))
         make_room(place)
         sources = read_sources(store.results.folder)
@@ -127,38 +127,45 @@ def export_dataset(
             written.append(one)
     rows = _split(written, package.card.training.held_out)
     if rows:
-        describe(into, rows, written, package)
+        describe(into, rows, written, replace(maker, package=package))
     return ExportedDataset(place, rows, skipped, failed)
 
 
-def _package(results: Path, model: str | Path | None) -> ModelPackage:
-    """The model that made the results, without whose card nobody knows what it held out."""
-    maker = made_by(results, model)
-    if maker.package is None:
+def _with_a_card(maker: MadeBy, model: str | Path | None, results: Path) -> ModelPackage:
+    """The model whose card says what stays held out: the one that made the results, or another that is given."""
+    package = maker.package if model is None else resolve_model(model)
+    if package is None:
         installed = "" if maker.installed is None else f" (what is here is {maker.installed})"
         raise InputError(
-            f"{maker.identity}, which made these results, is not on this machine{installed}, and its card says which "
-            "cases must stay held out",
+            f"{maker.identity}, which made these results, is not on this machine{installed}, and a model's card says "
+            "which cases must stay held out",
             where=results,
-            fix="Give that very package with --model: its folder or zip, or models:/NAME/VERSION of a "
-            "registry. Where it is lost, segment the scans again with the model that is here, in another folder, and "
-            "bring the corrections there with `medseg review import`.",
+            fix="Give that very package with --model: its folder or zip, or models:/NAME/VERSION of a registry. Where "
+            "it is lost, or another model is to be trained on the corrections, give the model to train --from.",
         )
-    return maker.package
+    if package.hash != maker.identity.hash:
+        log.warning(
+            "These results were made by %s. What stays held out is what the card of %s lists: train from that one, "
+            "and do not judge the other by these cases.",
+            maker.identity,
+            package.identity,
+        )
+    return package
 
 
 def _object_class(package: ModelPackage) -> LabelTable | None:
-    """The one class of the numbered objects that a model learned from; None where it learned from classes."""
+    """The one class of the numbered objects that a model learned from; None where its classes are the labels."""
     if package.card.training.border_mm is None:
         return None
     things = tuple(entry for entry in package.card.table if entry.name != BORDER)
     if len(things) > 1:
-        raise FormatLimitation(
-            f"{package.identity} learned from numbered objects of {len(things)} classes, and the objects of a dataset "
-            "are all of one",
-            where=package.card.name,
-            fix="Train on the labels of each class by itself.",
+        log.warning(
+            "%s learned from numbered objects, and has %d classes of them; the objects of a dataset are all of one. "
+            "The labels are written as classes, which train takes with --set border_mm=null.",
+            package.identity,
+            len(things),
         )
+        return None
     return LabelTable(things)
 
 

@@ -19,8 +19,8 @@ from medseg.harmless import TableWriter
 from medseg.io.files.atomic import write_text
 from medseg.io.nifti import write_labels, write_scan
 from medseg.io.read import read_scan
-from medseg.models.package import ModelPackage
 from medseg.review.case_table import in_use
+from medseg.review.made_by import MadeBy
 from medseg.review.match import as_plain
 from medseg.review.readings import labels_of, verdict_of
 from medseg.review.review_case import ReviewCase
@@ -167,13 +167,15 @@ def _check_table(one: WrittenCase, first: WrittenCase) -> None:
         )
 
 
-def describe(
-    into: NewDataset, rows: Sequence[DatasetRow], written: Sequence[WrittenCase], package: ModelPackage
-) -> None:
-    """Write what the dataset is, last of all its files."""
+def describe(into: NewDataset, rows: Sequence[DatasetRow], written: Sequence[WrittenCase], maker: MadeBy) -> None:
+    """Write what the dataset is, last of all its files.
+
+    Channels have the names that the model which made the results gives them; another may take them in another order.
+    """
     place = into.folder
-    first = written[0]
-    known = [(channel.name, channel.modality) for channel in package.card.input.channels]
+    first, package = written[0], maker.package
+    is_its_own = package is not None and package.hash == maker.identity.hash
+    known = [(one.name, one.modality) for one in package.card.input.channels] if package and is_its_own else []
     if len(known) != len(first.images) or {name for name, _ in known} & set(COLUMNS):
         known = [("image" if len(first.images) == 1 else f"image {n}", None) for n in range(len(first.images))]
     channels = {name: stated or own for (name, stated), own in zip(known, first.modalities, strict=True)}
@@ -186,8 +188,8 @@ def describe(
     names = [entry.name for entry in fields(DatasetRow)]
     write_text(place / RECORD, _csv(names, [list(asdict(row).values()) for row in rows]))
     description = {
-        "name": f"{package.card.name}-corrections",
-        "description": f"Results of {package.identity}, corrected and accepted by people with medseg review.",
+        "name": f"{maker.identity.name}-corrections",
+        "description": f"Results of {maker.identity}, corrected and accepted by people with medseg review.",
         "channels": channels,
         "resample_channels": not all(one.is_on_one_grid for one in written),
         "labels": {entry.name: entry.value for entry in first.table},

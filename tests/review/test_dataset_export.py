@@ -15,7 +15,7 @@ from small_labels import MODEL
 
 from medseg.data.layouts import read_dataset
 from medseg.data.splits import split_cases
-from medseg.errors import FormatLimitation, InputError, UsageError
+from medseg.errors import InputError, UsageError
 from medseg.io.instances import IDS
 from medseg.io.nifti import read_scan, write_scan
 from medseg.io.read import load_scan, read_labels
@@ -47,7 +47,7 @@ class Package:
         card = load_package("hippocampus").card
         training = card.training.model_copy(update={"held_out": held_out})
         self.card = card.model_copy(update={"training": training})
-        self.identity = "hippocampus 1"
+        self.identity, self.hash = MODEL, MODEL.hash
 
 
 @pytest.fixture(autouse=True)
@@ -186,7 +186,8 @@ def test_without_the_models_card_nothing_is_known_to_be_held_out(out, tmp_path, 
     steps = {"segment": {"model_sha256": MODEL.hash}}
     (out / "run.json").write_text(json.dumps({"versions": {"model": str(MODEL)}, "steps": steps}))
     with pytest.raises(
-        InputError, match=r"not on this machine \(what is here is hippocampus 2 .*Give that very package"
+        InputError,
+        match=r"not on this machine \(what is here is hippocampus 2 .*Give that very package.*the model to train",
     ):
         export_dataset(out, tmp_path / "data")
     assert not (tmp_path / "data").exists()
@@ -257,7 +258,25 @@ def test_numbered_objects_are_the_labels_where_the_model_learned_from_them(tmp_p
     assert {found.kind for found in audit(tmp_path / "data", folds=1).findings if found.blocks} == {"same-reference"}
 
 
-def test_objects_of_several_classes_are_refused(out, tmp_path, monkeypatch):
+def test_objects_of_several_classes_are_written_as_classes(out, tmp_path, monkeypatch, caplog):
     learned_from_objects(monkeypatch, "cell", "vessel")
-    with pytest.raises(FormatLimitation, match="numbered objects of 2 classes"):
-        export_dataset(out, tmp_path / "data")
+    assert len(export_dataset(out, tmp_path / "data").rows) == 2
+    assert "written as classes" in caplog.text
+    data = read_dataset(tmp_path / "data")
+    assert (data.references, len(data.table)) == ("classes", 3)
+
+
+def test_another_model_may_say_what_stays_held_out(out, tmp_path, monkeypatch, caplog):
+    """Results of a model that is replaced are exported for the one that took its place, which is said."""
+    steps = {"segment": {"model_sha256": MODEL.hash}}
+    (out / "run.json").write_text(json.dumps({"versions": {"model": str(MODEL)}, "steps": steps}))
+    monkeypatch.setattr(module, "made_by", made_by)
+    newer = Package(["scan_4"])
+    newer.hash = "another"
+    monkeypatch.setattr(module, "resolve_model", lambda _: newer)
+    done = export_dataset(out, tmp_path / "data", model="hippocampus")
+    assert {row.case_id: row.split for row in done.rows} == {"scan_0": "train", "scan_4": "validation"}
+    assert "train from that one" in caplog.text
+    description = yaml.safe_load((tmp_path / "data/dataset.yaml").read_text())
+    assert description["description"].startswith(f"Results of {MODEL}")
+    assert list(description["channels"]) == ["image"]
