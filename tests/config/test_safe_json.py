@@ -43,3 +43,7 @@ def test_json_is_read_in_one_place():
     assert readers == ["safe_json.py"]
     with pytest.raises(ValueError, match="nested"):
         parse_json("[" * 200_000)
+    for text in ('{"a": ["\\uD800"]}', b'{"a": "\xed\xa0\x80"}'):
+        with pytest.raises(ValueError, match=r"surrogate|can't decode"):
+            parse_json(text)
+    assert parse_json('"\\ud83d\\ude00"') == parse_json('"\N{GRINNING FACE}"'.encode("utf-16"))

@@ -74,7 +74,9 @@ class ReviewApp:
             Route(f"{case}/suggest", self.suggest, methods=["POST"]),
             *(Route(f"/{name}", self.file) for name in self._files if name != INDEX),
         ]
-        return Guard(Starlette(routes=routes), self.access)
+        app = Starlette(routes=routes)
+        app.router.redirect_slashes = False  # no address leads to another
+        return Guard(app, self.access)
 
     def close(self) -> None:
         """Give back what is lent for clicks."""
@@ -248,7 +250,9 @@ class ReviewApp:
     async def suggest(self, request: Request) -> Response:
         """Give the voxels of a class within a box around the reader's marks; nothing is saved but that it was asked."""
         case_id, who = await self._known(request), self._who(request)
-        asked = read_marks(await read_body(request, LARGEST_REQUEST))
+        body = await read_body(request, LARGEST_REQUEST)
+        grid = (await run_in_threadpool(self.reading.store.model_labels, case_id)).geometry
+        asked = read_marks(body, grid.voxel_count)
         return JSONResponse(await self.suggester.suggest(case_id, who, asked))
 
     def _save_agreed(self, case_id: str, who: str) -> int:

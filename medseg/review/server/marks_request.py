@@ -46,11 +46,11 @@ class MarksRequest:
         return Marks(self.inside, self.outside)
 
 
-def read_marks(body: bytes) -> MarksRequest:
+def read_marks(body: bytes, most: int) -> MarksRequest:
     """Read ``{"class": 1, "inside": [[i, j, k], ...], "outside": [...]}``; indices of what GET image sends.
 
     Optional: ``strokes``, a list of ``{"outside": true, "voxels": [...]}``, the oldest first; ``present``, the class as
-    it is drawn within a box, ``{"low": [i, j, k], "size": [...], "runs": [...]}``.
+    it is drawn within a box, ``{"low": [i, j, k], "size": [...], "runs": [...]}``, of `most` voxels, those of the scan.
     """
     try:
         given = parse_json(body)
@@ -66,7 +66,7 @@ def read_marks(body: bytes) -> MarksRequest:
     )
     if not interactions:
         raise InputError("nothing is marked as belonging to the class", fix="Mark at least one voxel.")
-    return MarksRequest(value, *marked, interactions, None if present is None else _present(present))
+    return MarksRequest(value, *marked, interactions, None if present is None else _present(present, most))
 
 
 def _strokes(given: Any) -> tuple[Interaction, ...]:
@@ -84,7 +84,7 @@ def _strokes(given: Any) -> tuple[Interaction, ...]:
     return tuple(found)
 
 
-def _present(given: Any) -> Present:
+def _present(given: Any, most: int) -> Present:
     """Unpack runs outside and inside in turn, the first axis fastest."""
     if not isinstance(given, dict):
         raise InputError("present must be a box with low, size and runs", fix=FIX)
@@ -96,7 +96,7 @@ def _present(given: Any) -> Present:
     assert isinstance(size, list)
     if not isinstance(runs, list) or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in runs):
         raise InputError("the runs of present must be a list of lengths", fix=FIX)
-    if not 0 < math.prod(size) <= LARGEST_BOX or sum(runs) != math.prod(size):
+    if not 0 < math.prod(size) <= min(most, LARGEST_BOX) or sum(runs) != math.prod(size):
         raise InputError("the runs of present do not fill its box", fix=FIX)
     flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return Present((low[0], low[1], low[2]), flat.reshape(size, order="F"))

@@ -133,6 +133,7 @@ def test_a_second_window_is_told_and_nothing_is_merged(client: Client) -> None:
         ({"kind": "accept", "revision": "0"}, 422),
         ({"kind": "accept", "revision": True}, 422),
         ({"kind": "accept", "revision": 0, "comment": ["a"]}, 422),
+        ({"kind": "accept", "revision": 0, "comment": "half a character \ud800"}, 422),
         ({"kind": "take_back", "revision": 0}, 422),
         ({"kind": "accept", "revision": 7}, 409),
         ([], 422),
@@ -175,6 +176,7 @@ def test_an_id_leads_only_to_a_case_of_the_list(client: Client, out) -> None:
         "review",
         ".",
         "scan_0/..",
+        "....//",
     ):
         for path in (f"case/{name}", f"case/{name}/labels", f"case/{name}/image", f"case/{name}/thumbnail"):
             request = requests.Request("GET", f"{client.at}/api/{path}").prepare()
