@@ -1,7 +1,8 @@
 """Makes MLflow's SQLite database whole or not at all, by copying an empty one.
 
 MLflow takes seconds to bring a new database through all migrations of its history, and cannot go on where a process is
-stopped in between. So it makes one elsewhere, and that is kept, by MLflow's version, and copied.
+stopped in between. So an empty one, which comes with medseg or which MLflow makes elsewhere, is kept by MLflow's
+version, and copied.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from medseg.io.files.atomic import atomic_path
 from medseg.io.files.temporary import temporary_folder
 from medseg.resources import store_folder
+from medseg.tracking.shipped_database import write_shipped
 
 log = logging.getLogger("medseg.tracking")
 
@@ -46,7 +48,13 @@ def copy(empty: Path, database: Path) -> None:
         part.write_bytes(empty.read_bytes())
 
 
-def template() -> Path | None:
+def kept_database() -> Path | None:
+    """Empty database of the installed MLflow, kept or shipped; None where only MLflow can make it."""
+    kept = _place()
+    return kept if kept is not None and (kept.is_file() or write_shipped(kept)) else None
+
+
+def _place() -> Path | None:
     """Where the empty database of the installed MLflow is kept; None without MLflow."""
     for name in ("mlflow-skinny", "mlflow"):
         with contextlib.suppress(PackageNotFoundError):
@@ -71,10 +79,19 @@ def schema_of(database: Path) -> list[tuple[str]]:
 @contextlib.contextmanager
 def _empty() -> Iterator[Path]:
     """Give an empty database: the one that is kept, or one that MLflow makes, which is kept where that can be done."""
-    kept = template()
-    if kept is not None and kept.is_file():
+    if (kept := kept_database()) is not None:
         yield kept
         return
+    with made_by_mlflow() as empty:
+        if (place := _place()) is not None:
+            with contextlib.suppress(OSError):
+                copy(empty, place)
+        yield empty
+
+
+@contextlib.contextmanager
+def made_by_mlflow() -> Iterator[Path]:
+    """Let MLflow make an empty database in a temporary folder."""
     from mlflow.tracking import MlflowClient
 
     # MLflow keeps the file open, which on Windows cannot be deleted then.
@@ -87,9 +104,6 @@ def _empty() -> Iterator[Path]:
                 target.execute(f"DELETE FROM {table}")  # noqa: S608  (names from the list above)
             target.commit()
             target.execute("VACUUM")
-        if kept is not None:
-            with contextlib.suppress(OSError):
-                copy(empty, kept)
         yield empty
 
 

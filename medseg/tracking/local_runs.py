@@ -19,7 +19,7 @@ from pathlib import Path
 
 from medseg.io.files.atomic import atomic_path
 from medseg.io.files.file_system import is_local
-from medseg.tracking.database import PATIENCE, copy, schema, schema_of, template
+from medseg.tracking.database import PATIENCE, copy, kept_database, schema, schema_of
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,7 @@ def insert(database: Path, artifacts: Path, run: FinishedRun) -> bool:
 
     `artifacts` is the folder for files of an experiment that is made now.
     """
-    empty = template()
-    if empty is None or not empty.is_file():
+    if (empty := kept_database()) is None:
         return False
     try:
         if is_local(database.parent):

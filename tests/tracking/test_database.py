@@ -11,7 +11,7 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from medseg.errors import InputError, Interrupted
-from medseg.tracking import local_runs
+from medseg.tracking import database, local_runs
 from medseg.tracking.runs import Tracker, record_finished
 
 
@@ -111,6 +111,7 @@ def test_a_stop_while_it_is_made_leaves_none(tmp_path, monkeypatch):
         raise Interrupted("SIGTERM")
 
     monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(database, "write_shipped", lambda path: False)
     monkeypatch.setattr(MlflowClient, "search_experiments", stopped)
     with pytest.raises(Interrupted):
         Tracker(tmp_path / "out", name="run", parameters={})

@@ -84,7 +84,7 @@ def test_a_failure_midway_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_without_mlflow_there_is_nothing_to_copy(tmp_path, monkeypatch):
-    monkeypatch.setattr(local_runs, "template", lambda: None)
+    monkeypatch.setattr(local_runs, "kept_database", lambda: None)
     assert not insert(tmp_path / "mlflow.db", tmp_path, FINISHED)
     assert not (tmp_path / "mlflow.db").exists()
 
