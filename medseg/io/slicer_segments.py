@@ -27,12 +27,13 @@ def read_segments(
     """Bring Slicer's segments together; segments of one layer do not overlap, those of several may.
 
     `layers` has shape (layers, X, Y, Z). Values are Slicer's own where there is one layer, else numbered from 1 in the
-    order of the segments.
+    order of the segments. Slicer before 4.11 names no layers: there every segment has the layer of its own number.
     """
     numbers = [int(m.group(1)) for key in fields if (m := re.fullmatch(r"Segment(\d{1,5})_ID", key))]
     if not numbers:
         raise InputError("none of its segments has an id", where=where, fix="Save it again from 3D Slicer.")
     count = 1 + max(numbers)
+    has_names = any(re.fullmatch(r"Segment\d{1,5}_Layer", key) for key in fields)
     together = Layers(geometry.shape)
     classes: list[LabelClass] = []
     names: set[str] = set()
@@ -41,7 +42,7 @@ def read_segments(
         if not get("ID"):
             continue
         try:
-            layer, stored = int(get("Layer") or 0), int(get("LabelValue") or 1)
+            layer, stored = int(get("Layer") or (0 if has_names else index)), int(get("LabelValue") or 1)
             inside = layers[layer] == stored
         except (ValueError, IndexError) as error:
             raise InputError(

@@ -61,7 +61,7 @@ class LabelsFile:
         if self.kind == "RTSTRUCT":
             from medseg.io.dicom_results.rtstruct import read_rtstruct
 
-            return read_rtstruct(self.path, grid, frame=_frame(store, case_id))
+            return read_rtstruct(self.path, grid, frame=_frame(store, case_id), is_complete=True)
         if self.kind == "SEG":
             from medseg.io.dicom_results.seg import read_seg
 

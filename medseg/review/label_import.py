@@ -194,6 +194,7 @@ def _import(
             _check_alone(before, options.reviewer)
         same = before.newest is not None and _equal(labels_of(store, case_id, before.revision), labels)
         revision = before.newest if same and before.newest else _save(store, file, labels, before, options, how)
+        _say_what_is_gone(revision)
         if options.accept and not (same and before.is_judged):
             who, reader = options.reviewer, options.reader
             store.verdict(case_id, kind="accept", revision=revision.number, who=who, reader=reader)
@@ -224,6 +225,13 @@ def _save(
     }
     store.record(options.reviewer, IMPORTED, body, before.case_id)
     return revision
+
+
+def _say_what_is_gone(revision: Revision) -> None:
+    """Warn of classes that the model found and the file has nothing of: deleted, or never part of it."""
+    for name, dice in revision.dice_with_model.items():
+        if dice == 0 and not revision.volume_ml[name]:
+            log.warning("%s: the file has nothing of '%s', so the case has none now", revision.case_id, name)
 
 
 def _check_alone(before: ReviewCase, reviewer: str) -> None:

@@ -164,7 +164,8 @@ def slicer_layers(path, layers, segments):
     image = sitk.GetImageFromArray(array.astype(np.uint8), isVector=len(layers) > 1)
     for index, (name, layer, value) in enumerate(segments):
         for key, text in (("ID", f"S{index}"), ("Name", name), ("Layer", layer), ("LabelValue", value)):
-            image.SetMetaData(f"Segment{index}_{key}", str(text))
+            if text is not None:
+                image.SetMetaData(f"Segment{index}_{key}", str(text))
     sitk.WriteImage(image, str(path))
 
 
@@ -175,6 +176,14 @@ def test_layers_that_do_not_overlap_become_one_map(tmp_path):
     labels = read_labels(tmp_path / "a.seg.nrrd")
     assert [(c.value, c.name) for c in labels.table] == [(1, "a"), (2, "b"), (3, "c")]
     assert (labels.array[0, 0, 0], labels.array[1, 1, 1], labels.array[2, 2, 2]) == (1, 2, 3)
+
+
+def test_segments_of_slicer_before_4_11_have_a_layer_each_and_name_none(tmp_path):
+    one, two = np.zeros((2, 4, 4, 4), np.uint8)
+    one[0, 0, 0], two[1, 1, 1] = 1, 1
+    slicer_layers(tmp_path / "a.seg.nrrd", [one, two], [("a", None, None), ("b", None, None)])
+    labels = read_labels(tmp_path / "a.seg.nrrd")
+    assert (labels.array[0, 0, 0], labels.array[1, 1, 1], np.count_nonzero(labels.array)) == (1, 2, 2)
 
 
 @pytest.mark.parametrize(

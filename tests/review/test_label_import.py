@@ -6,6 +6,7 @@ import shutil
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from other_viewers import save_itksnap, save_mitk, save_ohif, save_slicer
 from reviewed_dicom import make_dicom_results
@@ -160,6 +161,15 @@ def test_two_segments_of_one_class_only_where_that_was_said(out, tmp_path):
         assert set(np.unique(store.labels("scan_1").array)) == {0, 1, 300}
 
 
+def test_a_class_that_the_file_has_nothing_of_is_said(out, tmp_path, caplog):
+    labels = corrected(out)
+    without = LabelMap(np.where(labels.array == 300, 0, labels.array), labels.geometry, labels.table)
+    save_itksnap(tmp_path / "in/scan_1.nii.gz", without)
+    assert import_labels(out, tmp_path / "in", reviewer="Ada").files[0].state == "imported"
+    assert "the file has nothing of 'lesion', so the case has none now" in caplog.text
+    assert "'liver'" not in caplog.text
+
+
 def test_an_unknown_value_is_refused(out, tmp_path):
     save_itksnap(tmp_path / "in/scan_1.nii.gz", corrected(out, value=7))
     assert "the value 7 is none of the case's classes" in refused(out, tmp_path / "in")
@@ -225,6 +235,22 @@ def test_contours_are_filled_on_the_scans_grid(tmp_path):
     assert (one.state, one.matched_by, one.changed_voxels) == ("imported", "series", 1), one.error
     with open_store(out) as store:
         assert np.array_equal(store.labels(case).array, labels.array)
+
+
+def test_a_structure_of_open_lines_is_no_empty_class(tmp_path):
+    from medseg.io.read import load_scan
+
+    out, case, _ = make_dicom_results(tmp_path)
+    with open_store(out, create=True) as store:
+        labels = store.model_labels(case)
+    file = tmp_path / "in/rt.dcm"
+    file.parent.mkdir()
+    write_rtstruct(labels, load_scan(tmp_path / "series").source, file, model=MANUAL)
+    dataset = pydicom.dcmread(file)
+    for contour in dataset.ROIContourSequence[1].ContourSequence:
+        contour.ContourGeometricType = "OPEN_PLANAR"
+    dataset.save_as(file)
+    assert "the contours of 'lesion' enclose no voxel" in refused(out, file)
 
 
 def test_a_seg_of_another_series_and_a_scan_are_refused(tmp_path):

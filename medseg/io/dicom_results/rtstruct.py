@@ -23,13 +23,17 @@ from medseg.types.verification import Verification
 log = logging.getLogger("medseg.io.dicom_results.rtstruct")
 
 
-def read_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*", *, frame: str | None = None) -> LabelMap:
+def read_rtstruct(
+    path: Path, on: Scan | Geometry, pattern: str = ".*", *, frame: str | None = None, is_complete: bool = False
+) -> LabelMap:
     """Read the structures of an RTSTRUCT as a label map on the grid they were drawn on.
 
     A pixel belongs to a structure where its center lies inside an odd number of the structure's contours on that slice,
     so that contours inside contours are holes. Structures in another frame of reference than the scan's, or than
     `frame` where only a grid is given, are skipped. Only structures whose whole name matches the pattern, in any case,
-    are read; values count from 1 in the order of the file. Overlapping structures are a `FormatLimitation`.
+    are read; values count from 1 in the order of the file. Overlapping structures are a `FormatLimitation`. Where it
+    `is_complete`, so that what is not there is taken to be gone, so is a structure with lines and no voxel: open
+    ones, in another frame, or between the pixels.
     """
     labels = read_any_rtstruct(path, on, pattern, frame=frame)
     if isinstance(labels, OverlappingLabels):
@@ -38,6 +42,16 @@ def read_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*", *, frame
             where=path,
             fix="Read them one at a time, with a pattern for each.",
         )
+    if is_complete:
+        present = set(np.unique(labels.array).tolist())
+        for structure in read_structures(path, pattern):
+            drawn = [one for one in structure.contours if str(one.get("ContourGeometricType")) != "POINT"]  # no markers
+            if drawn and structure.entry.value not in present:
+                raise FormatLimitation(
+                    f"the contours of '{structure.entry.name}' enclose no voxel of the scan",
+                    where=path,
+                    fix="Save closed contours, drawn on this scan, or delete the structure where nothing is of it.",
+                )
     return labels
 
 
