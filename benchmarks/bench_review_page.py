@@ -268,13 +268,11 @@ def serving_folder(folder: Path) -> Iterator[str]:
 
 def write_report(path: Path, rows: dict[str, dict[str, float]], size: str) -> None:
     """Write the table, with how many times NiiVue's figure is medseg's."""
-    both = len(rows) > 1
-    body = {}
-    for name in rows["medseg"]:
-        values = [row[name] for row in rows.values()]
-        body[name] = [f"{value:.3g}" for value in values]
-        if both:
-            body[name].append(f"{values[1] / max(values[0], 1e-9):.2g}")
+    columns = list(rows["medseg"])
+    body = {name: [f"{float(f'{row[column]:.3g}'):g}" for column in columns] for name, row in rows.items()}
+    if both := len(rows) > 1:
+        ratios = (rows["NiiVue"][column] / max(rows["medseg"][column], 1e-9) for column in columns)
+        body["NiiVue / medseg"] = [f"{float(f'{ratio:.2g}'):g}" for ratio in ratios]
     how = (
         "Written by `python benchmarks/bench_review_page.py --niivue niivue.umd.js --table FILE`, whose head says how "
         f"each figure is measured. {size}, in a headless Chromium of 1280 x 720 without a GPU ({machine()})."
@@ -284,7 +282,6 @@ def write_report(path: Path, rows: dict[str, dict[str, float]], size: str) -> No
         "the PC without one that the page is made for; it shows the whole volume when all of it has come. Only ratios "
         "compare: above 1, NiiVue takes more."
     )
-    columns = [*rows, *(["NiiVue / medseg"] if both else [])]
     write(path, "The review page in a browser", [how, *([beside] if both else []), table(columns, body)])
 
 

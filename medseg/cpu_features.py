@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from functools import cache
 from pathlib import Path
 
@@ -33,7 +34,8 @@ def cpu_model() -> str:
 def cpu_description() -> str:
     """Name, cores and fastest instruction set, as figures that depend on them are published with."""
     sets = instruction_sets()
-    return ", ".join((cpu_model() or platform.machine(), f"{os.cpu_count()} cores", *sets[-1:]))
+    name = re.sub(r"\((R|TM)\)|\s(CPU|[Pp]rocesso[r])\b", "", cpu_model())  # "Intel(R) Xeon(R) CPU"
+    return ", ".join((name or platform.machine(), f"{os.cpu_count()} cores", *sets[-1:]))
 
 
 def instruction_sets() -> tuple[str, ...]:

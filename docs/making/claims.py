@@ -50,6 +50,7 @@ LARGE = "512 x 512 x 200 CT to labels, all but the network"
 WHOLE = "A whole case with a network of nnU-Net's size, float32 on both sides"
 MASKS = "Dice, HD95 and NSD of ten organs in 512 x 512 x 300"
 OBJECTS = "Objects of 512 x 512 x 800 voxels"
+PAGE = "The review page, 512 x 512 x 400 voxels, no GPU"
 READING = "Finding and reading a CT of 500 slices"
 BFLOAT16, FLOAT32 = ("medseg-openvino-bfloat16",), ("medseg-openvino-float32",)
 GOOD = "good (mean Dice 0.96)"
@@ -68,6 +69,9 @@ CLAIMS = (
     Claim(OBJECTS, "CPU-s", "objects", "CPU-s", ("medseg panoptic",), ("scikit-image",), "scikit-image"),
     Claim(READING, "CPU-s", "reading", "CPU time, s", ("medseg",), ("SimpleITK",), "SimpleITK"),
     Claim(READING, "MiB", "reading", "Memory, MiB", ("medseg",), ("SimpleITK",), "SimpleITK"),
+    Claim(PAGE, "s to the first slices", "review", "first slices, s", ("medseg",), ("NiiVue",), "NiiVue"),
+    Claim(PAGE, "bytes a voxel", "review", "memory, bytes a voxel", ("medseg",), ("NiiVue",), "NiiVue"),
+    Claim(PAGE, "ms, pen to paint", "review", "pen to paint p95, ms", ("medseg",), ("NiiVue",), "NiiVue"),
     Claim(
         "100 slices in JPEG-LS", "CPU-s", "reading", "CPU time, s", ("JPEG-LS, lossless", "medseg"),
         ("JPEG-LS, lossless", "SimpleITK"), "SimpleITK", digits=2,
