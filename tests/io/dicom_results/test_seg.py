@@ -287,6 +287,12 @@ def test_fractions_and_overlaps(tmp_path):
     for kind in ("BINARY", "FRACTIONAL"):
         apart = read_any_seg(tmp_path / f"{kind}.dcm")
         assert apart.counts() == {1: 2 * 12, 2: 2 * (16 if kind == "BINARY" else 12)}
+    half = pydicom.dcmread(tmp_path / "FRACTIONAL.dcm")
+    lower = np.zeros(256, np.uint8)
+    lower[[204, 153, 102]] = 160, 100, 80  # .8, .6 and .4 of 255
+    half.PixelData, half.MaximumFractionalValue = lower[np.frombuffer(half.PixelData, np.uint8)].tobytes(), 200
+    half.save_as(tmp_path / "half.dcm")  # of the second segment, one half exactly
+    assert read_any_seg(tmp_path / "half.dcm").counts() == {1: 2 * 12, 2: 2 * 12}
 
 
 def test_one_half_or_more_of_a_fraction_is_inside(tmp_path):
