@@ -14,22 +14,24 @@ from medseg.config.bounds import Form, limits
 def checked(kind: Any) -> dict[str, Any]:
     """Return what Typer needs to hold an option to the bounds and forms of a kind."""
     found: dict[str, Any] = {}
+    others: list[Gt | Form] = []
     for one in limits(kind):
         if isinstance(one, Ge):
             found["min"] = one.ge
         elif isinstance(one, Le):
             found["max"] = one.le
         else:
-            found["callback"] = _callback(one)
-    return found
+            others.append(one)
+    return {**found, "callback": _callback(tuple(others))} if others else found
 
 
-def _callback(limit: Gt | Form) -> Callable[[Any], Any]:
+def _callback(others: tuple[Gt | Form, ...]) -> Callable[[Any], Any]:
     """The callback of an option; of one that may be repeated, each value is checked."""
 
     def check(given: Any) -> Any:
         for value in given if isinstance(given, list) else [] if given is None else [given]:
-            _check(limit, value)
+            for limit in others:
+                _check(limit, value)
         return given
 
     return check

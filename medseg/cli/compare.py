@@ -46,7 +46,7 @@ def compare(
     out: OptionalOutOption = None,
     n_bootstrap: Annotated[
         int,
-        option(RUN, "--n-bootstrap", help="Number of bootstrap resamples, at least 100.", metavar="N", kind=Resamples),
+        option(RUN, "--n-bootstrap", help="Number of bootstrap resamples, 100 to 100000.", metavar="N", kind=Resamples),
     ] = 2000,
     json: JsonOption = False,
 ) -> int:

@@ -23,6 +23,7 @@ class VerbCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse, with the value after `-i`, `-m` or `-o` put where the argument stands."""
+        self._refuse_empty(ctx, args)
         for option, group in STANDS_FOR.items():
             place = self.place(option, group)
             if place is not None and args[-1:] == [option]:
@@ -36,6 +37,15 @@ class VerbCommand(TyperCommand):
             args = [*values, *args] if place == 0 else [*args, *values]
         with _context_in_errors(ctx):
             return super().parse_args(ctx, args)
+
+    def _refuse_empty(self, ctx: Any, args: list[str]) -> None:
+        """Refuse an empty value, such as that of a shell's variable that is not set: as a path it is this folder."""
+        options = {name for param in self.params for name in param.opts} | set(STANDS_FOR)
+        for before, here in zip(["", *args], args, strict=False):
+            name = before if not here else here.removesuffix("=")
+            if not here or (name in options and here.endswith("=")):
+                of_what = name if name in options else "an argument"
+                ctx.fail(f"{of_what}: the value is empty, as that of a variable of the shell is that is not set")
 
     def place(self, option: str, group: str) -> int | None:
         """Position of the argument that an option stands for, unless the verb has that option itself."""

@@ -30,7 +30,9 @@ def agreement(
     ] = "none",
     n_bootstrap: Annotated[
         int,
-        option(WHAT, "--n-bootstrap", help="Number of bootstrap resamples, at least 100.", metavar="N", kind=Resamples),
+        option(
+            WHAT, "--n-bootstrap", help="Number of bootstrap resamples, 100 to 100000.", metavar="N", kind=Resamples
+        ),
     ] = 2000,
     json: JsonOption = False,
 ) -> int:

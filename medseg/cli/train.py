@@ -21,7 +21,7 @@ from medseg.cli.options import (
     option,
 )
 from medseg.cli.verb import print_json
-from medseg.config.bounds import AtLeast0, AtLeast1, Configurations, Duration, Folds
+from medseg.config.bounds import AtLeast1, Configurations, Duration, Folds, ProcessCount, Seed
 
 
 def train(
@@ -103,7 +103,7 @@ def train(
     ] = "all",
     processes: Annotated[
         int,
-        option(RUN, "--processes", help="Number of processes, one per GPU, at least 1.", metavar="N", kind=AtLeast1),
+        option(RUN, "--processes", help="Number of processes, one per GPU, 1 to 1024.", metavar="N", kind=ProcessCount),
     ] = 1,
     ray: Annotated[
         str | None,
@@ -117,7 +117,7 @@ def train(
     ] = None,
     worker_cpus: WorkerCpusOption = None,
     seed: Annotated[
-        int | None, option(RUN, "--seed", help="Seed of everything random, at least 0.", metavar="N", kind=AtLeast0)
+        int | None, option(RUN, "--seed", help="Seed of everything random, at least 0.", metavar="N", kind=Seed)
     ] = None,
     settings: SetOption = None,
     json: JsonOption = False,

@@ -105,6 +105,8 @@ def _typed(param: Any, arguments: Sequence[str], message: str) -> str:
 
 
 def _reason(error: Any, param: Any, arguments: Sequence[str]) -> str:
+    if (own := str(error.message)).startswith("must "):  # of a kind in medseg.config.bounds
+        return own
     kind = param.type_descriptor
     if kind.is_choice:
         known = [str(choice) for choice in kind.choices]

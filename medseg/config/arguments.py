@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from medseg.config.load import build
 from medseg.config.named_arguments import name_arguments
-from medseg.errors import OF_A_PATH, MedsegError, UsageError, did_you_mean
+from medseg.errors import OF_A_PATH, ConfigError, MedsegError, UsageError, did_you_mean
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,6 +34,19 @@ def _bound(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> inspe
         known = signature.parameters
         hint = next((near for name in kwargs if name not in known and (near := did_you_mean(name, known))), "")
         raise TypeError(f"{function.__qualname__}() {error}. {hint}".removesuffix(". ")) from None
+
+
+def _refuse_empty(given: Mapping[str, Any], model: type[BaseModel], public_name: str) -> None:
+    """Refuse an empty text for a path, which would be the folder that Python runs in."""
+    for name, value in given.items():
+        several = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(one, str) and not one for one in several) and _is_path(model.model_fields[name].annotation):
+            raise ConfigError(f"{name}: must not be empty", where=public_name, fix="Name a file or a folder.")
+
+
+def _is_path(kind: Any) -> bool:
+    """Whether a type is that of a path, or of several, or may be."""
+    return kind is Path or any(_is_path(inner) for inner in typing.get_args(kind))
 
 
 def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
@@ -68,6 +81,7 @@ def check_arguments_of(public_name: str) -> Callable[[Callable[P, R]], Callable[
                 for name, one in bound.arguments.items()
                 if name != "self"
             }
+            _refuse_empty(given, model(), public_name)
             found = build(model(), given, where=public_name)
             bound.arguments.update({name: getattr(found, name) for name in given})
             try:

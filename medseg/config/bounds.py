@@ -144,6 +144,17 @@ def _shard(text: str) -> None:
         raise ValueError("must be K/N with K from 1 to N, such as 2/4, or auto, or auto/N")
 
 
+def _finite(number: float) -> None:
+    if math.isinf(number):
+        raise ValueError("must be a finite number")
+
+
+def _of_32_bits(number: int) -> None:
+    # More than every generator of random numbers takes.
+    if number >= 2**32:
+        raise ValueError(f"must be at most {2**32 - 1}")
+
+
 def _three_numbers(given: str | Sequence[float]) -> None:
     try:
         numbers = numbers_in(given)
@@ -161,10 +172,12 @@ def _three_sizes(given: str | Sequence[float]) -> None:
 
 AtLeast0 = Annotated[int, Ge(0)]
 AtLeast1 = Annotated[int, Ge(1)]
-MoreThan0 = Annotated[float, Gt(0)]
+MoreThan0 = Annotated[float, Gt(0), Form(_finite)]
 ClassValue = Annotated[int, Ge(1), Le(65535)]
 Overlap = Annotated[float, Ge(0), Le(0.9)]
-Resamples = Annotated[int, Ge(100)]
+Resamples = Annotated[int, Ge(100), Le(100_000)]
+Seed = Annotated[int, Ge(0), Form(_of_32_bits)]
+ProcessCount = Annotated[int, Ge(1), Le(1024)]
 Baseline = Annotated[int, Ge(20)]  # cases of a control chart
 FalseAlarms = Annotated[float, Ge(0.001), Le(0.5)]
 Pixels = Annotated[int, Ge(16)]  # along each side of a plane that is drawn

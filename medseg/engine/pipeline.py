@@ -148,8 +148,10 @@ def load_pipeline(path: Path) -> PipelineFile:
     return build(PipelineFile, read_yaml(path), where=path)
 
 
-def assemble(name: str, file: PipelineFile, config: Mapping[str, Any]) -> Pipeline:
+def assemble(name: str, file: PipelineFile, config: Mapping[str, Any], *, where: object = None) -> Pipeline:
     """Build every stage from its options, by step name in `config`, and check that neighbors fit.
+
+    - `where`: the file that holds the options, to be named in errors about them.
 
     Options of a step that does not exist, or that its stage does not have, raise `ConfigError`; a step that takes what
     no earlier step gives, `PipelineError`.
@@ -160,23 +162,25 @@ def assemble(name: str, file: PipelineFile, config: Mapping[str, Any]) -> Pipeli
         twice = next(one for one in names if names.count(one) > 1)
         raise PipelineError(f"two steps have the same name, '{twice}'", where=name, fix="Rename one of them.")
     if unknown := set(config) - set(names):
-        raise unknown_key(config, sorted(unknown)[0], names, where=name)
+        raise unknown_key(config, sorted(unknown)[0], names, where=where or name)
     available: dict[str, Any] = {"inputs": Inputs}
-    gather = _build_step(name, file.gather, config, available)
+    gather = _build_step(name, file.gather, config, available, where)
     if _gives(gather.stage) is not Discovery:
         raise PipelineError(
             f"the step '{gather.name}' must give a Discovery", where=name, fix="Use the stage 'discover' there."
         )
     available = {"case": FoundScan}
-    each = tuple(_build_step(name, step, config, available) for step in file.each)
+    each = tuple(_build_step(name, step, config, available, where) for step in file.each)
     available = {"batch": BatchResult}
-    finish = tuple(_build_step(name, step, config, available) for step in file.finish)
+    finish = tuple(_build_step(name, step, config, available, where) for step in file.finish)
     return Pipeline(name, gather, each, finish)
 
 
-def _build_step(pipeline: str, step: StepFile, config: Mapping[str, Any], available: dict[str, Any]) -> Step:
+def _build_step(
+    pipeline: str, step: StepFile, config: Mapping[str, Any], available: dict[str, Any], where: object
+) -> Step:
     kind = stage_class(step.stage)
-    given = under(config, step.name, where=pipeline)
+    given = under(config, step.name, where=where or pipeline)
     for key, field in kind.Options.model_fields.items():
         if field.is_required() and key not in given:
             raise PipelineError(
@@ -184,7 +188,7 @@ def _build_step(pipeline: str, step: StepFile, config: Mapping[str, Any], availa
                 where=f"pipeline {pipeline}",
                 fix=f"Add --set {step.name}.{key}={key.upper()}, or write it in the file of --config.",
             )
-    options = build(kind.Options, given, where=f"{pipeline}, step {step.name}")
+    options = build(kind.Options, given, where=f"{where or pipeline}, step {step.name}")
     stage = kind(options)
     if getattr(stage, "runs", "main") not in typing.get_args(Where):
         known = ", ".join(typing.get_args(Where))

@@ -62,7 +62,8 @@ def run_pipeline(
     if config is not None and path == resources.shipped("pipelines").get(path.stem):  # one's own has steps of any name
         check_purpose(configured, "segmentation", name=config)
     chosen = apply_overrides(merged(configured, values or {}), settings)
-    assembled = assemble(path.stem, load_pipeline(path), chosen)
+    file = config if config is not None and Path(config).is_file() else None
+    assembled = assemble(path.stem, load_pipeline(path), chosen, where=file)
     return run(assembled, inputs_of(inputs, manifest, root), folder, options)
 
 

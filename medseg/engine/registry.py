@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from medseg.errors import PipelineError
+from medseg.errors import PipelineError, did_you_mean
 
 OWN_STAGES: dict[str, str] = {
     "discover": "medseg.engine.stages.reading:Discover",
@@ -50,4 +50,6 @@ def stage_class(name: str) -> Any:
                 f"the stage '{name}' of {point.value} cannot be loaded ({error})",
                 fix="Install the package it comes from again, or uninstall it.",
             ) from error
-    raise PipelineError(f"there is no stage called '{name}'", fix=f"Use one of: {', '.join(stage_names())}.")
+    known = stage_names()
+    fix = f"{did_you_mean(name, known)} Use one of: {', '.join(known)}."
+    raise PipelineError(f"there is no stage called '{name}'", fix=fix)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from medseg import resources
-from medseg.config.bounds import AtLeast0, AtLeast1, ClassValue, MoreThan0, Resamples
+from medseg.config.bounds import AtLeast0, AtLeast1, ClassValue, MoreThan0, Resamples, Seed
 from medseg.config.load import apply_overrides, build, read_yaml
 from medseg.config.purpose import check_purpose
 
@@ -68,7 +68,7 @@ class EvaluateOptions(_Strict):
         default=None, description="value used for infinite distances in means; default: they are skipped and counted"
     )
     n_bootstrap: Resamples = Field(default=2000, description="bootstrap resamples, over patients")
-    seed: int = Field(default=0, description="seed of the bootstrap")
+    seed: Seed = Field(default=0, description="seed of the bootstrap")
     worst: AtLeast0 = Field(default=5, description="worst cases to list, and to draw in the report")
     jobs: AtLeast1 = Field(default=1, description="cases measured at the same time")
 

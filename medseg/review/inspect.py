@@ -11,7 +11,7 @@ from typing import Any
 from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import MoreThan0
 from medseg.draw.thumbnail import thumbnail
-from medseg.errors import MedsegError
+from medseg.errors import MedsegError, UsageError
 from medseg.io.discover import discover
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.io.files.writable import output_folder
@@ -77,6 +77,8 @@ def inspect(
     UsageError
         When an input or the model does not exist, or the manifest cannot be written.
     """
+    if root is not None and manifest is None:
+        raise UsageError("--root goes with --manifest", fix="Omit it, or name the manifest.")
     folder = None if out is None else output_folder(out)
     table = None if manifest is None else checked_manifest(manifest, root)
     paths = [Path(path) for path in listed(inputs)]

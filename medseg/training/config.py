@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from medseg.config.bounds import Seed
 from medseg.data.description import DatasetDescription
 from medseg.models.card import CodeCard, NetworkCard, PostCard
 from medseg.models.interactive_card import MAPS
@@ -83,7 +84,7 @@ class SplitConfig(_Strict):
         description="null: 5 in a cross-validation; for one model as many as hold out about 20 cases, 5 to 10",
     )
     fold: Annotated[int, Field(ge=0)] = Field(default=0, description="number of the fold held out, from 0")
-    seed: int = Field(default=0, description="seed of the shuffling before the split into folds")
+    seed: Seed = Field(default=0, description="seed of the shuffling before the split into folds")
     group: str = Field(
         default="auto",
         description="what keeps cases of one patient on one side: auto goes by the common part of their names where "
@@ -301,7 +302,7 @@ class TrainConfig(_Strict):
     tracking_figures: bool = Field(
         default=False, description="record figures of the worst cases too; they show patients, wherever MLflow is"
     )
-    seed: int = Field(default=0, description="seed of everything drawn at random")
+    seed: Seed = Field(default=0, description="seed of everything drawn at random")
 
     @model_validator(mode="after")
     def _bounded(self) -> TrainConfig:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from medseg.config.arguments import check_arguments, listed
-from medseg.config.bounds import AtLeast0, AtLeast1, Configurations, Device, Duration, Folds
+from medseg.config.bounds import AtLeast1, Configurations, Device, Duration, Folds, ProcessCount, Seed
 from medseg.data.splits import folds_to_cross
 from medseg.errors import UsageError
 from medseg.io.files.temporary import temporary_folder
@@ -49,10 +49,10 @@ def train(
     folds: Folds | None = None,
     configuration: Configurations | None = None,
     final: Final = "all",
-    processes: AtLeast1 = 1,
+    processes: ProcessCount = 1,
     ray: str | None = None,
     worker_cpus: AtLeast1 | None = None,
-    seed: AtLeast0 | None = None,
+    seed: Seed | None = None,
     settings: str | Sequence[str] = (),
 ) -> ModelPackage | FoldResults:
     """Train a model and leave its package in ``out/model``, or resume the run that `out` holds.
