@@ -6,6 +6,7 @@ import io
 import logging
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +21,7 @@ from medseg.training.loop import EpochRecord, Loop
 from medseg.training.run_artifacts import Course, keep_artifacts, parent_tags, public_config
 from medseg.training.run_report import Measured, write_run_report
 from medseg.training.samples.inputs import Inputs
+from medseg.training.selection.held_out_patches import DICE, held_out_patches
 from medseg.training.selection.validate import mean_dice
 from medseg.versions import versions
 
@@ -62,6 +64,8 @@ class RunRecord:
         self.out = inputs.run.out
         self._reported = time.monotonic()
         self.history = History(self.out / "history.csv", loop.step)
+        measures = not inputs.run.steps_only and inputs.run.config.interactive is None and not loop.finished
+        self.held_out = held_out_patches(inputs) if measures else None
         self.tracker = _track(inputs, loop) if inputs.run.config.tracking else None
 
     def __enter__(self) -> RunRecord:
@@ -74,7 +78,10 @@ class RunRecord:
             self.tracker.end("KILLED" if issubclass(kind, Interrupted | KeyboardInterrupt) else "FAILED")
 
     def epoch(self, record: EpochRecord) -> None:
-        """Take in an epoch."""
+        """Take in an epoch, and measure it where there are held-out patches to do so with."""
+        if self.held_out is not None:
+            dice = self.held_out.dice(self.loop.stepper.averaged_scores)
+            record = replace(record, metrics={**record.metrics, DICE: dice})
         self.history.add(record)
         _log(record, self.loop)
         if self.tracker is not None:
@@ -127,9 +134,10 @@ def _log(record: EpochRecord, loop: Loop) -> None:
     done = loop.bounds.progress(record.step, loop.elapsed)
     left = loop.elapsed * (1 - done) / done if done > 0 else math.inf
     log.info(
-        "Epoch %d: loss %.4f, %.2f steps/s, %.0f%% done, %s left",
+        "Epoch %d: loss %.4f%s, %.2f steps/s, %.0f%% done, %s left",
         record.epoch,
         record.metrics["loss"],
+        f", Dice in held-out patches {record.metrics[DICE]:.3f}" if DICE in record.metrics else "",
         record.metrics["steps_per_second"],
         100 * min(done, 1.0),
         "unknown time" if math.isinf(left) else as_clock(left),

@@ -14,11 +14,13 @@ from medseg.draw.page import png_url, render
 from medseg.io.files.atomic import write_text
 from medseg.models.card import ModelCard
 from medseg.training.samples.inputs import Inputs
+from medseg.training.selection.held_out_patches import DICE
 from medseg.training.selection.validate import CaseDice
 from medseg.training.selection.worst_cases import WorstCases
 
 CURVES = {
     "loss": "loss",
+    DICE: "Dice in held-out patches",
     "learning_rate": "learning rate",
     "steps_per_second": "steps a second",
     "data_wait_fraction": "fraction of time waiting for data",

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from medseg.data.dataset import Dataset
 from medseg.models.onednn_convolution import InOneDnn
@@ -165,16 +166,20 @@ class Stepper:
             images, labels = images[..., 0], labels[..., 0]
         return images.contiguous(memory_format=self._format), labels
 
+    def averaged_scores(self, images: Tensor) -> Tensor:
+        """What the average of the weights gives for patches (N, C, X, Y, Z), without gradients."""
+        return self._scores(images.to(self.device), self.ema.state)
+
     @torch.no_grad()
-    def _scores(self, images: Tensor) -> Tensor:
-        """What the network gives for patches (N, C, X, Y, Z) as it is, without gradients."""
+    def _scores(self, images: Tensor, state: Mapping[str, Tensor] | None = None) -> Tensor:
+        """What the network gives for patches (N, C, X, Y, Z) as it is, or with other weights, without gradients."""
         is_flat, dtype = self.config.network.dimensions == 2, self.method.dtype
         own = InOneDnn() if self.device.type == "cpu" else contextlib.nullcontext()
         shown = (images[..., 0] if is_flat else images).contiguous(memory_format=self._format)
         self.network.eval()
         try:
             with own, torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-                scores: Tensor = self.network(shown)
+                scores: Tensor = functional_call(self.network, dict(state or {}), (shown,))
         finally:
             self.network.train()
         return scores[..., None] if is_flat else scores
