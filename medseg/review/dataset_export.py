@@ -101,14 +101,13 @@ def export_dataset(
         When the model that made the results is not known, or not on this machine and no other is given.
     """
     place = output_folder(out)
-    if model is not None:
-        resolve_model(model)  # that there is one is known before any review is read
+    given = None if model is None else resolve_model(model)  # known before any review is read
     skipped: dict[str, str] = {}
     failed: dict[str, str] = {}
     written: list[WrittenCase] = []
     with open_store(Path(folder), scans=[Path(path) for path in listed(scans)]) as store:
         maker = made_by(store.results.folder)
-        package = _with_a_card(maker, model, store.results.folder)
+        package = _with_a_card(maker, given, store.results.folder)
         into = NewDataset(place, _object_class(package))
         make_room(place)
         sources = read_sources(store.results.folder)
@@ -131,9 +130,9 @@ def export_dataset(
     return ExportedDataset(place, rows, skipped, failed)
 
 
-def _with_a_card(maker: MadeBy, model: str | Path | None, results: Path) -> ModelPackage:
+def _with_a_card(maker: MadeBy, given: ModelPackage | None, results: Path) -> ModelPackage:
     """The model whose card says what stays held out: the one that made the results, or another that is given."""
-    package = maker.package if model is None else resolve_model(model)
+    package = given or maker.package
     if package is None:
         installed = "" if maker.installed is None else f" (what is here is {maker.installed})"
         raise InputError(

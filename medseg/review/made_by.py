@@ -33,10 +33,10 @@ class MadeBy:
     installed: ModelIdentity | None = None
 
 
-def made_by(results: Path, model: str | Path | None = None) -> MadeBy:
+def made_by(results: Path, given: ModelPackage | None = None) -> MadeBy:
     """Say which model made a folder of results, by its ``run.json``.
 
-    The model's own table is found where it is installed, or is given as `model`; it must be the very same package.
+    The model's own table is found where it is installed, or is that of a package `given`, which must be the very same.
 
     Raises
     ------
@@ -52,15 +52,14 @@ def made_by(results: Path, model: str | Path | None = None) -> MadeBy:
     if stated is None:
         raise InputError("run.json does not say which model made these results", where=results, fix="Run it again.")
     identity = ModelIdentity(stated["name"], stated["version"], digest)
-    if model is not None:
-        package = resolve_model(model)
-        if package.hash != digest:
+    if given is not None:
+        if given.hash != digest:
             raise InputError(
-                f"these results were made by {identity}, not by {package.identity}",
-                where=f"--model {model}",
+                f"these results were made by {identity}, not by {given.identity}",
+                where="--model",
                 fix="Give the model that made them.",
             )
-        return MadeBy(identity, package)
+        return MadeBy(identity, given)
     try:
         package = resolve_model(identity.name)
     except MedsegError:

@@ -101,15 +101,14 @@ def export_results(
         When the results do not say which model made them.
     """
     place, formats = output_folder(out), names_in(format)
-    if model is not None:
-        resolve_model(model)  # that there is one is known before any review is read
+    given = None if model is None else resolve_model(model)  # known before any review is read
     if not formats:
         raise UsageError("--format: no format was named", fix=f"Choose among {', '.join(WRITERS)}.")
     files: dict[str, tuple[Path, ...]] = {}
     failed: dict[str, str] = {}
     skipped: dict[str, str] = {}
     with open_store(Path(folder), scans=[Path(path) for path in listed(scans)]) as store:
-        maker = made_by(store.results.folder, model)
+        maker = made_by(store.results.folder, given)
         for case_id in store.cases():
             state = store.case(case_id, reviewer).state
             if state != "accepted":

@@ -12,7 +12,6 @@ from torch import nn
 from medseg.errors import ConfigError
 from medseg.models.interactive_card import OUTPUTS
 from medseg.models.registry import build_network, load_pretrained
-from medseg.tracking.resolve import resolve_model
 from medseg.training.config import TrainConfig
 from medseg.training.device import memory_format
 from medseg.training.interactive.warm_start import load_interactive_start
@@ -48,11 +47,10 @@ def build_loop(inputs: Inputs) -> Loop:
     _check_patch(network, config)
     if not run.checkpoint.is_file():
         load_pretrained(network)
-        if config.start is not None and config.interactive is not None:
-            load_interactive_start(network, config.start, len(data.channels))
-        elif config.start is not None:
-            card = resolve_model(config.start).card
-            load_start(network, config.start, output_rows(card, data, config.fine_tuning.classes), built)
+        if run.start is not None and config.interactive is not None:
+            load_interactive_start(network, run.start, len(data.channels))
+        elif run.start is not None:
+            load_start(network, run.start, output_rows(run.start.card, data, config.fine_tuning.classes), built)
         if config.pretrained is not None:
             load_weights(network, config.pretrained)
     layout = memory_format(config.network.dimensions, network)

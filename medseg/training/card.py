@@ -17,7 +17,6 @@ from medseg.models.license_card import LicenseCard, Use
 from medseg.models.package import ModelPackage
 from medseg.prepare.acceptance import AcceptanceCard
 from medseg.prepare.card import InputCard
-from medseg.tracking.resolve import resolve_model
 from medseg.training.config import ClassConfig, PretrainedConfig, TrainConfig
 from medseg.training.distributed import world
 from medseg.training.measured_classes import as_limits, class_dice, untrained_classes
@@ -42,7 +41,7 @@ VOLUME_QUANTILES = 21
 def build_card(inputs: Inputs, seconds: float, steps: int, run_id: str | None = None) -> ModelCard:
     """Card of a model trained for so many seconds and steps, its validation left open; `run_id` is MLflow's."""
     data, config, cases = inputs.run.dataset, inputs.run.config, inputs.cases
-    start = None if config.start is None else resolve_model(config.start)
+    start = inputs.run.start
     claimed = config.license or data.license or "not stated by the dataset"
     classes = tuple(_class(c, config.classes.get(c.name), data) for c in data.table)
     untrained = untrained_classes(cases, {own.name: c.name for own, c in zip(data.table, classes, strict=True)})

@@ -57,8 +57,8 @@ class Configurator:
         changed = apply_overrides(self.values, options.settings)
         self.stated = check_early(changed, where=self.path)
         self.weights = weights_start(options.start, changed)
-        if self.package is not None:
-            resolve_model(self.package, option="--from")  # that there is one is known before any data is read
+        # That there is one is known before any data is read.
+        self.start = None if self.package is None else resolve_model(self.package, option="--from")
         self.source = DatasetSource(options.dataset, described(changed), self.stated.split.group)
 
     @property
@@ -74,10 +74,10 @@ class Configurator:
         epochs takes the place of the file's epochs.
         """
         options, values = self.options, self.values
-        start = self.package
+        start = self.start
         if start is not None:
-            check_start(resolve_model(start).card, self.source.data, self.stated.fine_tuning)
-            _check_takes_clicks(resolve_model(start), interactive=self.stated.interactive is not None)
+            check_start(start.card, self.source.data, self.stated.fine_tuning)
+            _check_takes_clicks(start, interactive=self.stated.interactive is not None)
         if any(key not in values for key in PLANNED):
             values = merged(self._planned(out, configuration), values)
         elif configuration is not None:
@@ -88,7 +88,7 @@ class Configurator:
             )
         if start is not None:
             own = {key: self.values[key] for key in (*PLANNED, "border_mm") if key in self.values}
-            values = {**values, **start_values(resolve_model(start), str(start)), **own}
+            values = {**values, **start_values(start, str(self.package)), **own}
         elif self.weights is not None:
             values = self.weights.changed(values, self.values)
         if self.stated.interactive is not None and "foreground" not in under(self.values, "sampling"):
@@ -105,6 +105,10 @@ class Configurator:
         made = build(TrainConfig, without_null(values), where=self.path)
         check_network(values, where=self.path)
         return made
+
+    def start_of(self, config: TrainConfig) -> ModelPackage | None:
+        """Return the package that a configuration starts from; None where ``--set start=`` names another."""
+        return self.start if config.start == str(self.package) else None
 
     def dataset(self, config: TrainConfig) -> Dataset:
         """Return the dataset as a configuration describes it: read once, unless a plan found in a folder differs."""

@@ -33,7 +33,10 @@ def run(connection: Connection[Any, Any]) -> None:
     logging.getLogger("medseg").handlers = [_Sender(connection)]
     logging.getLogger("medseg").setLevel(logging.INFO)
     with log_file(training.out):
-        result = attempt(lambda: train_model(replace(training, device=choose_device(device))))
+        start = training.start
+        if start is not None and not start.folder.is_dir():
+            start = None  # found on this machine by its name
+        result = attempt(lambda: train_model(replace(training, device=choose_device(device), start=start)))
     connection.send(result if isinstance(result, MedsegError) else None)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from medseg.counted import counted
-from medseg.errors import InputError, Interrupted
+from medseg.errors import ConfigError, InputError, Interrupted
 from medseg.signals import stop_requests
 from medseg.training.checkpoint import check_same, read_checkpoint, write_checkpoint
 from medseg.training.config import TrainConfig
@@ -55,6 +55,7 @@ class Loop:
         self.checkpoint = run.checkpoint
         self.processes = run.processes
         self.clock = run.clock
+        self.start = None if run.start is None else run.start.network_hash
         self.extra: dict[str, Any] = {}
         self.device = next(network.parameters()).device
         self.stepper = Stepper(run, network, augmentation)
@@ -142,6 +143,7 @@ class Loop:
             self.checkpoint,
             {
                 "config": self.config.model_dump_json(),
+                "start": self.start,
                 "threads": torch.get_num_threads(),
                 "step": self.step,
                 "seconds": self.bounds.seconds,
@@ -182,6 +184,12 @@ class Loop:
     def _restore(self, state: dict[str, Any]) -> None:
         stored = TrainConfig.model_validate_json(state["config"])
         check_same(stored, self.config, self.checkpoint.parent)
+        if state.get("start") not in (None, self.start):
+            raise ConfigError(
+                f"the run in this folder started from other weights than those that {self.config.start} holds now",
+                where=self.checkpoint.parent,
+                fix="Start from the same package, such as models:/NAME/VERSION, or choose another --out.",
+            )
         if state["threads"] != torch.get_num_threads() and self.device.type == "cpu":
             log.warning(
                 "The run was started with %s, so weights may differ in the last bits.",

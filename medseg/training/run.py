@@ -19,7 +19,6 @@ from medseg.errors import UsageError
 from medseg.io.files.temporary import temporary_folder
 from medseg.io.files.writable import output_folder
 from medseg.models.package import ModelPackage, load_package
-from medseg.tracking.resolve import resolve_model
 from medseg.training.config import TrainConfig
 from medseg.training.configure import Configurator
 from medseg.training.cross_validate import cross_validate, folds_of
@@ -147,7 +146,9 @@ def run_training(options: TrainOptions) -> ModelPackage | FoldResults:
             with processes.in_turn():
                 made = configurator.config(out, name)
                 data = configurator.dataset(made)
-            return TrainingRun(data, made, out, processes.device(chosen), processes, command, cluster=options.cluster)
+            start = configurator.start_of(made)
+            device = processes.device(chosen)
+            return TrainingRun(data, made, out, device, processes, command, cluster=options.cluster, start=start)
 
         made = _train(make_run, options, names, processes)
         if gate is not None and processes.is_first and isinstance(made, ModelPackage):
@@ -176,11 +177,11 @@ def _train(
 def _gate(configurator: Configurator) -> Gate | None:
     """What a model that starts from another must pass; None for one that starts from nothing."""
     options = configurator.options
-    start = configurator.package
+    start = configurator.start
     if configurator.stated.interactive is not None:
         return None
     if start is not None:
-        return open_gate(resolve_model(start, option="--from"), configurator.source.data, options.held_out)
+        return open_gate(start, configurator.source.data, options.held_out)
     if options.held_out is not None:
         raise UsageError(
             "there is no model to compare with on it",

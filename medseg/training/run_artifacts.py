@@ -18,12 +18,12 @@ from medseg.config.safe_json import parse_json
 from medseg.io.files.temporary import temporary_folder
 from medseg.models.package import ModelPackage
 from medseg.models.public_copy import public_card, public_copy
-from medseg.tracking.resolve import resolve_model
 from medseg.tracking.runs import Tracker
 from medseg.training.config import TrainConfig
 from medseg.training.run_report import Measured, write_run_report
 from medseg.training.samples.inputs import Inputs
 from medseg.training.selection.validate import CaseDice, write_validation
+from medseg.training.training_run import TrainingRun
 
 
 class Course(NamedTuple):
@@ -44,7 +44,7 @@ def keep_artifacts(
     run = inputs.run
     names = [*(one.case_id for one in measured.results), *(one.case_id for one in measured.test), *inputs.skipped]
     numbers = {name: f"case {number}" for number, name in enumerate(dict.fromkeys(names), start=1)}
-    public = public_config(run.config)
+    public = public_config(run)
     shown = replace(
         measured,
         card=None if measured.card is None else public_card(measured.card),
@@ -70,11 +70,12 @@ def keep_artifacts(
         tracker.keep_folder(folder)
 
 
-def public_config(config: TrainConfig) -> TrainConfig:
+def public_config(run: TrainingRun) -> TrainConfig:
     """Return the configuration without paths and names of cases; a package to start from is named by its card."""
+    config = run.config
     changes: dict[str, object] = {}
-    if config.start is not None:
-        changes["start"] = str(resolve_model(config.start).identity)
+    if run.start is not None:
+        changes["start"] = str(run.start.identity)
     if config.pretrained is not None:
         changes["pretrained"] = config.pretrained.model_copy(update={"file": Path(config.pretrained.file).name})
     if config.low_resolution_stage is not None:
@@ -84,13 +85,13 @@ def public_config(config: TrainConfig) -> TrainConfig:
     return config.model_copy(update=changes)
 
 
-def parent_tags(config: TrainConfig) -> dict[str, str]:
+def parent_tags(run: TrainingRun) -> dict[str, str]:
     """Tags that name the package whose weights a run started from, and the run that trained it, where it is known."""
-    if config.pretrained is not None:
-        return {"parent_model": Path(config.pretrained.file).name, "parent_sha256": config.pretrained.sha256}
-    if config.start is None:
+    weights, parent = run.config.pretrained, run.start
+    if weights is not None:
+        return {"parent_model": Path(weights.file).name, "parent_sha256": weights.sha256}
+    if parent is None:
         return {}
-    parent = resolve_model(config.start)
     tags = {"parent_model": str(parent.identity), "parent_sha256": parent.hash}
     return tags if parent.card.training.run is None else {**tags, "parent_run": parent.card.training.run}
 

@@ -108,11 +108,11 @@ class RunRecord:
 
 
 def _track(inputs: Inputs, loop: Loop) -> Tracker:
-    data, split, config = inputs.run.dataset, inputs.split, inputs.run.config
+    data, split = inputs.run.dataset, inputs.split
     tracker = Tracker(
         inputs.run.out,
         name=f"train {inputs.run.name}",
-        parameters=public_config(config).as_parameters(),
+        parameters=public_config(inputs.run).as_parameters(),
         tags={
             "verb": "train",
             "dataset": data.name,
@@ -121,7 +121,7 @@ def _track(inputs: Inputs, loop: Loop) -> Tracker:
             "cases": str(len(split.train)),
             "device": str(loop.device),
             "step_method": str(loop.stepper.method),
-            **parent_tags(config),
+            **parent_tags(inputs.run),
             **versions(),
         },
         run_id=loop.extra.get("run_id"),

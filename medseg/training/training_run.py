@@ -13,6 +13,8 @@ import torch
 from medseg.cluster.connection import OnCluster
 from medseg.data.border_class import with_border
 from medseg.data.dataset import Dataset
+from medseg.models.package import ModelPackage
+from medseg.tracking.resolve import resolve_model
 from medseg.training.config import TrainConfig
 from medseg.training.distributed import ALONE, Processes
 
@@ -43,6 +45,9 @@ class TrainingRun:
         Leave ``post_rules.csv``: what each clean-up would make of the held-out cases.
     measures_test : bool
         Measure the dataset's own test cases at the end; not for a run that is part of another.
+    start : ModelPackage, optional
+        The package that the configuration says weights start from; found by that name once, here where it is not given,
+        because what a name such as ``models:/liver@champion`` means may change while the run lasts.
     cluster : OnCluster, optional
         Where folds train side by side; without it they train here, one after another.
     steps_only : bool
@@ -62,8 +67,12 @@ class TrainingRun:
     measures_test: bool = True
     steps_only: bool = False
     cluster: OnCluster | None = None
+    start: ModelPackage | None = None
 
     def __post_init__(self) -> None:
+        if (self.config.start is None) != (self.start is None):
+            found = None if self.config.start is None else resolve_model(self.config.start)
+            object.__setattr__(self, "start", found)
         if self.config.border_mm is not None and self.dataset.border_mm is None:
             object.__setattr__(self, "dataset", with_border(self.dataset, self.config.border_mm))
 

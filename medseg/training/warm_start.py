@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from medseg.errors import ModelError
 from medseg.models.package import ModelPackage
-from medseg.tracking.resolve import resolve_model
 
 log = logging.getLogger("medseg.train")
 
@@ -31,13 +30,14 @@ def start_values(package: ModelPackage, where: str) -> dict[str, Any]:
     return {"input": shown, "network": card["network"], "start": where, **objects}
 
 
-def load_start(network: nn.Module, where: str, rows: Sequence[int | None], rebuilt: Callable[[int], nn.Module]) -> None:
-    """Load the weights of the package `where` into a network of the same kind.
+def load_start(
+    network: nn.Module, package: ModelPackage, rows: Sequence[int | None], rebuilt: Callable[[int], nn.Module]
+) -> None:
+    """Load the weights of a package into a network of the same kind.
 
     - `rows`: for each output of the network, the package's output whose weights it starts from; None starts at random.
     - `rebuilt`: builds the network for another number of outputs, which shows what of its weights belongs to an output.
     """
-    package = resolve_model(where)
     weights = package.weights()
     own = network.state_dict()
     missing = sorted(set(own) ^ set(weights))

@@ -1,12 +1,14 @@
 import logging
+import shutil
 
 import pytest
 import torch
 from tiny_dataset import train_config
 
-from medseg.errors import ModelError
-from medseg.models.package import load_package
+from medseg.errors import ConfigError, ModelError
+from medseg.models.package import load_package, write_package
 from medseg.models.registry import build_network
+from medseg.tracking import resolve
 from medseg.training.configure import Configurator
 from medseg.training.options import TrainOptions
 from medseg.training.run import train
@@ -27,7 +29,7 @@ def network(classes, features=(4, 8)):
 
 def loaded(package, rows, **changes):
     new = network(len(rows), **changes)
-    load_start(new, str(package.folder), rows, lambda classes: network(classes, **changes))
+    load_start(new, package, rows, lambda classes: network(classes, **changes))
     return new.state_dict()
 
 
@@ -87,3 +89,18 @@ def test_a_run_from_a_package_begins_where_it_ended(balls, package, tmp_path):
     fresh = chosen.model_copy(update={"start": None})
     scratch = train(balls, tmp_path / "b", config=fresh, device="cpu")
     assert scratch.card.validation.mean_dice < package.card.validation.mean_dice - 0.1
+
+
+def test_the_package_is_found_once_and_a_resumed_run_keeps_to_it(balls, package, tmp_path, monkeypatch):
+    """What a name means may change while a run lasts; its card must not name other weights than it started from."""
+    start = tmp_path / "start"
+    shutil.copytree(package.folder, start)
+    found = []
+    monkeypatch.setattr(resolve, "load_package", lambda name: found.append(name) or load_package(name))
+    config = train_config(iterations_per_epoch=1, split={"folds": 1}, start=str(start))
+    options = {"config": config, "start": start, "device": "cpu"}
+    train(balls, tmp_path / "out", epochs=1, **options)
+    assert found == [start]
+    write_package(start, package.card, {name: value * 2 for name, value in package.weights().items()})
+    with pytest.raises(ConfigError, match="started from other weights"):
+        train(balls, tmp_path / "out", epochs=2, **options)

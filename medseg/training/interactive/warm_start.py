@@ -11,13 +11,12 @@ from medseg.errors import ModelError
 from medseg.models.card import ModelCard
 from medseg.models.interactive_card import OUTPUTS
 from medseg.models.package import ModelPackage
-from medseg.tracking.resolve import resolve_model
 
 log = logging.getLogger("medseg.train")
 
 
-def load_interactive_start(network: nn.Module, where: str, channels: int) -> None:
-    """Load the weights of the package `where` into a network of the same kind that takes clicks.
+def load_interactive_start(network: nn.Module, package: ModelPackage, channels: int) -> None:
+    """Load the weights of a package into a network of the same kind that takes clicks.
 
     Of an automatic model, the channels of mask and interactions start at 0, so that at first they change nothing, and
     the class in hand as the mean of the package's classes.
@@ -29,7 +28,6 @@ def load_interactive_start(network: nn.Module, where: str, channels: int) -> Non
     ModelError
         When the package is an ensemble, or holds weights of another network.
     """
-    package = resolve_model(where)
     if package.card.ensemble_members > 1:
         raise ModelError(
             "the package averages several networks, and one has to be started from",
