@@ -22,7 +22,7 @@ FOREIGN = re.compile(
 # What is no longer said: what is said instead.
 RETIRED = {
     r"\b(left|leaves?|leaving)[_ -](?-i:out)\b": "skipped, omitted",
-    r"\bdoubt\w*|\bundecided\b|\bremark(s|ed)?\b": "uncertainty, uncertain, warning",
+    r"(?<![a-z])doubt\w*|\bundecided\b|\bremark(s|ed)?\b": "uncertainty, uncertain, warning",
     r"\bgraver\b|\bask(s|ed)? most\b|\bto be looked at\b": "review priority, more severe",
     r"\b(largest_share|at_edge|member_dice|border_entropy|millilit(re|er)s?|NAME_ml|volume_mm3)\b": "today's keys",
     r"\b(go|goes|gone|going|went) on (with|from)\b|\b(goes|gone) on\b": "resumes, resumed",
@@ -159,6 +159,14 @@ def test_each_retired_word_would_be_found(sample: str) -> None:
 def trees() -> Iterator[tuple[Path, ast.Module]]:
     for path in sorted((ROOT / "medseg").rglob("*.py")):
         yield path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_names_of_the_pages_are_nouns() -> None:
+    declared = re.compile(rf"\b(?:const|let|var|function) (?:{'|'.join(sorted(NO_NAMES))})\b")
+    places = [
+        f"{name}: {match[0]}" for name, text in texts() if name.endswith(".js") for match in declared.finditer(text)
+    ]
+    assert not places, "\n".join(places)
 
 
 def test_names_are_nouns_and_nan_is_asked_for_by_name() -> None:

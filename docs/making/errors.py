@@ -115,7 +115,7 @@ def page() -> str:
         lines += [f"## {kind.code}", "", f"{kind.meaning} Exit code {kind.exit_code}. In Python: `{kind.name}`.", ""]
         mine = [one for one in said if one.kind == kind.name]
         if mine:
-            lines += ["| what is said | what to do |", "|---|---|"]
+            lines += ["| message | what to do |", "|---|---|"]
             lines += [f"| {_escaped(one.what)} | {_escaped(one.fix) or _escaped(kind.meaning)} |" for one in mine]
             lines.append("")
     return "\n".join(lines)

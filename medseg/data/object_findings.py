@@ -19,7 +19,7 @@ from medseg.types import LabelTable
 LABELS, NUMBERS = 3, 6
 # Nearly all labels hold 1..K, and nearly all values are one piece.
 NEARLY = 0.8
-# Part of the ellipse or ellipsoid with a value's own moments that one piece fills; several pieces fill less.
+# Part of the ellipse or ellipsoid with a value's own moments that one component fills; several fill less.
 ONE_PIECE = 0.5
 # Mean squared direction from one number's place to the next one's: 1 where places recur as in a body, 0 by chance.
 # Where every label holds as many numbers, less of it counts as recurring.

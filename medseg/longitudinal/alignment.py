@@ -48,7 +48,7 @@ def align(before: TimePoint, after: TimePoint) -> Alignment:
             fix="Give both scans with --scans, or say with --registered that both lie in one space already.",
         )
     found = register_rigid(_image(before.scan), _image(after.scan))
-    if reasons := _doubts(found):
+    if reasons := _reasons_against(found):
         raise NotComparable(
             f"the two scans could not be brought into one space with certainty: {'; '.join(reasons)}",
             where=f"{before.case_id}, {after.case_id}",
@@ -59,7 +59,7 @@ def align(before: TimePoint, after: TimePoint) -> Alignment:
     )
 
 
-def _doubts(found: RigidPlacement) -> list[str]:
+def _reasons_against(found: RigidPlacement) -> list[str]:
     reasons = []
     if found.overlap < LEAST_OVERLAP:
         reasons.append(f"they show {found.overlap:.0%} of the body in common")

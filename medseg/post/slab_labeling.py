@@ -46,8 +46,8 @@ def label_in_slabs(
     view = labels.transpose(axes)
     bounds = slabs(view.shape, planes)
 
-    pieces = _number_slabs(view, bounds, connectivity)
-    regions, whole = _join(Regions.together(pieces.found), pieces.pairs, joined)
+    numbered_slabs = _number_slabs(view, bounds, connectivity)
+    regions, whole = _join(Regions.together(numbered_slabs.found), numbered_slabs.pairs, joined)
     regions = regions.permute_axes(inverse)
     order = regions.order(geometry)
     if classes is not None:
@@ -56,7 +56,7 @@ def label_in_slabs(
     ids[order] = np.arange(1, len(order) + 1)
     # Memory that was never written costs nothing: a map that is mostly background stays mostly virtual.
     written = np.zeros(view.shape, np.int32, order="F") if out is None else out.transpose(axes)
-    for (first, last), start, stop in zip(bounds, pieces.offsets, pieces.offsets[1:], strict=False):
+    for (first, last), start, stop in zip(bounds, numbered_slabs.offsets, numbered_slabs.offsets[1:], strict=False):
         block = np.asfortranarray(view[..., first:last])
         # Numbered once more rather than kept: cheaper than writing provisional numbers and reading them back.
         numbered, _ = _components(block, connectivity)
@@ -71,13 +71,13 @@ def find_regions(labels: npt.NDArray[Any], *, connectivity: int) -> Regions:
     """
     axes = slowest_last(labels)
     view = labels.transpose(axes)
-    pieces = _number_slabs(view, slabs(view.shape), connectivity)
-    regions, _ = _join(Regions.together(pieces.found), pieces.pairs, ())
+    numbered_slabs = _number_slabs(view, slabs(view.shape), connectivity)
+    regions, _ = _join(Regions.together(numbered_slabs.found), numbered_slabs.pairs, ())
     return regions.permute_axes(tuple(np.argsort(axes).tolist()))
 
 
 @dataclass(frozen=True, eq=False)
-class _Pieces:
+class _NumberedSlabs:
     """The components of each slab by itself, which of them touch across a seam, and how many lie before each slab."""
 
     found: list[Regions]
@@ -85,7 +85,7 @@ class _Pieces:
     offsets: list[int]
 
 
-def _number_slabs(view: npt.NDArray[Any], bounds: list[tuple[int, int]], connectivity: int) -> _Pieces:
+def _number_slabs(view: npt.NDArray[Any], bounds: list[tuple[int, int]], connectivity: int) -> _NumberedSlabs:
     """Label each slab of a volume, between these planes along its last axis, by itself."""
     found: list[Regions] = []
     pairs: list[npt.NDArray[np.int64]] = []
@@ -99,7 +99,7 @@ def _number_slabs(view: npt.NDArray[Any], bounds: list[tuple[int, int]], connect
             pairs.append(_touching(before, _seam(block, numbered, 0, offsets[-1]), connectivity))
         before = _seam(block, numbered, -1, offsets[-1])
         offsets.append(offsets[-1] + count)
-    return _Pieces(found, pairs, offsets)
+    return _NumberedSlabs(found, pairs, offsets)
 
 
 def _components(block: npt.NDArray[Any], connectivity: int) -> tuple[npt.NDArray[Any], int]:

@@ -208,8 +208,8 @@ def class_counts(labels: AnyLabels) -> dict[int, int]:
         return labels.counts()
     flat, values = labels.array.ravel(order="K"), np.iinfo(labels.array.dtype).max + 1
     # Piece by piece, as counting makes eight bytes of every voxel first.
-    pieces = (np.bincount(flat[first : first + PIECE], minlength=values) for first in range(0, flat.size, PIECE))
-    counts = sum(pieces, np.zeros(values, np.int64))
+    counted = (np.bincount(flat[first : first + PIECE], minlength=values) for first in range(0, flat.size, PIECE))
+    counts = sum(counted, np.zeros(values, np.int64))
     return {entry.value: int(counts[entry.value]) for entry in labels.table}
 
 

@@ -40,12 +40,12 @@ export class FileOrder {
   }
 
   toFile(voxel) {
-    const there = [0, 0, 0]
-    voxel.forEach((index, a) => (there[this.axes[a]] = this.flipped[a] ? this.dims[a] - 1 - index : index))
-    return there
+    const stored = [0, 0, 0]
+    voxel.forEach((index, a) => (stored[this.axes[a]] = this.flipped[a] ? this.dims[a] - 1 - index : index))
+    return stored
   }
 
-  fromFile(there) {
-    return this.axes.map((axis, a) => (this.flipped[a] ? this.dims[a] - 1 - there[axis] : there[axis]))
+  fromFile(stored) {
+    return this.axes.map((axis, a) => (this.flipped[a] ? this.dims[a] - 1 - stored[axis] : stored[axis]))
   }
 }

@@ -5,15 +5,15 @@ export function encode(values, start, end) {
   let count = end > start ? 1 : 0
   for (let i = start + 1; i < end; i++) if (values[i] !== values[i - 1]) count++
   const ends = new Uint32Array(count)
-  const of = new values.constructor(count)
+  const kept = new values.constructor(count)
   let run = 0
   for (let i = start + 1; i <= end; i++) {
     if (i === end || values[i] !== values[i - 1]) {
       ends[run] = i - start
-      of[run++] = values[i - 1]
+      kept[run++] = values[i - 1]
     }
   }
-  return { ends, values: of }
+  return { ends, values: kept }
 }
 
 /** Write runs into target from `start` on. */

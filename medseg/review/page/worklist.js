@@ -37,15 +37,15 @@ export class Worklist {
     this.rows = rows
     find('#reviewer').textContent = reviewer + (blind ? ', blinded' : '')
     const lost = find('#missing')
-    const said = [
+    const sentences = [
       missing.length && `${missing.length} ${missing.length === 1 ? 'case has' : 'cases have'} no scan here.`,
       ...['withheld', 'failed'].map((state) => {
         const count = withoutLabels.filter((one) => one === state).length
         return count && `${count} more ${state}, without labels to review.`
       }),
     ].filter(Boolean)
-    lost.hidden = !said.length
-    lost.textContent = said.join(' ')
+    lost.hidden = !sentences.length
+    lost.textContent = sentences.join(' ')
     this.show()
   }
 

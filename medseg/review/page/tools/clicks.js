@@ -42,12 +42,12 @@ export function applySuggestion(edit, labels, answer, pen, outside, over) {
     return at.some((value, axis) => value < 0 || value >= size[axis]) ? -1 : at[0] + size[0] * (at[1] + size[1] * at[2])
   }
   const wrong = (index, place) => place >= 0 && !mask[place] && labels.pens[index] === pen
-  const seen = new Uint8Array(mask.length)
+  const visited = new Uint8Array(mask.length)
   const todo = []
   const visit = (index) => {
     const place = placeOf(index)
-    if (!wrong(index, place) || seen[place]) return
-    seen[place] = 1
+    if (!wrong(index, place) || visited[place]) return
+    visited[place] = 1
     todo.push(index)
   }
   outside.forEach(visit)
@@ -211,12 +211,12 @@ export class Clicks {
     const { clicks: model, things, classes } = editor.data.about
     if (!model || !labels.ids || !things.has(classes[pen - 1].value)) return
     const index = labels.index(voxel)
-    const there = labels.pens[index] === pen ? labels.ids[index] : 0
-    if (there ? there === this.object : isOutside) return
+    const object = labels.pens[index] === pen ? labels.ids[index] : 0
+    if (object ? object === this.object : isOutside) return
     this.strokes = []
     this.inside = new Set(isOutside ? [] : marked)
     this.outside = new Set(isOutside ? marked : [])
-    this.object = there || labels.newId()
+    this.object = object || labels.newId()
   }
 
   /** What a model needs besides: the strokes in turn, and what is drawn around the newest. */
