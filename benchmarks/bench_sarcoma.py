@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from scipy.stats import wilcoxon
 
-from medseg.data.description import description_in
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.training.configure import Configurator
+from medseg.training.early_check import stated
 from medseg.training.options import TrainOptions
 from medseg.training.selection.validate import dice
 from medseg.training.train import train_model
@@ -53,7 +53,7 @@ def crossed(dataset: Path, config: str, work: Path, epochs: int) -> tuple[dict[s
 
 def blind(dataset: Path) -> dict[str, float]:
     """Dice of a guess that looks at no voxel: the ellipsoid that fills the crop less its 5 cm."""
-    data = read_dataset(dataset, description_in("sarcoma-ct"))
+    data = read_dataset(dataset, stated("sarcoma-ct", ()).dataset)
     found = {}
     for case in data.labeled:
         scan, reference = read_case(data, case)

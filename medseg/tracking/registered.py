@@ -80,14 +80,15 @@ class Registry:
         try:
             with temporary_folder() as folder:
                 saved = Path(folder) / "model"
-                # What goes in are paths and what comes out are arrays; MLflow has no words for that.
-                warnings.filterwarnings("ignore", ".*Add type hints to the `predict` method", UserWarning)
-                save_model(
-                    str(saved),
-                    python_model=str(code),
-                    artifacts={"package": str(package.folder)},
-                    pip_requirements=["medseg"],
-                )
+                # What goes in are paths and what comes out are arrays; MLflow, which would say so to the user, has no
+                # words for that, and undoes filters.
+                with warnings.catch_warnings(record=True):
+                    save_model(
+                        str(saved),
+                        python_model=str(code),
+                        artifacts={"package": str(package.folder)},
+                        pip_requirements=["medseg"],
+                    )
                 self._client.log_artifacts(run_id, str(saved), place)
             if not self._client.search_registered_models(f"name='{name}'"):
                 self._client.create_registered_model(name)

@@ -26,9 +26,10 @@ def home(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_a_registered_model_is_the_same_package(package, home, balls, tmp_path, capsys):
+def test_a_registered_model_is_the_same_package(package, home, balls, tmp_path, capsys, recwarn):
     assert run(["models", "register", str(package.folder), "--name", "balls"]) == 0
     assert capsys.readouterr().out.strip() == "models:/balls@champion"
+    assert not [one for one in recwarn if "type hints" in str(one.message)]
     found = resolve_model("models:/balls@champion")
     assert found.hash == package.hash
     assert resolve_model("models:/balls/1").folder == found.folder
