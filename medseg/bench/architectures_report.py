@@ -7,16 +7,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
-import numpy as np
 import torch
 
 from medseg.bench.architectures import ArchitectureResult
 from medseg.bench.architectures_config import Architectures
 from medseg.bench.claims import Outcome, per_case, weigh
 from medseg.cpu_features import cpu_description
+from medseg.draw.plots import plot_points, plot_values
 from medseg.harmless import TableWriter
-from medseg.io.files.atomic import atomic_path, write_text
+from medseg.io.files.atomic import write_text
 from medseg.versions import versions
 
 
@@ -107,7 +108,7 @@ def _machine(device: torch.device) -> str:
 
 def _mean(figures: dict[str, dict[str, float]]) -> float:
     values = [value for value in per_case(figures).values() if math.isfinite(value)]
-    return float(np.mean(values)) if values else math.nan
+    return fmean(values) if values else math.nan
 
 
 def _table(results: Sequence[ArchitectureResult]) -> str:
@@ -130,39 +131,14 @@ def _table(results: Sequence[ArchitectureResult]) -> str:
 
 
 def _draw_quality(results: Sequence[ArchitectureResult], path: Path, architectures: Architectures) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 0.32 * len(results) + 1.4), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    rows = np.arange(len(results))[::-1]
-    for axis, metric, title in zip(
-        axes, ("dice", "boundary_f1"), ("Dice", f"boundary F1 at {architectures.tolerance:g} mm"), strict=True
-    ):
-        for row, result in zip(rows, results, strict=True):
-            values = [v for v in per_case(getattr(result, metric)).values() if math.isfinite(v)]
-            axis.plot(values, [row] * len(values), "o", color="0.7", markersize=3)
-            if values:
-                axis.plot(np.mean(values), row, "D", color="tab:blue", markersize=5)
-        axis.set_title(title, fontsize=10)
-        axis.grid(axis="x", alpha=0.3)
-    axes[0].set_yticks(rows, [result.name for result in results], fontsize=8)
-    with atomic_path(path) as part:
-        figure.savefig(part, format="png", dpi=120, metadata={"Software": None})
+    titles = {"dice": "Dice", "boundary_f1": f"boundary F1 at {architectures.tolerance:g} mm"}
+    columns = {
+        title: [list(per_case(getattr(result, metric)).values()) for result in results]
+        for metric, title in titles.items()
+    }
+    plot_values([result.name for result in results], columns, path)
 
 
 def _draw_cost(results: Sequence[ArchitectureResult], path: Path, circumstances: Circumstances) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axis = figure.subplots()
-    for result in results:
-        axis.plot(result.seconds, _mean(result.dice), "o", color="tab:blue", markersize=4)
-        axis.annotate(
-            result.name, (result.seconds, _mean(result.dice)), xytext=(3, 2), textcoords="offset points", fontsize=7
-        )
-    axis.set_xscale("log")
-    axis.set_xlabel("CPU seconds a scan" if circumstances.device.type == "cpu" else "seconds a scan")
-    axis.set_ylabel("Dice")
-    axis.grid(alpha=0.3, which="both")
-    with atomic_path(path) as part:
-        figure.savefig(part, format="png", dpi=120, metadata={"Software": None})
+    seconds = "CPU seconds a scan" if circumstances.device.type == "cpu" else "seconds a scan"
+    plot_points([(result.name, result.seconds, _mean(result.dice)) for result in results], (seconds, "Dice"), path)
