@@ -65,7 +65,9 @@ def _guarded(arguments: list[str]) -> int:
         return 0
     except OSError as error:
         if error.errno in OF_A_PATH:
-            return _fail(f"{error.filename or 'the output'}: nothing can be written there ({error.strerror})", 2)
+            place = error.filename or "the output"
+            fix = "Choose another place, or see whether the disk is full."
+            return _fail(f"{place}: nothing can be written there ({error.strerror}). {fix}", 2)
         return _fail_bug(error)
     except Exception as error:
         return _fail_bug(error)

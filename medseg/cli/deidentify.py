@@ -23,6 +23,7 @@ def deidentify(
             "--key",
             help="File with the secret that maps identifiers; made if missing. Without it, no mapping is kept.",
             metavar="FILE",
+            dir_okay=False,
         ),
     ] = None,
     allow_burned_in: Annotated[

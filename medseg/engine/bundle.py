@@ -22,8 +22,9 @@ from medseg.counted import counted
 from medseg.errors import InputError, MissingDependency, UsageError
 from medseg.io.files.atomic import write_text
 from medseg.io.files.writable import check_writable
-from medseg.models.package import ModelPackage, load_package
+from medseg.models.package import ModelPackage
 from medseg.resources import models as shipped_models
+from medseg.tracking.resolve import resolve_model
 
 log = logging.getLogger("medseg.bundle")
 
@@ -142,7 +143,7 @@ def _known_extras(extras: str | Sequence[str]) -> tuple[str, ...]:
 def _packages(names: Sequence[str | Path]) -> list[ModelPackage]:
     """Models to take along: those that are not inside medseg, none of which may have the name of one that is."""
     inside = shipped_models()
-    packages = [package for package in map(load_package, names) if package.folder not in inside.values()]
+    packages = [package for package in map(resolve_model, names) if package.folder not in inside.values()]
     for package in packages:
         if package.card.name in inside:
             raise UsageError(

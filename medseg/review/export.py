@@ -34,6 +34,7 @@ from medseg.types import (
 from medseg.types.overlapping import moved
 
 PART_FAILED = 3
+EVERY = ".*"  # structure of an RTSTRUCT
 log = logging.getLogger("medseg.review.export")
 
 
@@ -47,7 +48,7 @@ def export(
     model: str | Path | None = None,
     manual: bool = False,
     reviewer: str | None = None,
-    structures: Pattern = ".*",
+    structures: Pattern = EVERY,
 ) -> list[Path]:
     """Write a label map in formats that radiology, radiotherapy and 3D programs read.
 
@@ -136,6 +137,9 @@ def _check(formats: Sequence[str], source: Path | str | None, model: str | Path 
 
 def _read(path: Path, scan: Scan | None, structures: str, table: LabelTable) -> Labeled:
     """Labels on the scan's grid, with what a model's table says of their classes."""
+    if structures != EVERY and not _is_rtstruct(path):
+        fix = "Omit it; every class is written."
+        raise UsageError("it is for an RTSTRUCT, and the labels are none", where=f"--structures {structures}", fix=fix)
     source = Source("array") if scan is None else scan.source
     objects = None
     labels: AnyLabels

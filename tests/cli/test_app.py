@@ -181,6 +181,8 @@ PREDICT = ["predict", ".", "-m", "hippocampus", "-o", "never-made"]
         (["train", ".", "--out="], "--out: the value is empty"),
         (["predict", ""], "an argument: the value is empty"),
         (["convert", "-i", "", "-o", "x"], "-i: the value is empty"),
+        (["deidentify", ".", "-o", "x", "--key", "."], "--key .: must be a file, and this is a folder"),
+        (["bundle", "-o", "x", "--model", "nope"], "--model nope: there is no model called 'nope'"),
         (["inspect", ".", "--root", "x"], "--root goes with --manifest"),
         (["review", "nowhere"], "DIR nowhere: there is no such file or folder"),
         (["inspect", "nowhere"], "INPUT nowhere: there is no such file or folder"),
@@ -396,9 +398,9 @@ def test_an_output_that_the_system_will_not_write_is_exit_code_2(monkeypatch, ca
 
     monkeypatch.setattr("medseg.engine.catalog.catalog", full)
     assert run(["list"]) == 2
-    assert (
-        capsys.readouterr().err == "medseg: results/a.nii.gz: nothing can be written there (No space left on device).\n"
-    )
+    error = capsys.readouterr().err
+    assert error.startswith("medseg: results/a.nii.gz: nothing can be written there (No space left on device). ")
+    assert error.endswith("full.\n")
 
 
 def test_input_model_and_output_have_short_names(tmp_path, capsys):

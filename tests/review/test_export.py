@@ -217,3 +217,10 @@ def test_command_line(tmp_path, series, model, capsys):
     assert all(Path(f).is_file() for f in files)
     assert run([*arguments[:5], "nonsense", *arguments[6:]]) == 2
     assert MODEL.name not in capsys.readouterr().err
+
+
+def test_structures_of_what_is_no_rtstruct_are_refused(tmp_path, series):
+    """Else all of it would be written although a part was asked for."""
+    write_labels(some_labels(series[1].geometry), tmp_path / "labels.nii.gz")
+    with pytest.raises(UsageError, match="`structures` liver: it is for an RTSTRUCT"):
+        export(tmp_path / "labels.nii.gz", tmp_path / "out", format="stl", structures="liver")
