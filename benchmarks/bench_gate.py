@@ -26,6 +26,7 @@ import medseg
 from medseg.errors import MedsegError, NotForThisModel
 from medseg.infer.gate.result import mean_boundary_entropy
 from medseg.infer.gate.scan import extent_mm, refuse_scan
+from medseg.infer.gate.structure import agreement, edges
 from medseg.infer.gate.turned import COARSE
 from medseg.infer.gate.values import Values
 from medseg.infer.predictor import Predictor
@@ -119,9 +120,11 @@ def cards(data):
         extents.append(extent_mm(scan, card))
         for value in (1, 2):
             components[value, int(cc3d.connected_components(labels.array == value, connectivity=26).max())] += 1
-    gray, color = [], []
+    gray, color, sharp, agreed = [], [], [], []
     for _, scan in images_2d(data):
         same = (scan.array[1:] == scan.array[0]).all()
+        sharp.append(edges(scan.array[0]))
+        agreed.append(agreement(scan.array))
         (gray if same else color).append(Values(scan.array[0]).brightness)
     return {
         "hippocampus brightness_gray": range_of(brightness),
@@ -131,6 +134,8 @@ def cards(data):
         },
         "nuclei brightness_gray": [*range_of(gray), len(gray)],
         "nuclei brightness_color": [*range_of(color), len(color)],
+        "nuclei channels_agree": round(min(agreed), 3),
+        "nuclei edges": round(min(sharp), 2),
     }
 
 
@@ -226,6 +231,35 @@ def suitable(data):
     return found
 
 
+def pictures_of_noise(rng, size=256):
+    """2D noise of nine distributions, smoothed or not, plain or on a gradient: gray, tinted, or in color."""
+    shape = (3, size, size)
+    kinds = {
+        "uniform": rng.random(shape), "normal": rng.normal(size=shape), "exponential": rng.exponential(size=shape),
+        "inverted exponential": -rng.exponential(size=shape), "beta": rng.beta(0.5, 5, shape),
+        "inverted beta": rng.beta(5, 0.5, shape), "Poisson": rng.poisson(3, shape),
+        "bright specks": (rng.random(shape) > 0.95) * 1.0 + 0.01 * rng.random(shape),
+        "dark specks": (rng.random(shape) < 0.95) * 1.0 + 0.01 * rng.random(shape),
+    }  # fmt: skip
+    tint, pictures = np.array([1, 0.8, 0.9])[:, None, None], {}
+    for name, values in kinds.items():
+        for sigma in (0, 0.7, 1, 1.5, 2, 3, 4, 6, 8, 12, 16):
+            smooth = ndimage.gaussian_filter(values.astype(float), (0, sigma, sigma))
+            smooth = smooth / smooth.std()
+            one = np.broadcast_to(smooth[:1], shape)
+            for slope in (0, 3):
+                ramp = slope * np.linspace(0, 1, size)[:, None]
+                for kind, array in {"gray": one, "tinted": tint * one, "color": smooth}.items():
+                    where = " on a gradient" if slope else ""
+                    pictures[f"{kind} noise, {name}, sigma {sigma}{where}"] = as_bytes(array + ramp)
+    return pictures
+
+
+def as_bytes(array):
+    """The range of an array as 0 to 255, with a last axis of one plane."""
+    return np.round((array - array.min()) / np.ptp(array) * 255).astype(np.uint8)[..., np.newaxis]
+
+
 def synthetic():
     """Small arrays that are no scan."""
     rng, shape = np.random.default_rng(SEED), (36, 50, 36)
@@ -238,7 +272,7 @@ def synthetic():
         "all NaN": Scan(np.full((1, *shape), np.nan, np.float32), grid),
         "1e300": Scan(np.full((1, *shape), 1e300) * rng.random((1, *shape)), grid),
         "noise": Scan(rng.normal(size=(1, *shape)).astype(np.float32), grid),
-        "2D noise in color": Scan(rng.integers(0, 255, (3, 256, 256, 1)).astype(np.uint8), flat),
+        **{f"2D {name}": Scan(array, flat) for name, array in pictures_of_noise(rng).items()},
         "thin slab": Scan(rng.normal(size=(1, 36, 50, 2)).astype(np.float32), Geometry(np.eye(4), (36, 50, 2))),
     }
 
@@ -305,7 +339,7 @@ def cost(card):
     """CPU milliseconds of all checks before the network, on a head's array that every one of them looks at."""
     open_card = card.model_copy(update={"input": card.input.model_copy(update={"expected_extent_mm": None})})
     shape = (182, 218, 182)
-    values = np.random.default_rng(SEED).normal(500, 100, shape)
+    values = 500 + 1000 * ndimage.gaussian_filter(np.random.default_rng(SEED).normal(size=shape), 2)
     spent = {}
     for name, array in {"int16": values.astype(np.int16), "float32": values.astype(np.float32)}.items():
         stored = Scan(np.asfortranarray(array)[np.newaxis], Geometry(np.eye(4), shape))

@@ -35,6 +35,18 @@ class AcceptanceCard(BaseModel):
     )
     brightness_color: Range = Field(default=None, description="likewise, of color images")
 
+    channels_agree: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="least correlation of the two channels that agree most in a color image of the training data",
+    )
+    edges: float | None = Field(
+        default=None,
+        description="least excess kurtosis of the differences of pixels 2 or 4 apart in a 2D image of the "
+        "training data; 0 where an image has no edges",
+    )
+
     @model_validator(mode="after")
     def _rising(self) -> AcceptanceCard:
         for limits in (self.brightness_gray, self.brightness_color):

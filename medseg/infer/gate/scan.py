@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from medseg.infer.gate.refusal import Refusal, refusal
+from medseg.infer.gate.structure import agreement, edges
 from medseg.infer.gate.values import UNITS, Values, what_is_wrong
 from medseg.models.card import ModelCard
 from medseg.prepare.acceptance import AcceptanceCard
@@ -33,6 +34,8 @@ SAME_PART = {
 }
 SIDES = {"L": "the left side", "R": "the right side", "B": "both sides"}
 BRIGHTNESS_SLACK = 0.15
+# Of the least in the training data; images of nuclei at half and twice their size, or blurred, keep 0.6 of it.
+STRUCTURE = 0.55
 ROUNDING = 1.001  # headers round spacings
 NOTHING_STATED = (
     "The model's card does not state which scans it accepts, so little was checked before segmentation: what else the "
@@ -47,7 +50,8 @@ def refuse_scan(scan: Scan, card: ModelCard) -> Refusal | None:
 
     The scan's range and a few of its planes are compared with the card: no network, and no import of one.
     """
-    for check in (_dimensions, _modality, _body_part, _laterality, _extent, _spacing, _no_image, _units, _brightness):
+    before = (_dimensions, _modality, _body_part, _laterality, _extent, _spacing)
+    for check in (*before, _no_image, _units, _brightness, _structure):
         if reason := check(scan, card.input):
             return refusal(reason, card)
     return None
@@ -168,6 +172,24 @@ def _brightness(scan: Scan, card: InputCard) -> str | None:
         f"half of this {what} scan is darker than {found:.2f} of its range of intensities; in the training data that "
         f"is {limits[0]:.2f} to {limits[1]:.2f}"
     )
+
+
+def _structure(scan: Scan, card: InputCard) -> str | None:
+    """What brightness alone lets through: smooth noise, alike in all channels or different in each."""
+    accepts = _accepts(card)
+    if accepts.channels_agree is not None and len(scan.array) > 1:
+        agreed = agreement(scan.array)
+        if agreed < STRUCTURE * accepts.channels_agree:
+            return (
+                f"the channels of the scan show different things (correlation {agreed:.2f}; in the training data at "
+                f"least {accepts.channels_agree:.2f}), as noise does"
+            )
+    if accepts.edges is not None and (found := edges(scan.array[0])) < STRUCTURE * accepts.edges:
+        return (
+            f"the scan shows no edges of objects, as smooth noise has none (kurtosis of differences {found:.2f}; in "
+            f"the training data at least {accepts.edges:.2f})"
+        )
+    return None
 
 
 def extent_mm(scan: Scan, card: InputCard) -> tuple[float, float, float]:

@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 
 
 def scan(shape=(36, 50, 36), spacing=(1, 1, 1), modality=None, channels=1, **source) -> Scan:
-    array = np.stack([gaussian_filter(RNG.normal(size=shape), 1) for _ in range(channels)])
+    array = np.stack([gaussian_filter(RNG.normal(size=shape), 2) for _ in range(channels)])
     return Scan(array.astype(np.float32), Geometry(np.diag([*spacing, 1]), shape), modality, Source("array", **source))
 
 
@@ -107,6 +107,37 @@ def test_intensities_that_are_no_hounsfield_units_are_refused() -> None:
     windowed = plain.with_array(np.clip(plain.array * 400 + 128, 0, 255), plain.geometry)
     assert "no Hounsfield units" in refuse_scan(windowed, ct).reason
     assert refuse_scan(plain.with_array(plain.array * 2000 - 500, plain.geometry), ct) is None
+
+
+def picture(values, slope=0.0):
+    """A 2D image of bytes, of values of shape (3, X, Y), on a gradient of so many deviations."""
+    values = values / values.std() + slope * np.linspace(0, 1, values.shape[1])[:, None]
+    scaled = np.round((values - values.min()) / np.ptp(values) * 255).astype(np.uint8)
+    return Scan(scaled[..., np.newaxis], Geometry(np.eye(4), (*values.shape[1:], 1)))
+
+
+@pytest.mark.parametrize("slope", [0, 3])
+@pytest.mark.parametrize("sigma", [0, 1, 3, 8])
+@pytest.mark.parametrize("draw", ["random", "standard_normal", "standard_exponential"])
+@pytest.mark.parametrize("kind", ["gray", "tinted", "color"])
+def test_noise_is_no_picture_of_nuclei(kind, draw, sigma, slope) -> None:
+    noise = gaussian_filter(getattr(np.random.default_rng(3), draw)((3, 200, 230)), (0, sigma, sigma))
+    if kind != "color":
+        noise = noise[:1] * {"gray": np.ones((3, 1, 1)), "tinted": np.array([1, 0.8, 0.9])[:, None, None]}[kind]
+    assert refuse_scan(picture(noise, slope), NUCLEI) is not None
+
+
+@pytest.mark.parametrize(("noise", "blur"), [(0, 0.7), (0, 3), (0.3, 1)])
+def test_stained_nuclei_pass_sharp_blurred_and_with_noise(noise, blur) -> None:
+    """Dark disks on a light ground of its own texture, in colors that agree."""
+    rng = np.random.default_rng(0)
+    x, y = np.mgrid[:300, :260]
+    tissue = 0.1 * gaussian_filter(rng.normal(size=x.shape), 6) / 0.05
+    for i, j, r in zip(rng.integers(0, 300, 30), rng.integers(0, 260, 30), rng.uniform(5, 12, 30), strict=True):
+        tissue -= 2.0 * ((x - i) ** 2 + (y - j) ** 2 < r**2)
+    tissue = gaussian_filter(tissue, blur)
+    stained = np.stack([tissue, 0.8 * tissue, 0.6 * tissue])
+    assert refuse_scan(picture(stained + noise * rng.normal(size=stained.shape)), NUCLEI) is None
 
 
 def test_a_constant_color_beside_others_is_no_reason() -> None:

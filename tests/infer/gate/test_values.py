@@ -58,8 +58,29 @@ def test_small_objects_on_an_empty_background_are_a_label_map() -> None:
 def test_a_label_map_of_one_slice_is_found_however_it_lies_in_memory(order) -> None:
     labels = np.asarray(zoom(RNG.integers(0, 30, (6, 5, 1)), (40, 40, 1), order=0), order=order)
     assert "is a label map" in (what_is_wrong(Values(labels)) or "")
-    picture = np.asarray(RNG.integers(0, 40, (240, 200, 1)), order=order)
+    picture = np.asarray(gaussian_filter(RNG.normal(size=(240, 200, 1)), 2) * 200 + 20, np.int16, order=order)
     assert what_is_wrong(Values(picture)) is None
+
+
+@pytest.mark.parametrize("shape", [(200, 240, 1), (60, 50, 70), (1, 900, 80)])
+@pytest.mark.parametrize("draw", ["random", "standard_normal", "standard_exponential", "standard_cauchy"])
+def test_noise_of_any_distribution_shows_nothing(draw, shape) -> None:
+    noise = np.clip(getattr(np.random.default_rng(1), draw)(shape), -50, 50)
+    gradient = np.linspace(0, 5, shape[1])[:, None]
+    for values in (noise, noise + gradient, gaussian_filter(noise, [min(n - 1, 0.7) for n in shape])):
+        assert "nothing but noise" in (what_is_wrong(Values(values)) or "")
+        assert "nothing but noise" in (what_is_wrong(Values((values * 100).astype(np.int16))) or "")
+
+
+def test_objects_in_one_corner_or_far_brighter_specks_are_no_noise() -> None:
+    noise = np.random.default_rng(1).normal(100, 10, (1200, 600, 1))
+    noise[1100:1130, 500:540] += 40
+    assert what_is_wrong(Values(noise)) is None
+    objects = (
+        np.random.default_rng(1).poisson(3 + 6 * (gaussian_filter(RNG.normal(size=(200, 200, 1)), 4) > 0.01)) * 1.0
+    )
+    objects[::25, ::25] = 5000
+    assert what_is_wrong(Values(objects)) is None
 
 
 def test_an_image_that_is_constant_where_it_was_looked_at_passes() -> None:
