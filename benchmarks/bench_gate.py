@@ -231,7 +231,7 @@ def suitable(data):
     return found
 
 
-def pictures_of_noise(rng, size=256):
+def images_of_noise(rng, size=256):
     """2D noise of nine distributions, smoothed or not, plain or on a gradient: gray, tinted, or in color."""
     shape = (3, size, size)
     kinds = {
@@ -241,7 +241,7 @@ def pictures_of_noise(rng, size=256):
         "bright specks": (rng.random(shape) > 0.95) * 1.0 + 0.01 * rng.random(shape),
         "dark specks": (rng.random(shape) < 0.95) * 1.0 + 0.01 * rng.random(shape),
     }  # fmt: skip
-    tint, pictures = np.array([1, 0.8, 0.9])[:, None, None], {}
+    tint, images = np.array([1, 0.8, 0.9])[:, None, None], {}
     for name, values in kinds.items():
         for sigma in (0, 0.7, 1, 1.5, 2, 3, 4, 6, 8, 12, 16):
             smooth = ndimage.gaussian_filter(values.astype(float), (0, sigma, sigma))
@@ -251,8 +251,8 @@ def pictures_of_noise(rng, size=256):
                 ramp = slope * np.linspace(0, 1, size)[:, None]
                 for kind, array in {"gray": one, "tinted": tint * one, "color": smooth}.items():
                     where = " on a gradient" if slope else ""
-                    pictures[f"{kind} noise, {name}, sigma {sigma}{where}"] = as_bytes(array + ramp)
-    return pictures
+                    images[f"{kind} noise, {name}, sigma {sigma}{where}"] = as_bytes(array + ramp)
+    return images
 
 
 def as_bytes(array):
@@ -272,7 +272,7 @@ def synthetic():
         "all NaN": Scan(np.full((1, *shape), np.nan, np.float32), grid),
         "1e300": Scan(np.full((1, *shape), 1e300) * rng.random((1, *shape)), grid),
         "noise": Scan(rng.normal(size=(1, *shape)).astype(np.float32), grid),
-        **{f"2D {name}": Scan(array, flat) for name, array in pictures_of_noise(rng).items()},
+        **{f"2D {name}": Scan(array, flat) for name, array in images_of_noise(rng).items()},
         "thin slab": Scan(rng.normal(size=(1, 36, 50, 2)).astype(np.float32), Geometry(np.eye(4), (36, 50, 2))),
     }
 

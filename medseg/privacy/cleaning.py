@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from medseg.io.dicom_results.identity import uid_of_digest
 from medseg.privacy.identifiers import identifying_words
 from medseg.privacy.phases import Phases
 
-STANDARD_UIDS = "1.2.840.10008."
+# UIDs that the standard gives out, those of its next edition too; nobody else's number looks like them.
+STANDARD_UID = re.compile(r"1\.2\.840\.10008(?:\.\d{1,3}){1,9}")
 MOST_DAYS = 3650  # that dates are shifted back
 
 
@@ -49,6 +52,10 @@ class Cleaning:
                 self._patients.setdefault(study, str(dataset.PatientID))
         self._words.setdefault(self.patient_of(dataset), set()).update(words)
 
+    def found_outside(self, name: str) -> None:
+        """Count an attribute outside the profile's table that held an identifier."""
+        self.leaks[name] = self.leaks.get(name, 0) + 1
+
     def words(self, dataset: Dataset) -> set[str]:
         """What names people and places in an object, and in those learned of that are of its study or patient."""
         study = str(dataset.get("StudyInstanceUID") or "")
@@ -63,13 +70,17 @@ class Cleaning:
 
     def uid(self, uid: str) -> str:
         """Return the UID that stands for another; UIDs of the standard itself stay."""
-        if not uid or uid.startswith(STANDARD_UIDS) or self.kept.uids:
+        if not uid or self.kept.uids or STANDARD_UID.fullmatch(uid) or UID(uid).name != uid:
             return uid
         return str(uid_of_digest(self._hash("uid", uid)))
 
     def patient(self, identifier: str) -> str:
         """Pseudonym of a patient: the same for all objects with the same identifier, whatever its case and spaces."""
         return "P-" + self._hash("patient", " ".join(identifier.casefold().split())).hex()[:12]
+
+    def scheme(self, designator: str) -> str:
+        """Return the name that stands for a private coding scheme's, by DICOM's rule for such names."""
+        return "99" + self._hash("scheme", designator).hex()[:10].upper()
 
     def shifted(self, moment: str, patient: str) -> str | None:
         """Return a DICOM date, or date and time, moved back by the patient's own number of days; None for no date."""

@@ -22,7 +22,9 @@ from pydicom.tag import BaseTag
 
 from medseg.io.dicom_results.coding import SOFTWARE_VERSION, VALUE, concept
 from medseg.privacy.cleaning import Cleaning
-from medseg.privacy.identifiers import REMOVED, scrubbed, texts, word_pattern
+from medseg.privacy.coding_schemes import rename_schemes
+from medseg.privacy.identifiers import REMOVED, elements, scrubbed, texts, word_pattern
+from medseg.privacy.numbers import identifying_numbers, numbers_left
 from medseg.privacy.pixels import clean_pixels
 from medseg.types import Code
 
@@ -44,6 +46,11 @@ DUMMIES: dict[str, Any] = {
 SAFE_TEXT = {"111001", "111002", "111003"}  # algorithm name, parameters, version
 REPORT_VALUES = ("TextValue", "PersonName", "Date", "Time", "DateTime")
 ORGANIZATIONS = {"121009"}  # person observer's organization name
+# What a report says of the patient as a number or a code: sex, age, weight, height, and what follows from them.
+OF_THE_PATIENT = {
+    "121032", "121033", "27113001", "50373000", "60621009", "301898006", "397669002", "29463-7", "8302-2", "39156-5",
+    "3140-1", "30525-0",
+}  # fmt: skip
 # What is kept beyond the basic profile, by the name in `Kept`.
 OPTIONS = {
     "uids": Code("113110", "DCM", "Retain UIDs Option"),
@@ -73,8 +80,8 @@ BINARY_NEEDED = {
       for segmented in ("", "Segmented") for color in ("Red", "Green", "Blue", "Alpha")),
 }  # fmt: skip
 READABLE = {"ContourData": "DS"}
+KINDS, FIXED_KINDS = {"ImageType", "FrameType"}, 3  # and how many of their values the standard fixes
 # Codes that stand for a person or a place.
-FIXED_KINDS = 3  # values of Image Type that the standard fixes
 DUMMY_CODES = ("PersonIdentificationCodeSequence", "InstitutionCodeSequence")
 DUMMY_CODE = Code("removed", "99MEDSEG", "Removed")
 BASIC_PROFILE = Code("113100", "DCM", "Basic Application Confidentiality Profile")
@@ -94,6 +101,9 @@ def deidentify(dataset: Dataset, cleaning: Cleaning) -> set[str]:
         cleaning.phases.keep_apart(dataset)
     _clean(dataset, cleaning, pseudonym, secrets)
     _sweep(dataset, secrets, cleaning)
+    for owner, element in list(numbers_left(dataset, identifying_numbers(words))):
+        cleaning.found_outside(element.keyword)
+        owner[element.tag].value = None
     clean_pixels(dataset)
     dataset.PatientID = dataset.PatientName = pseudonym
     dataset.SpecificCharacterSet = "ISO_IR 192"
@@ -114,6 +124,7 @@ def deidentify(dataset: Dataset, cleaning: Cleaning) -> set[str]:
 
 def _clean(dataset: Dataset, cleaning: Cleaning, patient: str, secrets: list[re.Pattern[str]]) -> None:
     """Apply the table to a dataset and everything nested in it."""
+    rename_schemes(dataset, cleaning.scheme)
     if dataset.get("ValueType"):
         _clean_report_item(dataset, cleaning, patient)
     for element in list(dataset):
@@ -220,12 +231,14 @@ def _dummy(element: DataElement) -> Any:
 
 
 def _clean_report_item(item: Dataset, cleaning: Cleaning, patient: str) -> None:
-    """Replace what a content item of a structured report says in words, names or dates, or of an organization."""
+    """Replace what a content item of a report says in words, names or dates, of an organization, or of the patient."""
     name = (item.get("ConceptNameCodeSequence") or [Dataset()])[0]
     if (str(name.get("CodeValue")), str(name.get("CodingSchemeDesignator"))) in {(code, "DCM") for code in SAFE_TEXT}:
         return
-    if str(name.get("CodeValue")) in ORGANIZATIONS and "ConceptCodeSequence" in item:
+    if str(name.get("CodeValue")) in ORGANIZATIONS | OF_THE_PATIENT and "ConceptCodeSequence" in item:
         item.ConceptCodeSequence = [concept(DUMMY_CODE)]
+    if str(name.get("CodeValue")) in OF_THE_PATIENT and "MeasuredValueSequence" in item:
+        item.MeasuredValueSequence = []
     for keyword in REPORT_VALUES:
         if keyword not in item or item[keyword].is_empty:
             continue
@@ -238,15 +251,15 @@ def _clean_report_item(item: Dataset, cleaning: Cleaning, patient: str) -> None:
 
 def _sweep(dataset: Dataset, secrets: list[re.Pattern[str]], cleaning: Cleaning) -> None:
     """Empty every remaining text that holds one of the patient's own identifiers, and note where it was."""
-    # What a maker, or somebody, adds to the kinds that the standard fixes is text like any other.
-    kinds = dataset.get("ImageType") or ()
-    named = [kind for kind in list(kinds)[FIXED_KINDS:] if any(secret.search(kind) for secret in secrets)]
-    if named and not isinstance(kinds, str):
-        dataset.ImageType = [kind for kind in kinds if kind not in named]
-        cleaning.leaks["ImageType"] = cleaning.leaks.get("ImageType", 0) + len(named)
+    for element in elements(dataset):
+        # What a maker, or somebody, adds to the kinds that the standard fixes is text like any other.
+        if element.keyword in KINDS and element.VM > FIXED_KINDS:
+            named = [kind for kind in element.value[FIXED_KINDS:] if any(secret.search(kind) for secret in secrets)]
+            for kind in named:
+                cleaning.found_outside(element.keyword)
+                element.value.remove(kind)
     for owner, element in texts(dataset):
         if any(secret.search(str(element.value)) for secret in secrets):
-            name = element.keyword or str(element.tag)
-            cleaning.leaks[name] = cleaning.leaks.get(name, 0) + 1
+            cleaning.found_outside(element.keyword or str(element.tag))
             kept = scrubbed(str(element.value), secrets) if cleaning.kept.descriptors else ""
             owner[element.tag].value = kept if kept and element.keyword in DESCRIPTORS else _dummy(element)

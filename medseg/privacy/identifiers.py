@@ -12,6 +12,9 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from medseg.privacy.coding_schemes import is_public
+from medseg.privacy.numbers import digit_runs
+
 REMOVED = "removed"
 # What stands in the place of a name is not one, in objects that were de-identified before.
 DUMMY_WORDS = {REMOVED, "anonymous", "anonymized", "anonymised"}
@@ -26,6 +29,14 @@ IDENTIFIERS = {
     "PatientID", "OtherPatientIDs", "PatientTelephoneNumbers", "AccessionNumber", "IssuerOfPatientID", "AdmissionID",
     "DeviceSerialNumber", "StationName", "PerformedStationAETitle", "ScheduledStationAETitle", "InstitutionName",
     "InstitutionalDepartmentName", "RequestingService", "PatientAddress",
+}  # fmt: skip
+# Of these the long numbers count, besides those of the identifiers; the rest of them may be any word.
+NUMBERED = {
+    "DetectorID", "FillerOrderNumberImagingServiceRequest", "FillerOrderNumberProcedure", "GantryID",
+    "InstitutionAddress", "InsurancePlanIdentification", "MedicalRecordLocator", "PerformedProcedureStepID",
+    "PersonTelephoneNumbers", "PlacerOrderNumberImagingServiceRequest", "PlacerOrderNumberProcedure",
+    "ReferringPhysicianTelephoneNumbers", "RequestedProcedureID", "ScheduledProcedureStepID", "ServiceEpisodeID",
+    "StudyID",
 }  # fmt: skip
 # Of these each word counts that is more than a kind of institution.
 PLACES = {
@@ -59,6 +70,8 @@ def identifying_words(dataset: Dataset) -> set[str]:
                 words |= _of_name(value)
         if element.keyword in IDENTIFIERS:
             words |= {value for value in values if len(value) > 2 and value.casefold() not in GENERIC}
+        if element.keyword in IDENTIFIERS | NUMBERED or element.VR == "PN":
+            words |= {run for value in values for run in digit_runs(value)}
         if element.keyword in PLACES:
             words |= {word for value in values for word in re.findall(r"[^\W\d_]+", value) if _tells(word)}
         if element.keyword == "PatientBirthDate":
@@ -137,8 +150,15 @@ def texts(dataset: Dataset) -> Iterator[tuple[Dataset, DataElement]]:
         if element.VR == "SQ":
             for item in element.value:
                 yield from texts(item)
-        elif element.VR in TEXT and element.keyword not in FIXED and element.value:
+        elif (
+            element.VR in TEXT and element.value and (element.keyword not in FIXED or _is_local_code(dataset, element))
+        ):
             yield dataset, element
+
+
+def _is_local_code(dataset: Dataset, element: DataElement) -> bool:
+    """Whether somebody chose a code for themselves, so that it may say anything."""
+    return element.keyword == "CodeValue" and not is_public(str(dataset.get("CodingSchemeDesignator") or ""))
 
 
 def _values(value: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Whether a picture shows anything: noise, smoothed or laid on a gradient, has no objects with edges or colors."""
+"""Whether an image shows anything: noise, smoothed or laid on a gradient, has no objects with edges or colors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEGREE = 3  # of the brightness that varies over a tile: no structure
 APART = 4  # pixels; noise smoothed with a sigma of 1.2 has less than NOISE in common over so many
 # Of 200 images of nuclei, at half their size too, the least is 0.108; of 236 volumes and 24 images of membranes 0.2.
 NOISE = 0.1
-SMOOTH = 0.8  # correlation of neighbors; pictures with noise of their own have less, and may hide their edges in it
+SMOOTH = 0.8  # correlation of neighbors; images with noise of their own have less, and may hide their edges in it
 
 Tile = npt.NDArray[np.float64]
 
