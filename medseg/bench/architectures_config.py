@@ -6,18 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from medseg.config.load import apply_overrides, build, merged, read_yaml
 from medseg.config.purpose import check_purpose
+from medseg.config.strict import Strict
 from medseg.training.config import TrainConfig
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Architecture(_Strict):
+class Architecture(Strict):
     """One network, trained like all the others but for its changes."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -31,7 +28,7 @@ class Architecture(_Strict):
     needs: str | None = Field(default=None, description="Python package without which the architecture is skipped")
 
 
-class Claim(_Strict):
+class Claim(Strict):
     """A claim of the literature about two architectures."""
 
     statement: str
@@ -42,7 +39,7 @@ class Claim(_Strict):
     metric: Literal["dice", "boundary_f1", "seconds", "parameters"] = "dice"
 
 
-class Architectures(_Strict):
+class Architectures(Strict):
     """Networks to compare, how all of them are trained, and what is claimed of them."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]

@@ -6,19 +6,18 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from medseg.config.load import build, under
+from medseg.config.strict import Strict
 from medseg.data.class_table import class_table
 from medseg.types import LabelTable
 
 Value = Annotated[int, Field(ge=0, le=65535)]
 
 
-class ClassRow(BaseModel):
+class ClassRow(Strict):
     """One class."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     value: Annotated[int, Field(ge=1, le=65535)] = Field(description="value of the class in label maps")
     structure: str | None = Field(
@@ -33,10 +32,8 @@ class ClassRow(BaseModel):
     )
 
 
-class DatasetDescription(BaseModel):
+class DatasetDescription(Strict):
     """What may be stated about a dataset in YAML."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str | None = Field(default=None, description="name of the dataset; null takes the folder's name")
     description: str = Field(default="", description="where the data comes from, for the card")

@@ -9,9 +9,10 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from medseg.config.load import build, read_yaml, under, unknown_key
+from medseg.config.strict import Strict
 from medseg.engine.registry import stage_class
 from medseg.errors import PipelineError
 from medseg.types.case_report import CaseReport
@@ -34,10 +35,10 @@ from medseg.types.stage import (
 )
 
 
-class StepFile(BaseModel):
+class StepFile(Strict):
     """One step as a pipeline file has it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     name: str
     stage: str
@@ -46,10 +47,8 @@ class StepFile(BaseModel):
     )
 
 
-class PipelineFile(BaseModel):
+class PipelineFile(Strict):
     """A pipeline file: structure only, no numbers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     description: str
     gather: StepFile = Field(description="finds the cases; takes `inputs`")

@@ -6,21 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from medseg import resources
 from medseg.config.bounds import AtLeast0, AtLeast1, ClassValue, MoreThan0, Resamples, Seed
 from medseg.config.load import apply_overrides, build, read_yaml
 from medseg.config.purpose import check_purpose
+from medseg.config.strict import Strict
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LesionRule(_Strict):
+class LesionRule(Strict):
     """Lesion-wise Dice.
 
     ``dilated`` is the rule of BraTS 2023 and 2024, which took 3 and 50 for glioma, 1 and 50 for meningioma, 1 and 2 for
@@ -39,7 +36,7 @@ class LesionRule(_Strict):
     )
 
 
-class EvaluateOptions(_Strict):
+class EvaluateOptions(Strict):
     """Choices of an evaluation; the defaults measure everything but calibration, which needs probabilities."""
 
     classes: dict[ClassValue, str] | None = Field(

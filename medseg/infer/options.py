@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from medseg.config.bounds import DEVICE, Device, MoreThan0, Overlap
+from medseg.config.strict import Strict
 
 EngineName = Literal["auto", "torch", "openvino", "onnx"]
 PrecisionName = Literal["auto", "float32", "bfloat16", "int8"]
 Mirror = Literal["auto", "none", "left-right", "all"]
 
 
-class InferOptions(BaseModel):
+class InferOptions(Strict):
     """How a model is run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     device: Device = Field(
         default="auto", description="auto, cpu, cuda or cuda:N", json_schema_extra={"pattern": f"^({DEVICE})$"}

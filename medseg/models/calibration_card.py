@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from medseg.config.strict import Strict
 
 LEAST_TEMPERATURE, LARGEST_TEMPERATURE = 0.25, 3.0
 Error = Annotated[float, Field(ge=0, le=1)]
 
 
-class CalibrationCard(BaseModel):
+class CalibrationCard(Strict):
     """One temperature that logits are divided by, fitted on held-out cases and checked on others."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     temperature: Annotated[float, Field(ge=LEAST_TEMPERATURE, le=LARGEST_TEMPERATURE)] = Field(
         description="logits are divided by it before the softmax; above 1 the network was too sure; labels stay"

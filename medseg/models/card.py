@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from medseg.config.strict import Strict
 from medseg.models.calibration_card import CalibrationCard
 from medseg.models.composite_card import COMPOSITE, CompositeCard
 from medseg.models.interactive_card import OUTPUTS, InteractiveCard
@@ -20,18 +21,13 @@ from medseg.prepare.card import InputCard
 from medseg.types.labels import BORDER, Code, LabelClass, LabelTable
 from medseg.types.series_criteria import SeriesCriteria
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 Byte = Annotated[int, Field(ge=0, le=255)]
 LARGEST_ARGUMENT = 65_536  # of a network; far above any number of channels, layers or voxels of a patch
 MOST_MEMBERS = 100
 MOST_OVERLAPPING = 15  # a bit for each, and a value for voxels that are not decided yet
 
 
-class CodeCard(_Strict):
+class CodeCard(Strict):
     """A coded concept: value, scheme (``SCT`` for SNOMED CT) and meaning."""
 
     value: str = Field(description="value of the code")
@@ -43,7 +39,7 @@ class CodeCard(_Strict):
         return Code(self.value, self.scheme, self.meaning)
 
 
-class ClassCard(_Strict):
+class ClassCard(Strict):
     """One class the model knows."""
 
     value: Annotated[int, Field(ge=1, le=65535)] = Field(
@@ -58,7 +54,7 @@ class ClassCard(_Strict):
     is_thing: bool = Field(default=False, description="whether the class consists of objects that can be counted")
 
 
-class NetworkCard(_Strict):
+class NetworkCard(Strict):
     """The network by its registered name, and the arguments that build it.
 
     Two names stand for networks that come whole, weights and all, in ``weights_file``: ``onnx`` and ``torchscript``.
@@ -95,7 +91,7 @@ def _check_numbers(value: Any) -> None:
         raise ValueError(f"{value:g} is no possible number here: at most {LARGEST_ARGUMENT:,}")
 
 
-class LowResolutionCard(_Strict):
+class LowResolutionCard(Strict):
     """The model whose labels the network is shown beside the scan: the low-resolution stage of a cascade."""
 
     folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = Field(
@@ -112,14 +108,14 @@ class LowResolutionCard(_Strict):
     )
 
 
-class PostCard(_Strict):
+class PostCard(Strict):
     """One post-processing step: a stage by name, and its options."""
 
     stage: str = Field(description="name of the stage")
     options: dict[str, Any] = Field(default={}, description="options of the stage")
 
 
-class TrainingCard(_Strict):
+class TrainingCard(Strict):
     """Where the weights come from."""
 
     data: str = Field(description="what the model was trained on, and where that comes from")
@@ -151,7 +147,7 @@ class TrainingCard(_Strict):
     )
 
 
-class ValidationCard(_Strict):
+class ValidationCard(Strict):
     """What was measured on cases the weights were not trained on."""
 
     split: str = Field(description="which cases were held out, and how they were chosen")
@@ -171,7 +167,7 @@ class ValidationCard(_Strict):
     notes: str = Field(default="", description="how it was measured, and further results")
 
 
-class UncertaintyCard(_Strict):
+class UncertaintyCard(Strict):
     """How uncertain the network is on ordinary cases, measured on cases it was not trained on."""
 
     boundary_entropy: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
@@ -180,7 +176,7 @@ class UncertaintyCard(_Strict):
     cases: Annotated[int, Field(ge=1)] = Field(description="number of cases measured")
 
 
-class PrecisionCard(_Strict):
+class PrecisionCard(Strict):
     """What a lower precision than float32 costs, as `medseg models optimize` measured it."""
 
     dice_drop: dict[str, float] = Field(description="class name to mean Dice in float32 minus that in this precision")
@@ -203,7 +199,7 @@ class PrecisionCard(_Strict):
         return self
 
 
-class ModelCard(_Strict):
+class ModelCard(Strict):
     """Everything a user or a program must know to use a model."""
 
     format_version: Literal[2] = Field(default=2, description="version of the card's format")

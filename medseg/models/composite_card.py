@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from medseg.config.strict import StrictFinite
 
 COMPOSITE = "composite"  # name of the network on the card of a model that consists of others
 PARTS_FOLDER = "parts"
@@ -16,11 +18,7 @@ Merge = Literal["priority", "average"]
 Millimeters = Annotated[float, Field(gt=0, le=1000)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class PartCard(_Strict):
+class PartCard(StrictFinite):
     """One of the models: a package in the folder ``parts/NAME`` of the composite."""
 
     name: PartName = Field(description="name of the part, and of its package's folder inside `parts`")
@@ -33,7 +31,7 @@ class PartCard(_Strict):
     )
 
 
-class GridCard(_Strict):
+class GridCard(StrictFinite):
     """One grid that the scan is brought to before any part sees it, and that labels come back from by nearest voxel.
 
     Axes are brought nearest to R, A, S; the centers of the first and of the last voxels coincide (scipy.ndimage.zoom).
@@ -46,7 +44,7 @@ class GridCard(_Strict):
     )
 
 
-class LocatorCard(_Strict):
+class LocatorCard(StrictFinite):
     """A part that sees the whole scan first; the others see only a box around what it finds."""
 
     part: PartName = Field(description="name of the part that locates")
@@ -62,7 +60,7 @@ class LocatorCard(_Strict):
         return self
 
 
-class CompositeCard(_Strict):
+class CompositeCard(StrictFinite):
     """Several models as one."""
 
     parts: Annotated[tuple[PartCard, ...], Field(min_length=1, max_length=MOST_PARTS)] = Field(

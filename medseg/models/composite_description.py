@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from medseg.config.load import build, read_yaml
+from medseg.config.strict import Strict
 from medseg.models.card import CodeCard, PostCard
 from medseg.models.composite_card import Merge, Millimeters, PartName
 from medseg.models.license_card import LicenseCard
@@ -15,11 +16,7 @@ from medseg.models.license_card import LicenseCard
 NameOrValue = int | str
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ClassDescription(_Strict):
+class ClassDescription(Strict):
     """One class of the results."""
 
     value: Annotated[int, Field(ge=1, le=65535)] = Field(description="value of the class in label maps")
@@ -29,7 +26,7 @@ class ClassDescription(_Strict):
     color: tuple[int, int, int] | None = Field(default=None, description="for display; null: one of the palette")
 
 
-class PartDescription(_Strict):
+class PartDescription(Strict):
     """One of the models."""
 
     model: str = Field(description="package folder or zip, name of a model, or results folder of nnU-Net")
@@ -47,7 +44,7 @@ class PartDescription(_Strict):
     )
 
 
-class LocatorDescription(_Strict):
+class LocatorDescription(Strict):
     """The part that sees the whole scan first."""
 
     part: PartName = Field(description="name of the part")
@@ -55,7 +52,7 @@ class LocatorDescription(_Strict):
     margin_mm: Annotated[float, Field(ge=0, le=1000)] = Field(default=20.0, description="mm around them")
 
 
-class GridDescription(_Strict):
+class GridDescription(Strict):
     """The grid that all parts share."""
 
     spacing: Millimeters | tuple[Millimeters, Millimeters, Millimeters] = Field(description="mm along R, A, S")
@@ -63,7 +60,7 @@ class GridDescription(_Strict):
     whole_numbers: bool = Field(default=False, description="cut interpolated intensities to whole numbers")
 
 
-class CompositeDescription(_Strict):
+class CompositeDescription(Strict):
     """A composite, as `medseg models import --composite FILE` reads it."""
 
     title: str = Field(description="what the model segments, and in what, in one line")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from medseg.config.strict import Strict
 
 MapName = Literal["present", "inside_clicks", "outside_clicks", "inside_scribbles", "outside_scribbles"]
 MAPS: tuple[MapName, ...] = ("present", "inside_clicks", "outside_clicks", "inside_scribbles", "outside_scribbles")
@@ -14,10 +16,8 @@ OUTPUTS = 2
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class InteractiveCard(BaseModel):
+class InteractiveCard(Strict):
     """Channels after the scan's, as in nnInteractive (Isensee et al. 2025, arXiv:2503.08373), and what they gained."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     maps: tuple[MapName, ...] = Field(
         default=MAPS,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from medseg.config.strict import Strict
 
 Use = Literal["any", "non-commercial", "research"]
 
 
-class LicenseCard(BaseModel):
+class LicenseCard(Strict):
     """How the weights may be used; `training.license` has the license in words."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     use: Use | None = Field(
         default=None,

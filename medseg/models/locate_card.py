@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+
+from medseg.config.strict import Strict
 
 
 def _rising(limits: tuple[float, float]) -> tuple[float, float]:
@@ -21,11 +23,7 @@ LOCATE_FOLDER = "locate"
 TEMPLATE_FILE, BRAIN_FILE = "template.nii.gz", "brain.nii.gz"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RegionCard(_Strict):
+class RegionCard(Strict):
     """One place of the template around which a crop is given to the network."""
 
     name: str = Field(description="what goes before the names of the classes found there, such as `left`")
@@ -37,7 +35,7 @@ class RegionCard(_Strict):
     )
 
 
-class PlacementCheckCard(_Strict):
+class PlacementCheckCard(Strict):
     """What the registration of a suitable scan comes to; any other scan is withheld before the network runs."""
 
     correlation: float = Field(default=0.47, description="least correlation with the template inside the brain")
@@ -46,7 +44,7 @@ class PlacementCheckCard(_Strict):
     scale: Range = Field(default=(0.7, 1.3), description="smallest and largest scaling along any axis")
 
 
-class RegionCheckCard(_Strict):
+class RegionCheckCard(Strict):
     """What the regions of a suitable scan look like; a result that does not is withheld."""
 
     agreement: float = Field(default=0.87, description="least Dice of the labels of two crops that lie differently")
@@ -61,7 +59,7 @@ class RegionCheckCard(_Strict):
     )
 
 
-class LocateCard(_Strict):
+class LocateCard(Strict):
     """How the network's regions are found in a larger scan, and when they were not."""
 
     by: Literal["template"] = Field(

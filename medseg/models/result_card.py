@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from medseg.config.strict import Strict
 
 
-class ResultCard(BaseModel):
+class ResultCard(Strict):
     """What the training data's references and results have in common; a key that is null or empty is not checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     n_components: dict[str, Annotated[int, Field(ge=1)]] = Field(
         default={},

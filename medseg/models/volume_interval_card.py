@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from medseg.config.strict import Strict
 from medseg.types.volume_interval import IntervalRule
 
 Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class VolumeIntervalCard(BaseModel):
+class VolumeIntervalCard(Strict):
     """Intervals of volumes, measured on cases the weights were not trained on (split conformal prediction)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     level: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.9, description="how often the reference's volume lies in the interval"

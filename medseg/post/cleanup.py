@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from medseg.config.strict import Strict
 from medseg.post.components import class_values
 from medseg.post.connectivity import Connectivity
 from medseg.post.holes import fill_holes
@@ -16,9 +17,7 @@ from medseg.post.smoothing import smooth
 from medseg.types import AnyLabels, LabelClass, LabelMap, OverlappingLabels
 
 
-class _Rule(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Rule(Strict):
     classes: tuple[str, ...] | None = Field(default=None, description="names of the classes it is for; null for all")
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from medseg.config.strict import Strict
 from medseg.infer.gate.refusal import MARK
 from medseg.infer.gate.result import refuse_result, withhold_or_mark
 from medseg.post.connectivity import neighborhood
@@ -22,10 +23,8 @@ LOOK, LIKELY_WRONG, USELESS = 1.0, 2.0, 4.0
 DEFAULT_ENTROPY = 0.5
 
 
-class QualityOptions(BaseModel):
+class QualityOptions(Strict):
     """When a case gets a warning."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     largest_component_fraction: float = Field(
         default=0.9, ge=0, le=1, description="least fraction of a class in its largest connected component"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from medseg.config.strict import Strict
 
 Factor = Annotated[float, Field(ge=1)] | None
 Range = tuple[float, float] | None
 
 
-class AcceptanceCard(BaseModel):
+class AcceptanceCard(Strict):
     """What a scan must be for this model; a key that is null or empty is not checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     purpose: str = Field(default="", description="what to give the model, to complete `Give ...`")
     dimensions: Literal[2, 3] | None = Field(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from medseg.config.strict import StrictFinite
 from medseg.prepare.acceptance import AcceptanceCard
 from medseg.types.series_criteria import SeriesCriteria
 
@@ -14,11 +15,7 @@ Spacing = Annotated[float, Field(gt=0, le=1000)] | None
 LARGEST_PATCH = 4096  # along one axis
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class NormalizationCard(_Strict):
+class NormalizationCard(StrictFinite):
     """How intensities are brought to the network's range, channel by channel.
 
     ``zscore`` subtracts the mean and divides by the standard deviation of the scan itself; ``clip_zscore`` (nnU-Net's
@@ -69,7 +66,7 @@ class NormalizationCard(_Strict):
         return self
 
 
-class ResamplingCard(_Strict):
+class ResamplingCard(StrictFinite):
     """How intensities are brought to the network's spacing. Logits always come back linearly.
 
     Where slices are more than three times as far apart as pixels, each slice is resampled on its own and the nearest
@@ -93,14 +90,14 @@ class ResamplingCard(_Strict):
         return self
 
 
-class ForegroundCard(_Strict):
+class ForegroundCard(StrictFinite):
     """Intensities inside the references of the training data, as stored in the files."""
 
     low: float = Field(description="0.5th percentile")
     high: float = Field(description="99.5th percentile")
 
 
-class ChannelCard(_Strict):
+class ChannelCard(StrictFinite):
     """One input channel."""
 
     name: str = Field(description="name of the channel")
@@ -116,7 +113,7 @@ class ChannelCard(_Strict):
     )
 
 
-class InputCard(_Strict):
+class InputCard(StrictFinite):
     """What the network is given."""
 
     channels: tuple[ChannelCard, ...] = Field(description="one for each scan that the network takes together")

@@ -16,11 +16,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from medseg.config.bounds import Overlap
 from medseg.config.load import build, under
 from medseg.config.safe_json import parse_json
+from medseg.config.strict import Strict
 from medseg.counted import counted
 from medseg.engine.predict import predict
 from medseg.errors import InputError, MedsegError, UsageError
@@ -43,10 +44,8 @@ OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
 Positive = Annotated[float, Field(gt=0)]
 
 
-class MercureSettings(BaseModel):
+class MercureSettings(Strict):
     """What a rule of mercure, or the module, may set; all but the last two are options of `medseg predict`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str = Field(description="name of a model, or path of a package inside the container")
     format: tuple[DicomFormat, ...] = Field(default=("dicom-seg",), min_length=1, description="objects to send on")

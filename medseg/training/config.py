@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from medseg.config.bounds import Seed
+from medseg.config.strict import Strict
 from medseg.data.description import DatasetDescription
 from medseg.models.card import CodeCard, NetworkCard, PostCard
 from medseg.models.interactive_card import MAPS
@@ -20,11 +21,7 @@ Range = tuple[float, float]
 Axis = Literal["x", "y", "z"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ClassConfig(_Strict):
+class ClassConfig(Strict):
     """What the model card says of a class, besides the dataset's value and name."""
 
     name: str | None = Field(default=None, description="null keeps the dataset's")
@@ -36,7 +33,7 @@ class ClassConfig(_Strict):
     is_thing: bool = Field(default=False, description="whether the class consists of objects that can be counted")
 
 
-class PlanConfig(_Strict):
+class PlanConfig(Strict):
     """What a person says to the plan, where the dataset does not settle it."""
 
     mirror: Literal["auto"] | tuple[Axis, ...] = Field(
@@ -51,7 +48,7 @@ class PlanConfig(_Strict):
         return None if self.mirror == "auto" else self.mirror
 
 
-class FineTuningConfig(_Strict):
+class FineTuningConfig(Strict):
     """What of a dataset is what of the package to fine-tune, where their names differ."""
 
     classes: dict[str, str] = Field(
@@ -64,7 +61,7 @@ class FineTuningConfig(_Strict):
     )
 
 
-class PretrainedConfig(_Strict):
+class PretrainedConfig(Strict):
     """Weights from a file that is no model package, to start from: ``--from FILE``."""
 
     file: str = Field(
@@ -76,7 +73,7 @@ class PretrainedConfig(_Strict):
     sha256: str = Field(default="", description="hash of the file; written by the run that reads it")
 
 
-class SplitConfig(_Strict):
+class SplitConfig(Strict):
     """Which cases are held out. A dataset that has its own split for every case is split that way instead."""
 
     folds: Annotated[int, Field(ge=1)] | None = Field(
@@ -101,7 +98,7 @@ class SplitConfig(_Strict):
         return value
 
 
-class SamplingConfig(_Strict):
+class SamplingConfig(Strict):
     """The patches of one training step."""
 
     batch: Annotated[int, Field(ge=1)] = Field(default=2, description="patches that go through the network together")
@@ -112,7 +109,7 @@ class SamplingConfig(_Strict):
     foreground: Fraction = Field(default=0.33, description="fraction of patches centered on a voxel of a class")
 
 
-class AugmentConfig(_Strict):
+class AugmentConfig(Strict):
     """Augmentations of each patch: nnU-Net's (Isensee 2021, supplement 4), shifts, elastic deformation, colors.
 
     A value between 0 and 1 is the probability of its kind, unless it says otherwise.
@@ -168,7 +165,7 @@ class AugmentConfig(_Strict):
     )
 
 
-class LossConfig(_Strict):
+class LossConfig(Strict):
     """Dice and cross-entropy, summed with these weights at each resolution of deep supervision.
 
     Losses of structures are added at full resolution; docs/how-to/choose-losses.md says what each is for.
@@ -202,7 +199,7 @@ class LossConfig(_Strict):
     )
 
 
-class OptimizerConfig(_Strict):
+class OptimizerConfig(Strict):
     """How weights are updated."""
 
     name: Literal["adamw", "sgd", "muon"] = Field(
@@ -218,7 +215,7 @@ class OptimizerConfig(_Strict):
     clip: float = Field(default=12.0, gt=0.0, description="largest norm of the gradient")
 
 
-class TrainConfig(_Strict):
+class TrainConfig(Strict):
     """One training run.
 
     A run ends after ``epochs``, or when ``time_budget`` seconds have gone by, whichever comes first; the learning rate

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from medseg.config.strict import Strict
 from medseg.models.interactive_card import InteractiveCard
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class InteractiveConfig(BaseModel):
+class InteractiveConfig(Strict):
     """Corrections simulated in training, as nnInteractive does (Isensee et al. 2025, arXiv:2503.08373)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     radius: Annotated[float, Field(gt=0, le=32)] = Field(
         default=3.0, description="radius of a click in voxels of the network's grid"

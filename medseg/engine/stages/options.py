@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
+from medseg.config.strict import Strict
 
 
-class StageOptions(BaseModel):
+class StageOptions(Strict):
     """Options of a stage; unknown ones are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from medseg.config.strict import Strict
 from medseg.models.family import NetworkFamily
 from medseg.models.layers import SLOPE, ConvUnit, Norm, convolution, initialize, max_pooling, normalization
 from medseg.models.upsampling import unpool
@@ -19,10 +20,8 @@ from medseg.models.upsampling import unpool
 Positive = Annotated[int, Field(ge=1)]
 
 
-class DeconvNetArguments(BaseModel):
+class DeconvNetArguments(Strict):
     """What can be set of a DeconvNet."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     features: tuple[Positive, ...] = Field(
         default=(32, 64, 128, 256, 256), min_length=1, description="channels of each stage; max pooling by 2 after each"

@@ -9,9 +9,10 @@ import math
 from typing import Annotated, Any
 
 from monai.networks.nets import DynUNet
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from medseg.config.strict import Strict
 from medseg.errors import ConfigError, first_line
 from medseg.models.family import NetworkFamily
 from medseg.models.layers import per_axis
@@ -20,10 +21,8 @@ Positive = Annotated[int, Field(ge=1)]
 Axes = Positive | tuple[Positive, ...]
 
 
-class DynUNetArguments(BaseModel):
+class DynUNetArguments(Strict):
     """What can be set of a DynUNet."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     features: tuple[Positive, ...] = Field(default=(32, 64, 128, 256, 320), min_length=3)
     strides: tuple[Axes, ...] | None = Field(

@@ -10,9 +10,10 @@ import math
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from medseg.config.strict import Strict
 from medseg.models.family import NetworkFamily
 from medseg.models.layers import ConvUnit, Norm, convolution, initialize, max_pooling
 from medseg.models.upsampling import Upsampling
@@ -20,10 +21,8 @@ from medseg.models.upsampling import Upsampling
 Positive = Annotated[int, Field(ge=1)]
 
 
-class FcnArguments(BaseModel):
+class FcnArguments(Strict):
     """What can be set of an FCN."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     features: tuple[Positive, ...] = Field(
         default=(32, 64, 128, 256, 256), min_length=1, description="channels of each stage; max pooling by 2 after each"

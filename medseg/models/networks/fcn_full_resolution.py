@@ -10,19 +10,18 @@ from __future__ import annotations
 import itertools
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from medseg.config.strict import Strict
 from medseg.models.family import NetworkFamily
 from medseg.models.layers import ConvUnit, Norm, convolution, initialize
 
 Positive = Annotated[int, Field(ge=1)]
 
 
-class FullResolutionArguments(BaseModel):
+class FullResolutionArguments(Strict):
     """What can be set of it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     features: tuple[Positive, ...] = Field(
         default=(32, 32, 32, 32, 32, 32), min_length=1, description="channels of each convolution"

@@ -8,19 +8,18 @@ from __future__ import annotations
 from typing import Annotated
 
 from monai.networks.nets import MedNeXt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from medseg.config.strict import Strict
 from medseg.errors import ConfigError
 from medseg.models.family import NetworkFamily
 
 Positive = Annotated[int, Field(ge=1)]
 
 
-class MedNeXtArguments(BaseModel):
+class MedNeXtArguments(Strict):
     """What can be set of a MedNeXt; the defaults are the paper's S."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     width: Positive = Field(default=32, description="channels at full resolution, doubled at each stage")
     kernel: Positive = Field(default=3, description="size of the convolutions, an odd number; 3 or 5 in the paper")

@@ -10,9 +10,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from medseg.config.strict import Strict
 from medseg.errors import ConfigError, first_line
 from medseg.models.family import NetworkFamily
 
@@ -43,10 +44,8 @@ CLASSES: dict[str, Callable[[Arguments], int]] = {
 GIVEN_BY_THE_CARD = ("spatial_dims", "in_channels", "out_channels")
 
 
-class MonaiArguments(BaseModel):
+class MonaiArguments(Strict):
     """A class and what it is built from."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(description="the class's name in monai.networks.nets")
     arguments: dict[str, Any] = Field(default={}, description="as MONAI calls them; without dimensions and channels")

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from medseg.config.strict import Strict
 from medseg.models.decoders import Decoder, Skip
 from medseg.models.efficientnet_lite import EfficientNetLite0, rename
 from medseg.models.encoders import Features
@@ -44,10 +45,8 @@ EncoderName = Literal[
 ]
 
 
-class PretrainedUNetArguments(BaseModel):
+class PretrainedUNetArguments(Strict):
     """What can be set of it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     encoder: EncoderName = "efficientnet_lite0"
     weights: str | None = Field(

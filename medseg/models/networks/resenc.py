@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from medseg.config.strict import Strict
 from medseg.models.family import NetworkFamily
 from medseg.models.networks.unet import Axes, UNet, UNetArguments, build_unet
 
 
-class ResEncArguments(BaseModel):
+class ResEncArguments(Strict):
     """What can be set of it; stages, strides and kernels follow from the plan's patch and spacing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     stages: Annotated[int, Field(ge=2)] = Field(default=6, description="6 for a patch of 128 voxels, 8 for 512 pixels")
     width: Annotated[int, Field(ge=1)] = Field(

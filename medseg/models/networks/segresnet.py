@@ -8,18 +8,17 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from monai.networks.nets import SegResNet
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
+from medseg.config.strict import Strict
 from medseg.models.family import NetworkFamily
 
 Positive = Annotated[int, Field(ge=1)]
 
 
-class SegResNetArguments(BaseModel):
+class SegResNetArguments(Strict):
     """What can be set of a SegResNet."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     width: Annotated[int, Field(ge=8, multiple_of=8)] = Field(
         default=32, description="channels at full resolution, doubled at each stage"

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+from medseg.config.strict import Strict
 from medseg.models.family import NetworkFamily
 from medseg.models.layers import SLOPE, convolution, initialize
 
@@ -29,10 +30,8 @@ KERNEL = 3
 POOL = 2
 
 
-class SlidingWindowArguments(BaseModel):
+class SlidingWindowArguments(Strict):
     """What can be set of a sliding-window classifier."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     features: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(16, 32, 48), min_length=1, description="channels of each convolution; max pooling by 2 after each"

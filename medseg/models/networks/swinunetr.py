@@ -9,9 +9,10 @@ from typing import Annotated
 
 import torch
 from monai.networks.nets import SwinUNETR
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from medseg.config.strict import Strict
 from medseg.errors import ModelError
 from medseg.models.family import NetworkFamily, require
 
@@ -21,10 +22,8 @@ Four = tuple[
 ]
 
 
-class SwinUNETRArguments(BaseModel):
+class SwinUNETRArguments(Strict):
     """What can be set of a SwinUNETR."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     width: Annotated[int, Field(ge=12, multiple_of=12)] = Field(default=24, description="features at full resolution")
     depths: Four = (2, 2, 2, 2)

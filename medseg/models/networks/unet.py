@@ -12,9 +12,10 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from medseg.config.strict import Strict
 from medseg.errors import ConfigError
 from medseg.models.decoders import Decoder, Skip
 from medseg.models.encoders import Encoder
@@ -26,10 +27,8 @@ Positive = Annotated[int, Field(ge=1)]
 Axes = Positive | tuple[Positive, ...]
 
 
-class UNetArguments(BaseModel):
+class UNetArguments(Strict):
     """What can be set of a U-Net."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     features: tuple[Positive, ...] = Field(
         default=(32, 64, 128, 256, 320), min_length=2, description="channels of each stage, finest first"

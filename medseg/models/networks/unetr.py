@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from monai.networks import nets
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from medseg.config.strict import Strict
 from medseg.errors import ConfigError, ModelError, first_line
 from medseg.models.family import NetworkFamily, require
 
@@ -18,10 +19,8 @@ Positive = Annotated[int, Field(ge=1)]
 TOKEN = 16
 
 
-class UNETRArguments(BaseModel):
+class UNETRArguments(Strict):
     """What can be set of a UNETR."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: tuple[Positive, ...] = Field(description="spatial size of the input, multiples of 16: the plan's patch")
     width: Positive = Field(default=16, description="channels of the decoder's finest stage")

@@ -6,17 +6,16 @@ Milletari 2016 (arXiv:1606.04797). Its widths (16 to 256) are fixed.
 from __future__ import annotations
 
 from monai.networks.nets import VNet
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
+from medseg.config.strict import Strict
 from medseg.errors import ConfigError
 from medseg.models.family import NetworkFamily
 
 
-class VNetArguments(BaseModel):
+class VNetArguments(Strict):
     """What can be set of a V-Net."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     dropout: float = Field(default=0.5, ge=0.0, lt=1.0)
 

@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from medseg.config.bounds import LABEL_FORMATS
 from medseg.config.load import apply_overrides, build, read_yaml
+from medseg.config.strict import StrictFinite
 from medseg.errors import ConfigError, did_you_mean
 from medseg.review.server.listening import is_loopback
 from medseg.service.matching import ANY_VALUE, NUMBERS
@@ -32,11 +33,7 @@ FORMS = {
 HTTP_HELP = "Write it as 127.0.0.1:8042, or null for none."
 
 
-class _Keys(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Rule(_Keys):
+class Rule(StrictFinite):
     """Which series a model is for, what is written of it and where that goes."""
 
     when: dict[str, str | int | float] = Field(
@@ -59,7 +56,7 @@ class Rule(_Keys):
     send_to: tuple[str, ...] = Field(default=(), description="names of the destinations of the DICOM objects")
 
 
-class Tls(_Keys):
+class Tls(StrictFinite):
     """Encryption: of what comes in where there is a certificate, and of dicoms:// destinations."""
 
     certificate: Path | None = Field(default=None, description="own certificate, PEM; with it only TLS is listened to")
@@ -69,7 +66,7 @@ class Tls(_Keys):
     )
 
 
-class Email(_Keys):
+class Email(StrictFinite):
     """Mail about what needs a person."""
 
     server: str = Field(description="HOST or HOST:PORT of the mail server")
@@ -86,14 +83,14 @@ class Email(_Keys):
         return parts.hostname, parts.port or SMTP_PORT
 
 
-class Notify(_Keys):
+class Notify(StrictFinite):
     """Who is told of failed and withheld cases and of refused deliveries; never anything of a patient."""
 
     webhook: str | None = Field(default=None, description="address that JSON is posted to")
     email: Email | None = Field(default=None, description="mail; the password of a user is not supported")
 
 
-class NodeConfig(_Keys):
+class NodeConfig(StrictFinite):
     """A node."""
 
     aet: str = Field(default="MEDSEG", description="own application entity title")
