@@ -8,6 +8,7 @@
         │   └── ConfigError
         │       └── PipelineError
         ├── InputError
+        │   └── UnforeseenError
         ├── GeometryMismatch
         ├── FormatLimitation
         ├── ModelError
@@ -125,6 +126,10 @@ class PipelineError(ConfigError):
 
 class InputError(MedsegError):
     """A file or folder cannot be read as what it should be."""
+
+
+class UnforeseenError(InputError):
+    """What nobody foresaw ended a case: an error of the system, a crash, or a bug; it may pass by itself."""
 
 
 class GeometryMismatch(MedsegError):

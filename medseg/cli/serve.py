@@ -83,8 +83,9 @@ def retry(config: NodeOption, settings: SetOption = None, json: JsonOption = Fal
     from medseg.service.node.jobs import retry as try_again
     from medseg.service.node.store import NodeStore
 
-    with NodeStore(load_node(config, settings or ()).folder, create=False) as store:
-        jobs, deliveries = try_again(store)
+    loaded = load_node(config, settings or ())
+    with NodeStore(loaded.folder, create=False) as store:
+        jobs, deliveries = try_again(store, loaded.destinations)
     if json:
         print_json({"jobs": jobs, "deliveries": deliveries})
     else:
@@ -101,7 +102,9 @@ def dismiss(
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Take off the list what somebody has seen: failed and withheld cases, refused deliveries, incomplete series.
+    """Take off the list what somebody has seen: failed and withheld cases, deliveries, incomplete series.
+
+    Deliveries are those refused, not committed to in time, or for a destination that node.yaml no longer has.
 
     Nothing is deleted, and what is dismissed is not tried again. May be called while the node runs.
 
@@ -111,8 +114,9 @@ def dismiss(
     from medseg.service.node.jobs import dismiss as take_off
     from medseg.service.node.store import NodeStore
 
-    with NodeStore(load_node(config, settings or ()).folder, create=False) as store:
-        count = take_off(store, cases or ())
+    loaded = load_node(config, settings or ())
+    with NodeStore(loaded.folder, create=False) as store:
+        count = take_off(store, loaded, cases or ())
     if json:
         print_json({"dismissed": count})
     else:

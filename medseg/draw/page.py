@@ -15,8 +15,13 @@ from medseg.harmless import printable
 
 
 def render(template: str, **values: object) -> str:
+    """Fill a template of this package, and add the contents and the script of all pages."""
+    return with_parts(fill(template, **values))
+
+
+def fill(template: str, **values: object) -> str:
     """Fill a template of this package; everything is escaped, and a value that is missing is an error."""
-    return with_parts(_environment().get_template(template).render(**values))
+    return _environment().get_template(template).render(**values)
 
 
 @cache

@@ -178,7 +178,7 @@ def _corrupt(discovery: Discovery, out: Path) -> tuple[CaseOutcome, ...]:
             out / item.case_id if item.case_id else None,
             error=item.reason,
             fix=item.fix,
-            code=InputError.code_of_kind(),
+            code=item.code or InputError.code_of_kind(),
         )
         for item in discovery.skipped
         if item.corrupt

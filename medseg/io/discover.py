@@ -134,12 +134,12 @@ def _with_archives(entries: Iterable[Entry], skipped: list[Skipped]) -> Iterator
 
         members = attempt(unpack, entry.path)
         if isinstance(members, MedsegError):
-            skipped.append(Skipped(entry.path, members.what, members.fix, corrupt=True))
+            skipped.append(Skipped.for_error(entry.path, members))
             continue
         for name, member in sorted(members, key=lambda member: member[0]):
             inside = entry.path / name
             if isinstance(member, MedsegError):
-                skipped.append(Skipped(inside, member.what, member.fix, corrupt=True))
+                skipped.append(Skipped.for_error(inside, member))
             elif any(part.startswith((".", "__MACOSX")) for part in name.parts):
                 skipped.append(Skipped(inside, "it is a hidden file"))
             else:
@@ -181,7 +181,7 @@ def _look_at_all(files: Sequence[tuple[Path, FileKind]], guard: Guard) -> dict[P
     outcomes = [(file, attempt(_look, file)) for file in files if file in here]
     outcomes += each_isolated(_look, apart, guard)
     return {
-        path: Skipped(path, found.what, found.fix, corrupt=True) if isinstance(found, MedsegError) else found
+        path: Skipped.for_error(path, found) if isinstance(found, MedsegError) else found
         for (path, _), found in outcomes
     }
 

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from medseg.errors import InputError, MedsegError
+from medseg.errors import MedsegError, UnforeseenError
 from medseg.isolation import child
 from medseg.isolation.process import POSSIBLE, ChildProcess, Guard, Why
 
@@ -78,7 +78,7 @@ class _Helper:
                 self._close(type(error))
                 raise
         if why is not None:
-            raise InputError(why[0], where=where, fix=why[1])
+            raise UnforeseenError(why[0], where=where, fix=why[1])
         if isinstance(result, MedsegError):
             raise result
         return result

@@ -10,7 +10,7 @@ from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from medseg.errors import InputError, Interrupted, MedsegError, ResourceLimit
+from medseg.errors import InputError, Interrupted, MedsegError, ResourceLimit, UnforeseenError
 
 log = logging.getLogger("medseg.isolation")
 Arguments = ParamSpec("Arguments")
@@ -75,10 +75,10 @@ def as_failure(error: BaseException) -> MedsegError:
     if isinstance(error, RecursionError):
         return InputError("it is nested too deeply to be read", fix="Write it again with the program that made it.")
     if isinstance(error, OSError) and error.strerror:
-        return InputError(error.strerror, fix="Check that the file can be read and the disk is not full.")
+        return UnforeseenError(error.strerror, fix="Check that the file can be read and the disk is not full.")
     number = report_number(error)
     log.debug("report %s", number, exc_info=error)
-    return InputError(
+    return UnforeseenError(
         f"an unexpected error ended this case ({type(error).__name__}, report {number})",
         fix="Run this one case again with --debug, and report the number and what it prints.",
     )

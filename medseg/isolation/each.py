@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from multiprocessing.connection import wait
 from typing import Generic, TypeVar
 
-from medseg.errors import InputError, MedsegError, ResourceLimit
+from medseg.errors import MedsegError, ResourceLimit, UnforeseenError
 from medseg.isolation.boundary import attempt
 from medseg.isolation.child import costs_one_case
 from medseg.isolation.process import LOOK_EVERY, ChildProcess, Guard, Why
@@ -104,7 +104,7 @@ class _Hand(Generic[Item, Result]):
             why = self.child.over_limit(self.limit, deadline)
             kind: type[MedsegError] = ResourceLimit
         except (EOFError, OSError):
-            why, kind = self.child.why_it_died(), InputError
+            why, kind = self.child.why_it_died(), UnforeseenError
         if why is None:
             return []
         ended_itself = (self.child.process.poll() or 0) > 0

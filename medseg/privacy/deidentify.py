@@ -127,7 +127,7 @@ def deidentify_folder(
         if isinstance(one, Skipped):
             skipped.append(one)
         elif isinstance(one, MedsegError):
-            skipped.append(Skipped(entry.shown, one.what, one.fix, corrupt=True))
+            skipped.append(Skipped.for_error(entry.shown, one))
             # What other packages say may quote the header, which must not come into the report.
             reasons.append(one.what if isinstance(one, _Rejected) else "it is damaged or too large")
         else:

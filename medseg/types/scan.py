@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.counted import counted
-from medseg.errors import InputError
+from medseg.errors import InputError, MedsegError
 from medseg.types.geometry import Geometry
 from medseg.types.kinds import check_kinds
 from medseg.types.labels import LabelMap
@@ -149,6 +149,12 @@ class Skipped:
     # As of a `FoundScan`, free of patient data: the case id of a corrupt one, and what results call it.
     case_id: str = ""
     source: str = ""
+    code: str | None = None  # of the kind of error, where one made it corrupt
+
+    @classmethod
+    def for_error(cls, path: Path, error: MedsegError) -> Skipped:
+        """A corrupt file, for what reading it raised."""
+        return cls(path, error.what, error.fix, corrupt=True, code=error.code)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def _find_volumes(entries: Sequence[Entry], guard: Guard) -> tuple[list[FoundSca
         if isinstance(one, _Looked) and one.holds_labels:
             label_objects.append(path)
         if error is not None:
-            skipped.append(Skipped(path, error.what, error.fix, corrupt=True))
+            skipped.append(Skipped.for_error(path, error))
             if isinstance(one, _Looked):
                 unreadable.add(one.series)
         elif isinstance(one, _Looked) and one.aside is not None:
@@ -120,7 +120,7 @@ def _find_volumes(entries: Sequence[Entry], guard: Guard) -> tuple[list[FoundSca
         volumes = attempt(sort_into_volumes, distinct)
         if isinstance(volumes, MedsegError):
             files = dict.fromkeys(frame.file for frame in distinct)
-            skipped += [Skipped(path, volumes.what, volumes.fix, corrupt=True) for path in files]
+            skipped += [Skipped.for_error(path, volumes) for path in files]
             continue
         kept = []
         for volume in volumes:

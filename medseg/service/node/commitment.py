@@ -24,13 +24,16 @@ from medseg.service.archive import Archive, ArchiveError, is_uid
 from medseg.service.dimse import NOTHING_OFFERED, PLAIN, TIMEOUT, association, check
 from medseg.service.node.config import NodeConfig
 from medseg.service.node.deliver import FIRST_WAIT, LONGEST_WAIT
+from medseg.service.node.destinations import committing
 from medseg.service.node.store import NodeStore
 
 log = logging.getLogger("medseg.serve")
 ASK, ALL_KEPT, SOME_FAILED = 1, 1, 2
 SAME_ASSOCIATION = 3.0  # seconds that an answer over the association of the question is waited for
 ASK_AGAIN = 600.0  # seconds without an answer
+FORGET_AFTER = 7 * 86400.0  # seconds in which a late answer is still understood
 MOST_AT_ONCE = 1000
+WITHOUT = "storage commitment is not offered there"
 NOT_OFFERED = "Set `commitment: false` in the node's configuration."
 NO_SUCH_OBJECT, ACCEPTED, NOT_UNDERSTOOD = 0x0112, 0x0000, 0x0110
 Item = tuple[str, str]  # instance and SOP class
@@ -49,10 +52,8 @@ class Commitments:
 
     @property
     def asked(self) -> dict[str, Archive]:
-        """Destinations that are asked: DICOMweb has no storage commitment that archives offer."""
-        if not self.config.commitment:
-            return {}
-        return {name: archive for name, archive in self.archives.items() if archive.protocol == "dimse"}
+        """Destinations that are asked."""
+        return {name: self.archives[name] for name in committing(self.config) if name in self.archives}
 
     def ask_for_results(self, destination: str, now: float) -> int:
         """Ask for what was sent to a destination and is not committed; return for how many objects."""
@@ -90,14 +91,31 @@ class Commitments:
                 with self._answered:
                     self._answered.wait_for(lambda: self._is_reported(uid), SAME_ASSOCIATION)
         except (ArchiveError, OSError) as error:
-            if getattr(error, "what", "") == NOTHING_OFFERED:
-                log.warning("%s: storage commitment is not offered there. %s", destination, NOT_OFFERED)
+            what = str(getattr(error, "what", error))
+            if what == NOTHING_OFFERED:
+                log.warning("%s: %s. %s", destination, WITHOUT, NOT_OFFERED)
+                self._note(destination, items, WITHOUT)
                 return 0
-            log.warning(
-                "%s: no storage commitment (%s); asking again later.", destination, getattr(error, "what", error)
-            )
+            log.warning("%s: no storage commitment (%s); asking again later.", destination, what)
+            self._note(destination, items, what)
             return 0
+        self._note(destination, items, "")
         return len(items)
+
+    def _note(self, destination: str, items: Sequence[Item], reason: str) -> None:
+        """Record why what was sent is not committed, where that is known."""
+        with self.store.transaction() as db:
+            db.executemany(
+                "update deliveries set error=? where destination=? and instance=? and state='sent'",
+                [(reason, destination, instance) for instance, _ in items],
+            )
+
+    def forget(self, now: float) -> None:
+        """Forget old questions: what was not answered has been asked again since."""
+        with self.store.transaction() as db:
+            old = "select uid from commitments where at<=?"
+            db.execute(f"delete from commitment_items where uid in ({old})", (now - FORGET_AFTER,))  # noqa: S608
+            db.execute("delete from commitments where at<=?", (now - FORGET_AFTER,))
 
     def _is_reported(self, uid: str) -> bool:
         return bool(self.store.rows("select 1 from commitments where uid=? and reported is not null", uid))

@@ -122,12 +122,17 @@ class NodeConfig(StrictFinite):
         description="ask DIMSE destinations for storage commitment: of results, and of incoming objects before these "
         "are deleted",
     )
+    commitment_hours: Annotated[float, Gt(0)] = Field(
+        default=24.0, description="hours that a destination may take to commit to a result before somebody is needed"
+    )
     keep_days: Annotated[float, Ge(0)] | None = Field(
         default=None, description="days after which incoming objects of finished series are deleted; null keeps them"
     )
     tls: Tls = Field(default=Tls(), description="certificates")
     notify: Notify = Field(default=Notify(), description="who is told of what needs a person")
-    tries: Annotated[int, Ge(1)] = Field(default=3, description="how often a job is tried before it counts as failed")
+    tries: Annotated[int, Ge(1)] = Field(
+        default=3, description="how often what may pass (a crash, too long, too little memory) is tried until it fails"
+    )
     max_seconds: Annotated[float, Gt(0)] = Field(default=3600.0, description="seconds that one case may take")
     max_associations: Annotated[int, Ge(1)] = Field(default=16, description="senders at the same time")
     reports: dict[str, str] = Field(

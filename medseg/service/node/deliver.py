@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator, Sequence
 from medseg.errors import MedsegError
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
 from medseg.service.node.notices import add_notice
+from medseg.service.node.overdue import WITHOUT_DESTINATION
+from medseg.service.node.reasons import GONE, GONE_FIX, REFUSED_FIX
 from medseg.service.node.segmenting import OUTBOX
 from medseg.service.node.store import NodeStore
 from medseg.service.outgoing import Outgoing, outgoing
@@ -18,9 +20,6 @@ from medseg.service.outgoing import Outgoing, outgoing
 log = logging.getLogger("medseg.serve")
 FIRST_WAIT, LONGEST_WAIT = 2.0, 300.0
 MOST_AT_ONCE = 100
-REFUSED_FIX = "See the archive's log, then `medseg serve retry`."
-GONE = "the configuration has no destination of that name any more"
-GONE_FIX = "Put it back and use `medseg serve retry`; or send the series again, for the destinations of today."
 OUT_OF_RESOURCES = "(0xA7"  # as an archive says by which status it has no space for the moment
 
 
@@ -44,9 +43,8 @@ def deliver(store: NodeStore, destination: str, archive: Archive, now: float) ->
         for item, reason in _send(archive, items):
             row = due.pop(str(item.instance))
             if reason is None:
-                store.change(
-                    "update deliveries set state='sent', sent=?, next=0, error='' where n=?", time.time(), row["n"]
-                )
+                sent = "update deliveries set state='sent', sent=coalesce(sent, ?), next=0, error='' where n=?"
+                store.change(sent, time.time(), row["n"])
                 taken += 1
             elif OUT_OF_RESOURCES in reason:
                 postpone(store, row, reason)
@@ -88,10 +86,8 @@ def postpone(store: NodeStore, row: sqlite3.Row, why: str) -> None:
 
 def refuse_unknown(store: NodeStore, known: Collection[str]) -> int:
     """Stop and show what waits for a destination that the configuration no longer has; return how many objects."""
-    rows = store.rows(
-        "select * from deliveries where state='ready' and destination not in (select value from json_each(?))",
-        json.dumps(list(known)),
-    )
+    query = f"select * from deliveries where {WITHOUT_DESTINATION}"  # noqa: S608 (of ours)
+    rows = store.rows(query, json.dumps(list(known)))
     for row in rows:
         _refuse(store, row, GONE, GONE_FIX)
     return len(rows)

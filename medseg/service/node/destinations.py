@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from medseg.errors import UsageError
 from medseg.review.server.listening import is_loopback
 from medseg.service.archive import Archive
 from medseg.service.node.config import NodeConfig
+
+DIMSE = ("dicom", "dicoms")
+
+
+def committing(config: NodeConfig) -> tuple[str, ...]:
+    """Destinations that are asked for storage commitment: DICOMweb has none that archives offer."""
+    if not config.commitment:
+        return ()
+    return tuple(name for name, address in config.destinations.items() if urlsplit(address).scheme in DIMSE)
 
 
 def archives(config: NodeConfig) -> dict[str, Archive]:

@@ -6,15 +6,16 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from medseg.config.safe_json import parse_json
-from medseg.errors import MedsegError
+from medseg.errors import MedsegError, ResourceLimit, UnforeseenError
 from medseg.io.dicom.discover import VOLUMES
 from medseg.isolation.boundary import attempt
 from medseg.service.node.config import NodeConfig
 from medseg.service.node.notices import add_notice
+from medseg.service.node.overdue import NEED_A_PERSON, needing
 from medseg.service.node.rules import first_fit, read_header
 from medseg.service.node.store import NodeStore
 from medseg.service.node.way_out import for_owner
@@ -24,6 +25,8 @@ from medseg.types.run import CaseOutcome
 MOST_STARTS = 20
 RETRY_SECONDS, LONGEST_RETRY = 10.0, 600.0
 AHEAD_SECONDS = 1.0
+# Codes of what may end otherwise the next time; a crash has none. What else is wrong with a series or model stays so.
+PASSING = {None, ResourceLimit.code_of_kind(), UnforeseenError.code_of_kind()}
 GONE = "part of it was deleted after its time; send the whole series again"
 NO_IMAGES = "it holds no images of a scan"
 OWN = "it is a result of this node"
@@ -185,6 +188,7 @@ def settle(
     """
     now = time.time()
     failed = next((one for one in outcomes if one.written_state == "failed"), None)
+    may_pass = any(one.written_state == "failed" and one.code in PASSING for one in outcomes)
     withheld = next((one for one in outcomes if one.written_state == "withheld"), None)
     worst = failed or withheld
     state = "failed" if failed else "withheld" if withheld else "done"
@@ -200,7 +204,7 @@ def settle(
             return "superseded"
         error, fix = ("", "") if worst is None else (worst.error or "", for_owner(worst.fix or ""))
         error = error.removeprefix(f"{job.id}: ")  # the folder of the job, which nobody can look into any more
-        if failed is not None and tries < config.tries:
+        if may_pass and tries < config.tries:
             wait = min(LONGEST_RETRY, RETRY_SECONDS * 2**job.tries)
             db.execute(
                 "update jobs set state='ready', tries=?, next=?, cases=?, error=?, fix=? where id=?",
@@ -249,15 +253,22 @@ def ignore(store: NodeStore, job: Job, reason: str) -> None:
     store.change("update jobs set state='ignored', error=?, ended=? where id=?", reason, time.time(), job.id)
 
 
-def retry(store: NodeStore) -> tuple[int, int]:
-    """Try again what failed for good, by the rules of today, and what was refused; return how many of each."""
+def retry(store: NodeStore, destinations: Collection[str]) -> tuple[int, int]:
+    """Try again what failed for good, by the rules of today, and what was refused; return how many of each.
+
+    What is for none of the `destinations` of today stays refused.
+    """
     store.change("update series set changed=1 where uid in (select series from jobs where state='failed')")
     jobs = store.change("update jobs set state='ready', tries=0, starts=0, next=0, ended=null where state='failed'")
-    return jobs, store.change("update deliveries set state='ready', tries=0, next=0 where state='refused'")
+    deliveries = store.change(
+        "update deliveries set state='ready', tries=0, next=0 "
+        "where state='refused' and destination in (select value from json_each(?))", json.dumps(list(destinations)),
+    )  # fmt: skip
+    return jobs, deliveries
 
 
-def dismiss(store: NodeStore, cases: Sequence[str] = ()) -> int:
-    """Take what somebody has seen off the list: failed and withheld jobs, refused deliveries, incomplete series.
+def dismiss(store: NodeStore, config: NodeConfig, cases: Sequence[str] = ()) -> int:
+    """Take what somebody has seen off the list: failed and withheld jobs, deliveries, incomplete series.
 
     Of these `cases` only, where any are given. Nothing is deleted, and nothing dismissed is tried again. Returns how
     many entries were dismissed.
@@ -267,7 +278,8 @@ def dismiss(store: NodeStore, cases: Sequence[str] = ()) -> int:
         for row in db.execute("select n, id, cases from jobs where state in ('failed', 'withheld')").fetchall():
             if not wanted or wanted & {*parse_json(row["cases"]), row["id"][:SHORT_ID]}:
                 count += db.execute("update jobs set state='dismissed' where n=?", (row["n"],)).rowcount
-        for row in db.execute("select n, case_id from deliveries where state='refused'").fetchall():
+        open_ones = f"select n, case_id from deliveries where {NEED_A_PERSON}"  # noqa: S608 (texts of ours)
+        for row in db.execute(open_ones, needing(config, time.time())).fetchall():
             if not wanted or row["case_id"] in wanted:
                 count += db.execute("update deliveries set state='dismissed' where n=?", (row["n"],)).rowcount
         if not wanted:

@@ -34,6 +34,18 @@ def _lines(status: NodeStatus, answers: Mapping[int, int]) -> Iterator[str]:
         ],
     )
     yield from _family(
+        "medseg_node_uncommitted",
+        "gauge",
+        "Results that a destination took and has not committed to keep within commitment_hours",
+        [({"destination": name}, count) for name, count in sorted(status.uncommitted.items())],
+    )
+    yield from _family(
+        "medseg_node_kept_longer",
+        "gauge",
+        "Series past keep_days that no archive commits to keep",
+        [({}, status.kept_longer)],
+    )
+    yield from _family(
         "medseg_node_oldest_waiting_seconds", "gauge", "Age of the oldest that waits", [({}, status.oldest_waiting)]
     )
     yield from _family("medseg_node_disk_free_bytes", "gauge", "Free bytes of the disk", [({}, status.free_bytes)])

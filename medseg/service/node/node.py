@@ -23,7 +23,7 @@ from medseg.service.node.deliver import clear_outbox, deliver, refuse_unknown
 from medseg.service.node.destinations import archives
 from medseg.service.node.incoming import Incoming
 from medseg.service.node.keeping import delete_expired
-from medseg.service.node.notices import tell
+from medseg.service.node.notices import tell, tell_overdue
 from medseg.service.node.page import QueuePage, serving_page
 from medseg.service.node.receive import Receiver, listening, server_tls
 from medseg.service.node.segmenting import Segmenter, rule_pipeline
@@ -110,7 +110,8 @@ class Node:
         commitments = Commitments(config, self.store, self.archives)
         with ExitStack() as stack:
             receiver = Receiver(stack.enter_context(Incoming(self.store, config.incoming)), config.callers)
-            page = QueuePage(self.store, receiver.statuses, self.is_alive)
+            page = QueuePage(self.store, config, receiver.statuses, self.is_alive)
+            refuse_unknown(self.store, self.archives)
             address = stack.enter_context(serving_page(page, config.page_address))
             stack.callback(self._end)
             more = [
@@ -172,12 +173,14 @@ class Node:
     def _tidy(self, commitments: Commitments) -> None:
         last = 0.0
         while not self._stop.wait(LOOK_EVERY):
+            self._guarded(lambda: refuse_unknown(self.store, self.archives))
             self._guarded(lambda: tell(self.store, self.config, time.time()))
             if time.monotonic() - last >= TIDY_EVERY:
                 last = time.monotonic()
                 self._guarded(lambda: delete_expired(self.store, self.config, commitments, time.time()))
-                self._guarded(lambda: refuse_unknown(self.store, self.archives))
                 self._guarded(lambda: clear_outbox(self.store, commitments.asked))
+                self._guarded(lambda: tell_overdue(self.store, self.config))
+                self._guarded(lambda: commitments.forget(time.time()))
 
     def _guarded(self, work: Callable[[], object]) -> None:
         """Go on after an error, for instance of a full disk, and say so."""

@@ -13,12 +13,16 @@ from email.message import EmailMessage
 import requests
 
 from medseg.config.safe_json import parse_json
+from medseg.counted import counted
 from medseg.errors import first_line
 from medseg.service.node.config import Email, NodeConfig
+from medseg.service.node.overdue import overdue
+from medseg.service.node.reasons import UNCOMMITTED_FIX
 from medseg.service.node.store import NodeStore
 
 log = logging.getLogger("medseg.serve")
 LONGEST_WAIT = 3600.0
+TELL_AGAIN = 86400.0
 TIMEOUT = (10, 30)
 # After which a notice is given up: by then it stands on the queue page only.
 MOST_TRIES = 40
@@ -28,6 +32,21 @@ def add_notice(db: sqlite3.Connection, event: str, about: str, error: str, fix: 
     """Record what is to be told, within a transaction."""
     body = json.dumps({"event": event, "about": about, "error": error, "fix": fix})
     db.execute("insert into notices(at, body) values(?,?)", (time.time(), body))
+
+
+def tell_overdue(store: NodeStore, config: NodeConfig) -> int:
+    """Record a notice for each destination that is late, once a day while it is; return how many."""
+    now, added = time.time(), 0
+    for name, count in overdue(store, config, now).items():
+        if not count:
+            continue
+        error = f"no storage commitment within {config.commitment_hours:g} hours"
+        with store.transaction() as db:
+            lately = "select 1 from notices where at>? and json_extract(body, '$.about')=?"
+            if db.execute(lately, (now - TELL_AGAIN, name)).fetchone() is None:
+                add_notice(db, "uncommitted", name, f"{error} for {counted(count, 'result')}", UNCOMMITTED_FIX)
+                added += 1
+    return added
 
 
 def tell(store: NodeStore, config: NodeConfig, now: float) -> int:

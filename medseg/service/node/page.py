@@ -15,17 +15,19 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from medseg.draw.page import render
+from medseg.draw.page import fill
 from medseg.errors import UsageError
 from medseg.review.server.listening import allowed_hosts, listen
 from medseg.review.server.security import HEADERS, App, Receive, Scope, Send
 from medseg.service.bounds import SPARE_DISK
+from medseg.service.node.config import NodeConfig
 from medseg.service.node.metrics import metrics
+from medseg.service.node.reasons import KEPT_FIX, KEPT_LONGER, sentences
 from medseg.service.node.status import NodeStatus, node_status
 from medseg.service.node.store import NodeStore
 
 REFRESH_SECONDS = "10"
-# The page has its style inside, and no script.
+# The page has its style inside, and no script: what was sorted would be undone by the next refresh.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 OWN = {"content-security-policy": POLICY}
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -34,8 +36,10 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 class QueuePage:
     """Answers requests on one node."""
 
-    def __init__(self, store: NodeStore, answers: Counter[int], is_alive: Callable[[], bool]) -> None:
-        self.store, self.answers, self.is_alive = store, answers, is_alive
+    def __init__(
+        self, store: NodeStore, config: NodeConfig, answers: Counter[int], is_alive: Callable[[], bool]
+    ) -> None:
+        self.store, self.config, self.answers, self.is_alive = store, config, answers, is_alive
 
     def asgi(self, hosts: frozenset[str]) -> KnownHosts:
         """Return the application, for requests that call it by one of its names."""
@@ -47,12 +51,18 @@ class QueuePage:
         return KnownHosts(Starlette(routes=routes), hosts)
 
     async def _status(self) -> NodeStatus:
-        return await run_in_threadpool(node_status, self.store)
+        return await run_in_threadpool(node_status, self.store, self.config)
 
     async def page(self, _: Request) -> Response:
         """Give the queue."""
         status = await self._status()
-        text = render("node_queue.html", status=status, now=time.time(), ago=ago)
+        text = fill(
+            "node_queue.html",
+            status=status,
+            now=time.time(),
+            ago=ago,
+            kept=sentences(KEPT_LONGER.format(status.kept_longer), KEPT_FIX),
+        )
         return HTMLResponse(text, headers={"refresh": REFRESH_SECONDS})
 
     async def health(self, _: Request) -> Response:

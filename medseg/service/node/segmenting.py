@@ -84,7 +84,7 @@ class Segmenter:
                     self._do(taken)
                 except MedsegError as error:  # of no case: a model that is gone, a device that does not answer
                     for job in taken:
-                        self._settle(job, [failure(_unknown(job), error.what, error.fix)])
+                        self._settle(job, [failure(_unknown(job), error.what, error.fix, error.code)])
         except UsageError as error:  # somebody else writes results there
             log.warning("%s", error)
             self.waiting = True
@@ -131,14 +131,14 @@ class Segmenter:
         inputs = Inputs((folder,), series_criteria=pipeline.series_criteria(), channels=pipeline.channels())
         found = attempt(pipeline.gather.stage.run, inputs, RunContext(self.config.results.resolve()))
         if isinstance(found, MedsegError):
-            self._settle(job, [failure(_unknown(job), found.what, found.fix)])
+            self._settle(job, [failure(_unknown(job), found.what, found.fix, found.code)])
             return ()
         assert isinstance(found, Discovery)
         if found.found:
             return found.found
         corrupt = next((one for one in found.skipped if one.corrupt), None)
         if corrupt is not None:
-            self._settle(job, [failure(_unknown(job, corrupt.case_id), corrupt.reason, corrupt.fix)])
+            self._settle(job, [failure(_unknown(job, corrupt.case_id), corrupt.reason, corrupt.fix, corrupt.code)])
         else:
             self._withdraw(job, ())
             jobs.ignore(self.store, job, found.skipped[0].reason if found.skipped else "it holds no scan")

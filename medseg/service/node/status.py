@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from medseg.config.safe_json import parse_json
+from medseg.service.node.config import NodeConfig
 from medseg.service.node.incoming import PARTS, QUARANTINE
+from medseg.service.node.overdue import LATE, kept_longer, late, overdue
+from medseg.service.node.reasons import GONE, GONE_FIX, REFUSED_FIX, UNANSWERED, UNCOMMITTED_FIX, sentences
 from medseg.service.node.store import NodeStore, is_held
 
 MOST_SHOWN = 200
@@ -34,6 +37,11 @@ class JobLine:
     fix: str
     made: float
 
+    @property
+    def message(self) -> str:
+        """What happened and what to do, as sentences."""
+        return sentences(self.error, self.fix)
+
 
 @dataclass(frozen=True)
 class DeliveryLine:
@@ -45,6 +53,12 @@ class DeliveryLine:
     tries: int
     next: float
     error: str
+    fix: str = ""
+
+    @property
+    def message(self) -> str:
+        """Why it is not over and what to do, as sentences."""
+        return sentences(self.error, self.fix)
 
 
 @dataclass(frozen=True)
@@ -63,14 +77,18 @@ class NodeStatus:
     lines: tuple[JobLine, ...]  # what needs a person first, then the newest
     undelivered: tuple[DeliveryLine, ...]
     ignored: dict[str, int]  # series, by the reason
+    uncommitted: dict[str, int]  # results that an archive does not commit to keep in time, by destination
+    kept_longer: int  # series past keep_days that no archive commits to
+    without_destination: int  # results that wait for a destination which node.yaml no longer has
     unwritable: tuple[str, ...] = ()  # folders that cannot be written now
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether anything failed, was refused or withheld, came with another's UID, or cannot be written."""
-        refused = sum(counts["refused"] for counts in self.deliveries.values())
+        """Whether anything failed, was refused, withheld or not committed, came as another, or cannot be written."""
+        results = sum(counts["refused"] for counts in self.deliveries.values()) + self.without_destination
+        results += sum(self.uncommitted.values()) + self.kept_longer
         troubles = self.jobs["failed"] + self.jobs["withheld"] + self.series["incomplete"] + self.quarantined
-        return bool(refused + troubles) or bool(self.unwritable)
+        return bool(results + troubles) or bool(self.unwritable)
 
     @property
     def jobs_not_shown(self) -> int:
@@ -81,14 +99,15 @@ class NodeStatus:
     @property
     def deliveries_not_shown(self) -> int:
         """How many deliveries that are not over are counted and not among the lines."""
-        return sum(each["ready"] + each["refused"] for each in self.deliveries.values()) - len(self.undelivered)
+        waiting = sum(each["ready"] + each["refused"] for each in self.deliveries.values())
+        return waiting - sum(one.state != "sent" for one in self.undelivered)
 
     def to_json(self) -> dict[str, Any]:
         """As ``serve status --json`` prints it."""
         return {**asdict(self), "needs_a_person": self.needs_a_person}
 
 
-def node_status(store: NodeStore) -> NodeStatus:
+def node_status(store: NodeStore, config: NodeConfig) -> NodeStatus:
     """Read where a node stands, whether it runs or not."""
     now = time.time()
     series = _counts(store, "series", SERIES_STATES)
@@ -112,13 +131,7 @@ def node_status(store: NodeStore) -> NodeStatus:
         deliveries,
         0.0 if waiting is None else max(0.0, now - waiting),
         _lines(store),
-        tuple(
-            DeliveryLine(row["case_id"], row["destination"], row["state"], row["tries"], row["next"], row["error"])
-            for row in store.rows(
-                "select * from deliveries where state in ('ready', 'refused') order by state desc, n desc limit ?",
-                MOST_SHOWN,
-            )
-        ),
+        _undelivered(store, config, now),
         {
             row["reason"]: row["c"]
             for row in store.rows(
@@ -126,6 +139,9 @@ def node_status(store: NodeStore) -> NodeStatus:
                 MOST_REASONS,
             )
         },
+        overdue(store, config, now),
+        kept_longer(store, config, now),
+        sum(counts["ready"] for name, counts in deliveries.items() if name not in config.destinations),
         unwritable(store.folder),
     )
 
@@ -136,10 +152,10 @@ def unwritable(folder: Path) -> tuple[str, ...]:
     return tuple(str(place) for place in places if place.is_dir() and not os.access(place, os.W_OK | os.X_OK))
 
 
-def status(folder: Path) -> NodeStatus:
-    """Read where the node of a folder stands; `UsageError` where none has run."""
-    with NodeStore(folder, create=False) as store:
-        return node_status(store)
+def status(config: NodeConfig) -> NodeStatus:
+    """Read where a node stands; `UsageError` where none has run."""
+    with NodeStore(config.folder, create=False) as store:
+        return node_status(store, config)
 
 
 def _files(folder: Path) -> int:
@@ -150,6 +166,28 @@ def _files(folder: Path) -> int:
 def _counts(store: NodeStore, table: str, states: tuple[str, ...]) -> dict[str, int]:
     rows = store.rows(f"select state, count(*) c from {table} group by state")  # noqa: S608 (a name of ours)
     return dict.fromkeys(states, 0) | {row["state"]: row["c"] for row in rows}
+
+
+def _undelivered(store: NodeStore, config: NodeConfig, now: float) -> tuple[DeliveryLine, ...]:
+    rows = store.rows(
+        f"select * from deliveries where state in ('ready', 'refused') or ({LATE}) "  # noqa: S608
+        "order by state='refused' desc, state='sent' desc, n desc limit ?",
+        *late(config, now),
+        MOST_SHOWN,
+    )
+    lines = []
+    for row in rows:
+        error, fix = row["error"], ""
+        if row["destination"] not in config.destinations:
+            error, fix = GONE, GONE_FIX
+        elif row["state"] == "refused":
+            fix = REFUSED_FIX
+        elif row["state"] == "sent":
+            error, fix = error or UNANSWERED, UNCOMMITTED_FIX
+        lines.append(
+            DeliveryLine(row["case_id"], row["destination"], row["state"], row["tries"], row["next"], error, fix)
+        )
+    return tuple(lines)
 
 
 def _lines(store: NodeStore) -> tuple[JobLine, ...]:

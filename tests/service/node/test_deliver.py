@@ -10,10 +10,13 @@ from pynetdicom import evt
 
 from medseg.errors import UsageError
 from medseg.service.node.commitment import Commitments
-from medseg.service.node.deliver import GONE, clear_outbox, deliver, refuse_unknown
+from medseg.service.node.deliver import clear_outbox, deliver, refuse_unknown
 from medseg.service.node.destinations import archives
 from medseg.service.node.incoming import file_of
 from medseg.service.node.keeping import FINISHED, delete_expired
+from medseg.service.node.notices import tell_overdue
+from medseg.service.node.overdue import overdue
+from medseg.service.node.reasons import GONE
 from medseg.service.node.receive import Receiver, listening
 from medseg.service.node.segmenting import OUTBOX
 
@@ -140,6 +143,7 @@ def test_only_a_report_of_the_archive_commits(own_association, store, settings, 
         send(store, settings)
         assert commitments.ask_for_results("archive", time.time()) == 2
         assert happens(lambda: states(store) == ["committed", "ready"])  # what it lost is sent again
+        assert overdue(store, settings, time.time() + 2 * DAY) == {"archive": 1}  # however often
         assert "does not commit" in store.rows("select error from deliveries order by n")[1]["error"]
         there.lose.clear()
         send(store, settings, after=DAY)
@@ -158,6 +162,20 @@ def test_without_a_report_nothing_is_committed_and_it_is_asked_again(store, sett
         assert commitments.ask_for_results("archive", time.time()) == 0  # it has time to answer
         assert states(store) == ["sent"]
         assert commitments.ask_for_results("archive", time.time() + DAY) == 1
+    assert overdue(store, settings, time.time() + 0.9 * DAY) == {"archive": 0}
+    assert overdue(store, settings, time.time() + 1.1 * DAY) == {"archive": 1}
+    assert commitments.ask_for_results("archive", time.time() + 2 * DAY) == 0  # it is down
+    assert "no connection to the archive" in store.rows("select error from deliveries")[0]["error"]
+    store.change("update deliveries set sent=sent-?", 2 * DAY)
+    assert [tell_overdue(store, settings) for _ in range(2)] == [1, 0]
+    (notice,) = store.rows("select body from notices")
+    assert json.loads(notice["body"])["error"] == "no storage commitment within 24 hours for 1 result"
+    store.change("update notices set at=at-?", 2 * DAY)
+    assert tell_overdue(store, settings) == 1  # once a day
+    commitments.forget(time.time() + 6 * DAY)
+    assert len(store.rows("select * from commitment_items")) == 3
+    commitments.forget(time.time() + 8 * DAY)
+    assert not store.rows("select * from commitment_items") + store.rows("select * from commitments")
 
 
 def test_an_archive_without_storage_commitment_is_named_with_what_to_set(store, settings, port, add, caplog):
@@ -168,6 +186,7 @@ def test_an_archive_without_storage_commitment_is_named_with_what_to_set(store, 
         assert commitments.ask_for_results("archive", time.time()) == 0
     (line,) = [one.getMessage() for one in caplog.records if one.name == "medseg.serve"]
     assert line.startswith("archive: storage commitment is not offered there. Set `commitment: false`")
+    assert store.rows("select error from deliveries")[0]["error"] == "storage commitment is not offered there"
 
 
 def test_a_report_that_nobody_asked_for_changes_nothing(store, settings, port, add, incoming):

@@ -165,8 +165,20 @@ def test_three_tries_then_failed_and_somebody_is_told(store, settings, arrive):
         "error": "cut off",
         "fix": "Copy it again.",
     }
-    assert jobs.retry(store) == (1, 0)
+    assert jobs.retry(store, ["archive"]) == (1, 0)
     assert len(jobs.take(store, time.time(), 8)) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [("E-input", "failed"), ("E-model", "failed"), ("E-resource-limit", "ready"), ("E-unforeseen", "ready")],
+)
+def test_what_cannot_change_is_tried_once(store, settings, arrive, code, state):
+    arrive()
+    decide(store, settings)
+    (job,) = jobs.take(store, time.time(), 8)
+    assert jobs.settle(store, settings, job, [outcome(), outcome("failed", error="x", code=code)], []) == state
+    assert states(store) == [state]
 
 
 def test_a_withheld_case_is_told_and_never_sent(store, settings, arrive):
@@ -317,11 +329,11 @@ def test_a_failed_job_is_tried_again_by_the_rule_of_today(store, settings, arriv
     arrive(1)
     decide(store, settings)
     store.change("update jobs set state='failed'")
-    jobs.retry(store)
+    jobs.retry(store, ["archive"])
     decide(store, settings)
     assert states(store) == ["ready"]
     store.change("update jobs set state='failed'")
-    jobs.retry(store)
+    jobs.retry(store, ["archive"])
     decide(store, with_rule(settings, model="another"))
     assert states(store) == ["superseded", "ready"]
     assert store.rows("select model from jobs order by n")[-1]["model"] == "another"

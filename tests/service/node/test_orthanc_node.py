@@ -13,6 +13,7 @@ from peers.orthanc import PASSWORD, USER, free_port, running_orthanc
 from service.node.test_node import another, served
 
 from medseg.cli.app import run
+from medseg.service.node.config import load_node
 from medseg.service.node.status import status
 
 pytestmark = pytest.mark.peers
@@ -58,7 +59,7 @@ def test_orthanc_sends_a_series_and_gets_its_results_back_once(site, crop, tmp_p
         assert happens(lambda: len(results(orthanc)) == 2, 120), config.with_suffix(".log").read_text()
 
         def committed() -> bool:
-            return status(config.parent / "node-data").deliveries["archive"]["committed"] == 2
+            return status(load_node(config)).deliveries["archive"]["committed"] == 2
 
         assert happens(committed, 60)
         # Sent back by the archive, as a rule of it may do: kept and ignored.
@@ -83,7 +84,7 @@ def test_results_go_to_dicomweb(site, crop, tmp_path, monkeypatch):
         node.is_listening()
         assert set(send(node.port, sorted(another(crop, tmp_path / "series").iterdir()))) == {0x0000}
         assert happens(lambda: len(results(orthanc)) == 2, 120), config.with_suffix(".log").read_text()
-        assert happens(lambda: status(config.parent / "node-data").deliveries["archive"]["sent"] == 2, 30)
+        assert happens(lambda: status(load_node(config)).deliveries["archive"]["sent"] == 2, 30)
 
 
 def test_two_senders_and_a_kill_give_one_result_a_series(site, crop, tmp_path):

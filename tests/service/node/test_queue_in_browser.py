@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 from node_peers import arrival
 from review.browser.served import chromium
-from service.node.test_page import FAILED, REFUSED
+from service.node.test_page import FAILED, REFUSED, yaml_of
 
+from medseg.service.node.config import load_node
 from medseg.service.node.page import QueuePage, serving_page
 
 
@@ -16,12 +17,14 @@ def browser():
         yield opened
 
 
-def test_the_queue_is_read_in_a_browser_without_a_complaint(browser, store, incoming):
+def test_the_queue_is_read_in_a_browser_without_a_complaint(browser, store, tmp_path, incoming):
     incoming.keep(arrival())
     store.change(FAILED)
     store.change(REFUSED)
     complaints, elsewhere = [], []
-    with serving_page(QueuePage(store, Counter(), lambda: True), ("127.0.0.1", 0)) as address:
+    with serving_page(
+        QueuePage(store, load_node(yaml_of(tmp_path)), Counter(), lambda: True), ("127.0.0.1", 0)
+    ) as address:
         page = browser.new_page(viewport={"width": 1000, "height": 700})
         page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -30,7 +33,7 @@ def test_the_queue_is_read_in_a_browser_without_a_complaint(browser, store, inco
         assert page.inner_text("h1") == "medseg node"
         failed = page.locator("#jobs tr", has_text="mr-1")
         assert failed.locator("td").all_inner_texts()[:3] == ["mr-1", "hippocampus", "failed"]
-        assert "cut <b>off</b> Copy it." in failed.inner_text()  # as text, not as markup
+        assert "cut <b>off</b>. Copy it." in failed.inner_text()  # as text, not as markup
         assert page.locator("#jobs b").count() == 0
         assert "the archive rejected it (0x0110)" in page.locator("#undelivered").inner_text()
         # Styled, and no wider than the window.

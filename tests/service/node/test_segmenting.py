@@ -35,7 +35,7 @@ def rows(store) -> list[tuple[str, int]]:
 def test_objects_that_are_no_scan_end_the_job_with_a_reason(store, settings, taken):
     Segmenter(settings, store).do(taken)
     found = store.rows("select state, error from jobs")
-    assert {row["state"] for row in found} <= {"ready", "ignored"}
+    assert {row["state"] for row in found} == {"failed"}
     assert all(row["error"] for row in found)
     assert not (settings.folder / "work").exists()
 
@@ -92,7 +92,7 @@ def test_a_model_that_cannot_be_run_fails_what_is_not_yet_done(store, settings, 
 
     monkeypatch.setattr("medseg.service.node.segmenting.run_isolated", events)
     segmenter.do(taken)
-    assert rows(store) == [("done", 0), ("ready", 1)]
+    assert rows(store) == [("done", 0), ("failed", 1)]
     assert store.rows("select error from jobs")[1]["error"] == "the device is gone"
 
 
