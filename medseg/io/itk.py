@@ -14,6 +14,7 @@ from medseg.errors import FormatLimitation, InputError
 from medseg.io.channel_labels import labels_of_channels
 from medseg.io.files.atomic import atomic_path
 from medseg.io.intensities import as_intensities, as_labels
+from medseg.io.itk_grid import SPACES, StatedGrid, stated_grid
 from medseg.io.itk_header import ItkFormat, TextHeader, check_data, read_header
 from medseg.io.mitk_labels import GROUPS, read_groups
 from medseg.io.nifti import ONE_A_CHANNEL
@@ -26,17 +27,15 @@ from medseg.types.scan import Scan, Source
 
 IMAGE_IO: dict[ItkFormat, str] = {"nrrd": "NrrdImageIO", "meta": "MetaImageIO"}
 SEGMENT_KEY = re.compile(rf"Segment\d+_[A-Za-z]+|{re.escape(GROUPS)}")
+# Where in its code ITK found an error.
+ITK_PLACE = re.compile(r"^ITK ERROR: |\b\w+\(0x[0-9a-f]+\): |\[nrrd\] \w+: |\bReadImageInformation: ")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-# The spaces ITK turns into its own LPS. It takes every other one, and none, for LPS as well, which may be wrong.
-KNOWN_SPACES = {
-    "right-anterior-superior", "left-anterior-superior", "left-posterior-superior", "ras", "las", "lps",
-}  # fmt: skip
 
 
 def look(path: Path, kind: ItkFormat) -> tuple[str, tuple[Path, ...]]:
     """Check a header without reading voxels; say what it says, and list the files it takes."""
-    reader, header = _open(path, kind)
-    geometry, components, _ = _layout(reader, header, path, kind)
+    reader, header, stated = _open(path, kind)
+    geometry, components = _layout(reader, stated, path)
     size = "x".join(map(str, geometry.shape)) + (f", {components} channels" if components > 1 else "")
     name = "NRRD" if kind == "nrrd" else "MetaImage"
     return f"{name}, {size}, {' x '.join(f'{s:.3g}' for s in geometry.spacing)} mm", header.files
@@ -120,29 +119,33 @@ def write_labels(labels: AnyLabels, path: Path, notice: str = "") -> None:
         _write(stacked(labels, layers), labels.geometry, path, fields, kind="list")
 
 
-def _open(path: Path, kind: ItkFormat) -> tuple[Any, TextHeader]:
+def _open(path: Path, kind: ItkFormat) -> tuple[Any, TextHeader, StatedGrid]:
     header = read_header(path, kind)
+    if kind == "nrrd":
+        _check_space(header, path)
+    stated = stated_grid(header, kind)
+    _geometry(stated.affine, (1, 1, 1), path)  # its numbers are those of a scan
     reader = sitk.ImageFileReader()
     reader.SetImageIO(IMAGE_IO[kind])
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise InputError(f"its header is not valid ({_reason(error)})", where=path, fix="Save it again.") from error
-    return reader, header
+        raise InputError(f"its header is not valid{_reason(error)}", where=path, fix="Save it again.") from error
+    return reader, header, stated
 
 
 def _read(
     path: Path, kind: ItkFormat
 ) -> tuple[npt.NDArray[Any], Geometry, tuple[str, ...], tuple[Path, ...], dict[str, str]]:
     """Voxels (C, X, Y, Z) as stored, and all that is known of them."""
-    reader, header = _open(path, kind)
-    geometry, components, warnings = _layout(reader, header, path, kind)
+    reader, header, stated = _open(path, kind)
+    geometry, components = _layout(reader, stated, path)
     check_data(path, header)
     try:
         image = reader.Execute()
     except RuntimeError as error:
-        raise InputError(f"its voxels cannot be read ({_reason(error)})", where=path, fix="Save it again.") from error
+        raise InputError(f"its voxels cannot be read{_reason(error)}", where=path, fix="Save it again.") from error
     # Only what names segments is used; other keys of damaged files may hold bytes SimpleITK itself cannot take back.
     fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if SEGMENT_KEY.fullmatch(key)}
     array = sitk.GetArrayFromImage(image)
@@ -160,25 +163,22 @@ def _read(
         if len(last_first) > 1
         else last_first[0].transpose(3, 2, 1, 0)
     )
-    return channels, geometry, warnings, header.files, fields
+    return channels, geometry, stated.warnings, header.files, fields
 
 
-def _layout(reader: Any, header: TextHeader, path: Path, kind: ItkFormat) -> tuple[Geometry, int, tuple[str, ...]]:
-    """Grid, number of channels and warnings, from ITK's reading of the header."""
-    warnings: list[str] = []
-    if kind == "nrrd":
-        if header.fields.get("space", "").lower() not in KNOWN_SPACES:
-            raise InputError(
-                f"its header gives no orientation of the patient (space: {header.fields.get('space', 'none')})",
-                where=path,
-                fix="If you know, add the line 'space: left-posterior-superior' (or the correct one) to it.",
-            )
-        if units := {u.lower() for u in header.fields.get("space units", "").replace('"', " ").split()} - {"mm"}:
-            raise InputError(f"its lengths are in {', '.join(sorted(units))}, not mm", where=path, fix="Save it in mm.")
-    elif not {"transformmatrix", "rotation", "orientation"} & header.fields.keys():
-        warnings.append(
-            "The header names no directions; MetaImage's default was taken, x to the left, y to the back, z up"
+def _check_space(header: TextHeader, path: Path) -> None:
+    if header.fields.get("space", "").lower() not in SPACES:
+        raise InputError(
+            f"its header gives no orientation of the patient (space: {header.fields.get('space', 'none')})",
+            where=path,
+            fix="If you know, add the line 'space: left-posterior-superior' (or the correct one) to it.",
         )
+    if units := {u.lower() for u in header.fields.get("space units", "").replace('"', " ").split()} - {"mm"}:
+        raise InputError(f"its lengths are in {', '.join(sorted(units))}, not mm", where=path, fix="Save it in mm.")
+
+
+def _layout(reader: Any, stated: StatedGrid, path: Path) -> tuple[Geometry, int]:
+    """Grid and number of channels, from ITK's reading of the header."""
     dimension = reader.GetDimension()
     if dimension not in (2, 3, 4):
         raise InputError(f"it has {dimension} dimensions", where=path, fix="Write one file for each time point.")
@@ -187,13 +187,18 @@ def _layout(reader: Any, header: TextHeader, path: Path, kind: ItkFormat) -> tup
     affine = np.eye(4)
     affine[:spatial, :spatial] = direction * np.array(reader.GetSpacing())[:spatial]
     affine[:spatial, 3] = reader.GetOrigin()[:spatial]
+    stated.check(affine, dimension, path)
     size = [*reader.GetSize(), 1]
-    try:
-        geometry = Geometry(LPS_TO_RAS @ affine, (size[0], size[1], size[2] if dimension > 2 else 1))
-    except InputError as error:
-        raise InputError(error.what, where=path, fix=error.fix) from error
+    geometry = _geometry(affine, (size[0], size[1], size[2] if dimension > 2 else 1), path)
     times = size[3] if dimension == 4 else 1
-    return geometry, times * reader.GetNumberOfComponents(), tuple(warnings)
+    return geometry, times * reader.GetNumberOfComponents()
+
+
+def _geometry(affine: npt.NDArray[Any], shape: tuple[int, int, int], path: Path) -> Geometry:
+    try:
+        return Geometry(LPS_TO_RAS @ affine, shape)
+    except InputError as error:
+        raise InputError(error.what, where=path, fix="Save it again with the tool that made it.") from error
 
 
 def _write(
@@ -219,6 +224,7 @@ def _write(
 
 
 def _reason(error: RuntimeError) -> str:
-    """The last line of ITK's message, which is the one that says something."""
+    """The last line of ITK's message, which is the one that says something, in parentheses; nothing where none does."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("ITK ERROR: ") if lines else "no reason given"
+    reason = ITK_PLACE.sub("", lines[-1]) if lines else ""
+    return "" if not reason or reason.startswith("Reason: ") else f" ({reason})"

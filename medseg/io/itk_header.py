@@ -46,6 +46,16 @@ NRRD_FIELDS = {
     "data file", "datafile", "kinds", "block size", "blocksize", "axis mins", "axis maxs", "centers", "centerings",
 }  # fmt: skip
 
+# The same of MetaImage, as it writes them, with all the names it knows one by; case counts for its reader.
+META_FIELDS = (
+    ("ObjectType",), ("NDims",), ("DimSize",), ("BinaryData",), ("BinaryDataByteOrderMSB", "ElementByteOrderMSB"),
+    ("CompressedData",), ("CompressedDataSize",), ("TransformMatrix", "Rotation", "Orientation"),
+    ("Offset", "Position", "Origin"), ("ElementSpacing",), ("ElementSize",), ("ElementType",),
+    ("ElementNumberOfChannels",), ("HeaderSize",), ("ElementDataFile",),
+)  # fmt: skip
+META_SYNONYMS = {name.lower(): name for names in META_FIELDS for name in names}
+SPELLED = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
+
 
 @dataclass(frozen=True)
 class TextHeader:
@@ -129,6 +139,12 @@ def _nrrd(path: Path, start: bytes) -> TextHeader:
         if line.startswith("#"):
             continue
         if is_field and (name.strip().lower() in NRRD_FIELDS or not is_pair):
+            if name.strip().lower() in fields:
+                raise InputError(
+                    f"its header gives '{name.strip()[:60]}' twice, so what holds is not clear",
+                    where=path,
+                    fix="Delete the wrong line, or save it again.",
+                )
             fields[name.strip().lower()] = value.strip()
         elif is_pair:
             keys.add(key.strip())
@@ -147,7 +163,7 @@ def _nrrd(path: Path, start: bytes) -> TextHeader:
             fix="Save it again compressed or raw.",
         )
     skips = (fields.get("line skip", fields.get("lineskip")), fields.get("byte skip", fields.get("byteskip")))
-    if any(_whole_number(text, "0", path, "a skip") for text in skips):
+    if any(_whole_number(text, "0", path, "for a skip") for text in skips):
         raise InputError("its data starts after skipped lines or bytes", where=path, fix="Save it again without skips.")
     size = NRRD_BYTES.get(fields.get("type", "").lower())
     is_compressed = encoding in ("gzip", "gz")
@@ -164,8 +180,19 @@ def _meta(path: Path, start: bytes) -> TextHeader:
         key, found, value = start[position : max(end, position)].decode("utf-8", "replace").partition("=")
         if end < 0 or not found:
             raise InputError("it is not a MetaImage file", where=path, fix="Check that the file is what its name says.")
+        _check_meta_field(key.strip(), fields, path)
         fields[key.strip().lower()] = value.strip()
         position = end + 1
+    if fields.get("objecttype", "Image") != "Image":
+        raise InputError("its ObjectType is not Image", where=path, fix="Give the file that holds the image.")
+    _whole_number(fields.get("compresseddatasize"), "0", path, "for CompressedDataSize")
+    for name in ("binarydatabyteordermsb", "elementbyteordermsb", "compresseddata"):
+        if fields.get(name, "false").lower() not in SPELLED:
+            raise InputError(
+                f"its header must give True or False as {META_SYNONYMS[name]}, not '{fields[name][:60]}'",
+                where=path,
+                fix="Correct the line, or save it again with the tool that made it.",
+            )
     if fields.get("headersize", "0") not in ("0", "") or fields.get("binarydata", "true").lower() != "true":
         raise InputError("its data is text or starts after a header", where=path, fix="Save it again as binary.")
     data = fields["elementdatafile"]
@@ -176,9 +203,21 @@ def _meta(path: Path, start: bytes) -> TextHeader:
         position,
         fields.get("dimsize", ""),
         META_BYTES.get(fields.get("elementtype", "")),
-        _whole_number(fields.get("elementnumberofchannels"), "1", path, "its number of channels"),
-        fields.get("compresseddata", "false").lower() == "true",
+        _whole_number(fields.get("elementnumberofchannels"), "1", path, "for its number of channels"),
+        SPELLED[fields.get("compresseddata", "false").lower()],
     )
+
+
+def _check_meta_field(key: str, fields: dict[str, str], path: Path) -> None:
+    """Raise where a field that says what the voxels are and where they lie has been given before, by whatever name."""
+    names = next((names for names in META_FIELDS if key.lower() in map(str.lower, names)), ())
+    before = next((name for name in names if name.lower() in fields), None)
+    if before is not None:
+        raise InputError(
+            f"its header gives {before} twice{'' if key == before else f', also as {key}'}, so what holds is not clear",
+            where=path,
+            fix="Delete the wrong line, or save it again.",
+        )
 
 
 def _check_count(lines: int, path: Path) -> None:
@@ -193,7 +232,7 @@ def _check_count(lines: int, path: Path) -> None:
 def _whole_number(text: str | None, default: str, path: Path, what: str) -> int:
     digits = (default if text is None else text).strip()
     if not digits.lstrip("-").isdecimal() or len(digits) > 18:
-        raise InputError(f"its header gives {what} that is no whole number", where=path, fix="Save it again.")
+        raise InputError(f"its header gives no whole number {what}", where=path, fix="Save it again.")
     return int(digits)
 
 

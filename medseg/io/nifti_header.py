@@ -76,6 +76,7 @@ def _parse(stream: IO[bytes], path: Path) -> tuple[Any, Any]:
             raise ValueError("the magic bytes are missing")
         header = kind(block, check=False)
         pixdim = header["pixdim"].copy()
+        _check_sizes(header, kind, path)
         header.check_fix(logger=SILENT)
         return header, pixdim
     except (ValueError, HeaderDataError, WrapStructError) as error:
@@ -84,6 +85,22 @@ def _parse(stream: IO[bytes], path: Path) -> tuple[Any, Any]:
             where=path,
             fix="Check that the file is whole and is what its name says.",
         ) from error
+
+
+def _check_sizes(header: Any, kind: Any, path: Path) -> None:
+    """Raise where the header contradicts itself in a size of its own; nibabel would correct it without a word."""
+    stated, bits = int(header["sizeof_hdr"]), int(header["bitpix"])
+    try:
+        needed = header.get_data_dtype().itemsize * 8
+    except (HeaderDataError, KeyError):  # a data type that is not one of NIfTI's is refused below
+        needed = bits
+    if stated != kind.sizeof_hdr:
+        what = f"its header says that it is {stated} bytes long, and is {kind.sizeof_hdr}"
+    elif bits not in (0, needed):
+        what = f"its header says {bits} bits a voxel, and its data type has {needed}"
+    else:
+        return
+    raise InputError(what, where=path, fix="Save it again with the tool that made it.")
 
 
 def _pair(path: Path) -> Path:

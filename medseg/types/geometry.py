@@ -14,6 +14,9 @@ from medseg.errors import GeometryMismatch, InputError, UsageError
 # A grid matches another when no voxel of either lies further than this fraction of the finest spacing from its twin:
 # far below anything visible, far above what float32 headers and DICOM decimal strings lose.
 TOLERANCE = 0.01
+# In mm. No microscope has smaller voxels, no scanner larger ones, and nobody's origin lies further away: the numbers
+# of damaged headers do, and float32 files cannot hold them.
+SMALLEST_VOXEL, LARGEST_VOXEL, FURTHEST = 1e-8, 1e5, 1e8
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +34,7 @@ class Geometry:
     Raises
     ------
     InputError
-        When the affine is not finite or not invertible, or a dimension is not positive.
+        When the affine is not finite or not invertible, its numbers are none of a scan, or a dimension is not positive.
 
     Examples
     --------
@@ -49,11 +52,19 @@ class Geometry:
                 "the affine is not a finite 4x4 matrix whose last row is 0 0 0 1",
                 fix="Give 4x4 numbers.",
             )
-        spacing = np.linalg.norm(affine[:3, :3], axis=0)
+        largest = np.abs(affine[:3, :3]).max()  # whose square may be too large for a number
+        spacing = np.linalg.norm(affine[:3, :3], axis=0) if largest <= LARGEST_VOXEL else np.full(3, largest)
+        if 0 < spacing.min() < SMALLEST_VOXEL or spacing.max() > LARGEST_VOXEL:
+            raise InputError(
+                f"its voxels would be {spacing.min():.4g} to {spacing.max():.4g} mm large",
+                fix=f"Give sizes from {SMALLEST_VOXEL:g} to {LARGEST_VOXEL:g} mm.",
+            )
+        if (far := np.abs(affine[:3, 3]).max()) > FURTHEST:
+            raise InputError(f"its origin would lie {far:.4g} mm away", fix=f"Give at most {FURTHEST:g} mm.")
         if spacing.min() <= 0 or abs(np.linalg.det(affine[:3, :3] / np.where(spacing > 0, spacing, 1))) < 1e-4:
             raise InputError(
                 "the affine cannot be inverted: two voxel axes point the same way or one has no length",
-                fix="Give 4x4 numbers.",
+                fix="Give a 4x4 matrix whose first three columns are the steps along three different directions.",
             )
         if len(shape) != 3 or min(shape) < 1:
             raise InputError(f"a grid needs three positive dimensions, not {shape}", fix="Give the shape as (X, Y, Z).")

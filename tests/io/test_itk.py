@@ -246,3 +246,87 @@ def test_a_segment_without_an_id_is_refused_and_a_key_stays_a_key(tmp_path):
         itk.read_labels(path, "nrrd")
     path.write_bytes(HEADER + b"note:=sizes: 1\n\n" + VOXELS)
     assert itk.read_scan(path, "nrrd").geometry.shape == (8, 7, 6)
+
+
+ORIGIN, STEPS = b"space origin: (0,0,0)", b"space directions: (1,0,0) (0,1,0) (0,0,1)"
+NRRD_PLACES = [
+    (ORIGIN, b"space origin: (nan,nan,nan)", "3 numbers as space origin, not '\\(nan"),
+    (ORIGIN, b"space origin: (1e300,0,0)", "origin would lie 1e\\+300 mm away"),
+    (ORIGIN, b"space origin: (1,5,2,5,3)", "3 numbers as space origin"),
+    (ORIGIN, ORIGIN + b"\nspace origin: (1,2,3)", "'space origin' twice"),
+    (STEPS, b"space directions: (1e155,0,0) (0,1e155,0) (0,0,1e155)", "1e\\+155 mm large"),
+    (STEPS, b"space directions: (1e-20,0,0) (0,1e-20,0) (0,0,1e-20)", "mm large"),
+    (STEPS, b"space directions: (1e308,0,0) (0,1e308,0) (0,0,1e308)", "mm large"),
+    (STEPS, b"space directions: none none none", "directions for the 3 axes"),
+    (STEPS, b"space directions: (1,0,0) (0,1,0) none", "directions for the 3 axes"),
+    (STEPS, b"space directions: (1,0,0) (0,1,0)", "for each of its 3 axes"),
+    (STEPS, b"space directions: (1,0,0) (0,0,0) (0,0,1)", "cannot be inverted"),
+    (STEPS, b"content: x", "gives no space directions"),
+    (STEPS, b"spacings: 1 1 1", "gives no space directions"),
+]
+META_PLACES = [
+    (b"Offset = 0 0 0", b"Offset = 10,5 20,5 30", "3 numbers as Offset, not '10,5 20,5 30'"),
+    (b"Offset = 0 0 0", b"Offset = 10 20", "3 numbers as Offset"),
+    (b"Offset = 0 0 0", b"Position = a a a", "3 numbers as Position"),
+    (b"Offset = 0 0 0", b"Offset = inf 0 0", "3 numbers as Offset"),
+    (b"Offset = 0 0 0", b"Offset = 1e30 0 0", "1e\\+30 mm away"),
+    (b"Offset = 0 0 0", b"offset = 1 2 3", "not what its reader takes them for"),  # which ITK does not know
+    (b"Offset = 0 0 0", b"Offset = 0 0 0\nOrigin = 1 2 3", "gives Offset twice, also as Origin"),
+    (b"Spacing = 1 1 1", b"Spacing = 1 1 1\nElementSpacing = 2 2 2", "gives ElementSpacing twice"),
+    (b"Spacing = 1 1 1", b"Spacing = 2 2 2 2 2", "3 numbers above 0 as ElementSpacing"),
+    (b"Spacing = 1 1 1", b"Spacing = 0,5 0,5 2", "3 numbers above 0 as ElementSpacing"),
+    (b"Spacing = 1 1 1", b"Spacing = -1 1 1", "3 numbers above 0 as ElementSpacing"),
+    (b"Spacing = 1 1 1", b"Spacing = 1e20 1e20 1e20", "mm large"),
+    (b"= 1 0 0 0 1 0 0 0 1", b"= 0 1 0 1 0 0", "9 numbers as TransformMatrix"),
+    (b"= 1 0 0 0 1 0 0 0 1", b"= 2 0 0 0 2 0 0 0 2", "3 directions of length 1"),
+    (b"NDims = 3", b"NDims = 9999999", "as NDims, not '9999999'"),  # by which ITK crashes
+    (b"NDims = 3", b"NDims = 3\nBinaryDataByteOrderMSB = x", "True or False as BinaryDataByteOrderMSB"),
+    (b"NDims = 3", b"NDims = 3\nCompressedDataSize = x", "no whole number for CompressedDataSize"),
+    (b"ObjectType = Image", b"ObjectType = Tube", "ObjectType is not Image"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "words"),
+    [("nrrd", *case) for case in NRRD_PLACES] + [("meta", *case) for case in META_PLACES],
+)
+def test_a_header_that_does_not_say_in_full_where_the_voxels_lie_is_refused(tmp_path, kind, before, after, words):
+    """ITK itself takes what it cannot read for something else, so that labels would lie in the wrong place."""
+    whole = HEADER + b"\n" if kind == "nrrd" else META + b"ElementDataFile = LOCAL\n"
+    assert whole.count(before) == 1
+    path = tmp_path / "a"
+    path.write_bytes(whole + VOXELS)
+    itk.read_scan(path, kind)
+    path.write_bytes(whole.replace(before, after) + VOXELS)
+    with pytest.raises(InputError, match=words):
+        itk.read_scan(path, kind)
+    with pytest.raises(InputError, match=words):
+        itk.look(path, kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "warnings"),
+    [
+        ("nrrd", ORIGIN, b"content: x", ["gives no space origin"]),
+        ("nrrd", STEPS, b"Space Directions: ( 1 , 0,0)  (0,1.,0) (0,0,+1e0)", []),
+        ("meta", b"Offset = 0 0 0", b"Comment = x", ["gives no Offset"]),
+        ("meta", b"ElementSpacing = 1 1 1", b"Comment = x", ["gives no ElementSpacing"]),
+        ("meta", b"ElementSpacing = 1 1 1", b"ElementSize = 1 1 1", []),
+        ("meta", b"TransformMatrix", b"Orientation", []),
+    ],
+)
+def test_what_a_format_leaves_out_by_its_own_rules_is_read_with_a_warning(tmp_path, kind, before, after, warnings):
+    whole = HEADER + b"\n" if kind == "nrrd" else META + b"ElementDataFile = LOCAL\n"
+    (tmp_path / "a").write_bytes(whole.replace(before, after) + VOXELS)
+    scan = itk.read_scan(tmp_path / "a", kind)
+    np.testing.assert_array_equal(scan.geometry.affine, np.diag([-1, -1, 1, 1]))
+    assert [any(words in text for text in scan.source.warnings) for words in warnings] == [True] * len(warnings)
+    assert len(scan.source.warnings) == len(warnings)
+
+
+def test_a_reason_of_itk_is_said_without_the_places_in_its_code(tmp_path):
+    (tmp_path / "a").write_bytes(HEADER.replace(b"endian: little", b"endian: middle") + b"\n" + VOXELS)
+    with pytest.raises(InputError, match=r"header is not valid \(couldn't parse endian") as refused:
+        itk.look(tmp_path / "a", "nrrd")
+    assert "0x" not in str(refused.value)
+    assert "_nrrd" not in str(refused.value)

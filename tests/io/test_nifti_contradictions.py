@@ -77,9 +77,24 @@ def test_no_voxel_size_and_no_sform_is_refused(tmp_path):
         read_scan(write(tmp_path / "x.nii", sform_code=0, pixdim=[1, 0, 0.5, 2, 0, 0, 0, 0]))
 
 
-@pytest.mark.parametrize("fields", [{"pixdim": [1, 0, 0, 0, 0, 0, 0, 0]}, {"sizeof_hdr": 0}, {"sform_code": -1}])
+@pytest.mark.parametrize("fields", [{"pixdim": [1, 0, 0, 0, 0, 0, 0, 0]}, {"bitpix": 0}, {"sform_code": -1}])
 def test_nothing_is_printed_of_odd_headers(tmp_path, capfd, fields):
     path = write(tmp_path / "x.nii", **fields)
     capfd.readouterr()
     assert read_scan(path).geometry.spacing == (0.5, 0.5, 2)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [("bitpix", 99, "99 bits a voxel"), ("sizeof_hdr", 0, "0 bytes long"), ("sizeof_hdr", 540, "540 bytes long")],
+)
+def test_sizes_of_the_header_that_contradict_it_are_refused(tmp_path, field, value, words):
+    with pytest.raises(InputError, match=words):
+        read_scan(write(tmp_path / "x.nii", **{field: value}))
+
+
+def test_voxels_and_places_that_no_scan_has_are_refused(tmp_path):
+    for rows in ({"srow_x": [1e20, 0, 0, 0]}, {"srow_x": [1e-20, 0, 0, 0]}, {"srow_x": [1, 0, 0, 1e30]}):
+        with pytest.raises(InputError, match=r"mm (large|away)"):
+            read_scan(write(tmp_path / "x.nii", qform_code=0, **(IDENTITY | rows)))

@@ -85,3 +85,18 @@ def test_a_geometry_cannot_be_changed_behind_ones_back() -> None:
     assert geometry.affine[0, 3] == 0
     with pytest.raises(ValueError, match="read-only"):
         geometry.affine[0, 3] = 5
+
+
+@pytest.mark.parametrize(
+    ("affine", "words"),
+    [
+        (np.diag([1, 1e20, 1, 1]), r"1e\+20 mm large"),
+        (np.diag([1, 1e200, 1, 1]), r"1e\+200 mm large"),
+        (np.diag([1, 1e-20, 1, 1]), "1e-20 to 1 mm large"),
+        ([[1, 0, 0, 0], [0, 1, 0, -1e30], [0, 0, 1, 0], [0, 0, 0, 1]], r"1e\+30 mm away"),
+    ],
+)
+def test_numbers_that_no_scan_has_are_refused(affine, words):
+    with pytest.raises(InputError, match=words):
+        Geometry(affine, (4, 4, 4))
+    Geometry(np.diag([1e-7, 3, 1000, 1]), (4, 4, 4))  # from an electron microscope to a whole body
