@@ -40,13 +40,13 @@ OF_A_PATH = {
 }  # fmt: skip
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Ask for the known name that a misspelled one is nearest to; empty where none is near.
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Ask for the known name that a misspelled one is nearest to, be it text or not; empty where none is near.
 
     >>> did_you_mean("predictt", ["predict", "train"])
     "Did you mean 'predict'?"
     """
-    near = get_close_matches(name, known, n=1)
+    near = get_close_matches(str(name), known, n=1)
     return f"Did you mean '{near[0]}'?" if near else ""
 
 

@@ -74,7 +74,9 @@ class _SafeLoader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             value = super().construct_object(node, deep)
-        except (ValueError, OverflowError) as error:  # a date that is none, a number too long for Python
+        except yaml.YAMLError:
+            raise
+        except Exception as error:  # a date that is none, a number too long for Python, `!!bool` of what is none
             raise _impossible(node) from error
         if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
             raise _impossible(node)
