@@ -52,6 +52,7 @@ MASKS = "Dice, HD95 and NSD of ten organs in 512 x 512 x 300"
 OBJECTS = "Objects of 512 x 512 x 800 voxels"
 PAGE = "The review page, 512 x 512 x 400 voxels, no GPU"
 READING = "Finding and reading a CT of 500 slices"
+MARKERS = "Names and numbers of a patient in unusual places of DICOM"
 BFLOAT16, FLOAT32 = ("medseg-openvino-bfloat16",), ("medseg-openvino-float32",)
 GOOD = "good (mean Dice 0.96)"
 NUCLEI = ("network with border (`nuclei`)",)
@@ -69,6 +70,10 @@ CLAIMS = (
     Claim(OBJECTS, "CPU-s", "objects", "CPU-s", ("medseg panoptic",), ("scikit-image",), "scikit-image"),
     Claim(READING, "CPU-s", "reading", "CPU time, s", ("medseg",), ("SimpleITK",), "SimpleITK"),
     Claim(READING, "MiB", "reading", "Memory, MiB", ("medseg",), ("SimpleITK",), "SimpleITK"),
+    Claim(MARKERS, "fraction cleaned", "deidentify", "fraction cleaned", ("medseg",), ("dicom-anonymizer",),
+          "dicom-anonymizer", more_is_better=True),
+    Claim(MARKERS, "fraction cleaned", "deidentify", "fraction cleaned", ("medseg",), ("deid, strip",), "deid",
+          more_is_better=True),
     Claim(PAGE, "s to the first slices", "review", "first slices, s", ("medseg",), ("NiiVue",), "NiiVue"),
     Claim(PAGE, "bytes a voxel", "review", "memory, bytes a voxel", ("medseg",), ("NiiVue",), "NiiVue"),
     Claim(PAGE, "ms, pen to paint", "review", "pen to paint p95, ms", ("medseg",), ("NiiVue",), "NiiVue"),
