@@ -120,6 +120,13 @@ def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome, model:
     return tuple(path.name for path in files)
 
 
+def change_fix(folder: Path, fix: str) -> None:
+    """Write another fix into the record of a case: not everybody has the options of `medseg predict`."""
+    path = folder / STATUS_FILE
+    content = parse_json(path.read_text(encoding="utf-8"))
+    write_text(path, json.dumps({**content, "fix": fix}, indent=2, ensure_ascii=False) + "\n")
+
+
 def _hash_file(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

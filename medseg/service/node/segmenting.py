@@ -7,7 +7,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Collection, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from medseg import resources
@@ -27,6 +27,7 @@ from medseg.service.node.config import NodeConfig
 from medseg.service.node.incoming import file_of
 from medseg.service.node.jobs import Job
 from medseg.service.node.store import FOLDER_MODE, NodeStore
+from medseg.service.node.way_out import for_owner
 from medseg.service.outgoing import outgoing
 from medseg.types.run import CaseOutcome, Inputs
 from medseg.types.scan import Discovery, FoundScan
@@ -117,9 +118,18 @@ class Segmenter:
                     self._digests.pop(event.case_id, None)
                     if event.seconds > 0 and event.folder is not None and event.state != "current":
                         add_seconds(self.config.results, event.case_id, event.seconds)
+                    self._say_way_out(event)
                     if len(ended[job.id]) == left[job.id]:
                         self._settle(job, ended[job.id])
         self._list_sources()
+
+    def _say_way_out(self, outcome: CaseOutcome) -> None:
+        """Let the record of a case, which review and reports show, say what the owner of a node can do."""
+        fix = for_owner(outcome.fix or "")
+        if outcome.folder is None or fix == (outcome.fix or ""):
+            return
+        with suppress(FileNotFoundError):
+            journal.change_fix(outcome.folder, fix)
 
     def _gather(self, pipeline: Pipeline, job: Job) -> Sequence[FoundScan]:
         """Find the scans of a job among exactly the objects that are part of it; settle a job without any."""

@@ -9,7 +9,7 @@ from medseg.isolation.process import TOO_LONG
 
 OPTION = re.compile(r"(?<![\w-])--[a-z]")
 MORE_SECONDS = "Allow more with max_seconds in node.yaml, start the node again, and use `medseg serve retry`."
-SERIES = "the series, whose folder under node-data/incoming stands in results/sources.csv"
+SERIES = "the series, whose folder under incoming/ stands in results/sources.csv"
 BY_HAND = (
     f"or, if you know better, run `medseg predict` with --anyway on {SERIES}, review the result and send it with "
     "`medseg push`; narrow the rule's `when` if such series shall not come here"
@@ -27,6 +27,8 @@ def for_owner(fix: str) -> str:
     >>> for_owner("Allow more with --max-seconds.")
     'Allow more with max_seconds in node.yaml, start the node again, and use `medseg serve retry`.'
     """
+    if BY_HAND in fix or OF_PREDICT in fix:  # it was said so before
+        return fix
     text = fix.replace(TOO_LONG[1], MORE_SECONDS)
     if ANYWAY in text:
         return text.replace(ANYWAY, BY_HAND)

@@ -9,13 +9,16 @@ from node_peers import arrival
 from pydicom import dcmread
 from small_series import small_series
 
+from medseg.engine import journal
 from medseg.engine.run_files import noted_seconds
 from medseg.errors import ConfigError, ModelError
+from medseg.infer.gate.refusal import ANYWAY
 from medseg.io.files.lock import exclusive
 from medseg.service.node import jobs
 from medseg.service.node.incoming import Arrival
 from medseg.service.node.node import Node
 from medseg.service.node.segmenting import Segmenter, rule_pipeline
+from medseg.service.node.way_out import for_owner
 from medseg.types.run import CaseOutcome
 from medseg.types.scan import Discovery, FoundScan
 
@@ -94,6 +97,29 @@ def test_a_model_that_cannot_be_run_fails_what_is_not_yet_done(store, settings, 
     segmenter.do(taken)
     assert rows(store) == [("done", 0), ("failed", 1)]
     assert store.rows("select error from jobs")[1]["error"] == "the device is gone"
+
+
+def test_the_record_of_a_case_names_a_way_out_that_a_node_has(store, settings, taken, monkeypatch):
+    segmenter, cases = Segmenter(settings, store), [FoundScan(f"mr-{job.series}", "dicom", ()) for job in taken]
+    monkeypatch.setattr(segmenter, "_gather", lambda _, job: [cases[taken.index(job)]])
+
+    def events(*_: object):
+        for case in cases:
+            folder = settings.results / case.case_id
+            folder.mkdir()
+            outcome = CaseOutcome(case.case_id, "withheld", "MR", folder, error="A CT.", fix=f"Give a head; {ANYWAY}.")
+            journal.finish(folder, "key", "hash", outcome)
+            yield outcome
+
+    monkeypatch.setattr("medseg.service.node.segmenting.run_isolated", events)
+    segmenter.do(taken)
+    for case in cases:
+        status = journal.read_status(settings.results / case.case_id)
+        assert status is not None
+        assert ANYWAY not in status.content["fix"]
+        assert "run `medseg predict` with --anyway on the series" in status.content["fix"]
+        # A case found in that state is told so again, in the same words.
+        assert for_owner(status.content["fix"]) == status.content["fix"]
 
 
 def test_a_model_of_several_series_is_refused(monkeypatch):
