@@ -19,8 +19,9 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate
 from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from medseg.service.node.config import NodeConfig, load_node
+from medseg.service.node.config import NodeConfig
 from medseg.service.node.incoming import Arrival
+from medseg.service.node.load import load_node
 
 PLAIN = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
 MR = "1.2.840.10008.5.1.4.1.1.4"

@@ -79,8 +79,8 @@ def retry(config: NodeOption, settings: SetOption = None, json: JsonOption = Fal
     Example: medseg serve retry --config node.yaml
     """
     from medseg.counted import counted
-    from medseg.service.node.config import load_node
     from medseg.service.node.jobs import retry as try_again
+    from medseg.service.node.load import load_node
     from medseg.service.node.store import NodeStore
 
     loaded = load_node(config, settings or ())
@@ -110,8 +110,8 @@ def dismiss(
 
     Example: medseg serve dismiss --config node.yaml mr-67ca2283a3
     """
-    from medseg.service.node.config import load_node
     from medseg.service.node.jobs import dismiss as take_off
+    from medseg.service.node.load import load_node
     from medseg.service.node.store import NodeStore
 
     loaded = load_node(config, settings or ())

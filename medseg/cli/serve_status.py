@@ -27,7 +27,7 @@ def status(
     """
     import logging
 
-    from medseg.service.node.config import load_node
+    from medseg.service.node.load import load_node
     from medseg.service.node.reasons import KEPT_FIX, KEPT_LONGER, sentences
     from medseg.service.node.status import status as node_status
 

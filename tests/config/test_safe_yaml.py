@@ -13,7 +13,7 @@ from medseg.errors import ConfigError, MedsegError
 from medseg.models.adapters.monai_config import read_mapping
 from medseg.models.composite_description import read_description
 from medseg.models.package import load_package
-from medseg.service.node.config import load_node
+from medseg.service.node.load import load_node
 
 LAUGHS = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)

@@ -18,8 +18,9 @@ from medseg.io.files.walk import walk
 from medseg.io.recognize import recognize
 from medseg.isolation.boundary import attempt
 from medseg.service.node import rules
-from medseg.service.node.config import Rule, load_node
+from medseg.service.node.config import Rule
 from medseg.service.node.jobs import NO_IMAGES, NO_RULE
+from medseg.service.node.load import load_node
 from medseg.service.node.node import check_node
 from medseg.service.node.rules import Fit
 from medseg.service.node.segmenting import rule_pipeline

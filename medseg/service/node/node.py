@@ -18,11 +18,12 @@ from medseg.log_file import log_file
 from medseg.service.archive import Archive
 from medseg.service.node import jobs
 from medseg.service.node.commitment import Commitments
-from medseg.service.node.config import NodeConfig, load_node
+from medseg.service.node.config import NodeConfig
 from medseg.service.node.deliver import clear_outbox, deliver, refuse_unknown
 from medseg.service.node.destinations import archives
 from medseg.service.node.incoming import Incoming
 from medseg.service.node.keeping import delete_expired
+from medseg.service.node.load import load_node
 from medseg.service.node.notices import tell, tell_overdue
 from medseg.service.node.page import QueuePage, serving_page
 from medseg.service.node.receive import Receiver, listening, server_tls

@@ -13,7 +13,7 @@ from peers.orthanc import PASSWORD, USER, free_port, running_orthanc
 from service.node.test_node import another, served
 
 from medseg.cli.app import run
-from medseg.service.node.config import load_node
+from medseg.service.node.load import load_node
 from medseg.service.node.status import status
 
 pytestmark = pytest.mark.peers

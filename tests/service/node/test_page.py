@@ -13,7 +13,7 @@ from node_peers import arrival, node_yaml
 
 from medseg.cli.app import run
 from medseg.errors import UsageError
-from medseg.service.node.config import load_node
+from medseg.service.node.load import load_node
 from medseg.service.node.page import QueuePage, ago, serving_page
 from medseg.service.node.reasons import GONE, REFUSED_FIX, UNANSWERED
 

@@ -7,7 +7,7 @@ from node_peers import arrival
 from review.browser.served import chromium
 from service.node.test_page import FAILED, REFUSED, yaml_of
 
-from medseg.service.node.config import load_node
+from medseg.service.node.load import load_node
 from medseg.service.node.page import QueuePage, serving_page
 
 
