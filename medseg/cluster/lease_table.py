@@ -30,6 +30,7 @@ class LeaseTable(Generic[Worker, Case]):
         self._in_hand: dict[Worker, list[Case]] = {}
         self._losses: Counter[Case] = Counter()
         self._open = set(cases)
+        self.lost: set[Case] = set()  # that a worker had when it was lost
 
     @property
     def is_over(self) -> bool:
@@ -88,6 +89,7 @@ class LeaseTable(Generic[Worker, Case]):
         Where it is not known to have begun any of its cases, the first one is suspected.
         """
         left = self._leased.pop(worker, [])
+        self.lost.update(left)
         suspects = self._in_hand.pop(worker, []) or left[:1]
         self._losses.update(suspects)
         blamed = tuple(case for case in suspects if self._losses[case] >= TRIES)

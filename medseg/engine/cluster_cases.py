@@ -48,18 +48,19 @@ def run_on_cluster(
     ResourceLimit
         When no machine of the cluster is left, or workers die before they begin.
     """
+    table: LeaseTable[Actor, str] = LeaseTable([found.case_id for found in cases])
     try:
         # Ray drops exceptions that a signal raises while it waits, so that stop requests are collected and looked at.
         with stop_requests() as stops, connected(where.address) as cluster, _shared(work, cases) as shared:
-            batch = _Batch(work, cases, guard, where, cluster, shared)
-            while not batch.table.is_over:
+            batch = _Batch(work, cases, guard, where, cluster, shared, table)
+            while not table.is_over:
                 if stops:
                     raise Interrupted(stops[0])
                 batch.start_workers()
                 batch.lease()
                 yield from batch.events()
     finally:
-        sweep(work.out)  # what lost workers of this machine left half-written; others' goes with a later run
+        sweep(work.out, lost=table.lost)  # what lost workers left half-written
 
 
 class _Batch:
@@ -73,10 +74,11 @@ class _Batch:
         where: OnCluster,
         cluster: Cluster,
         shared: Shared,
+        table: LeaseTable[Actor, str],
     ) -> None:
         self.work, self.guard, self.where, self.cluster, self.shared = work, guard, where, cluster, shared
         self.found = {found.case_id: found for found in cases}
-        self.table: LeaseTable[Actor, str] = LeaseTable(list(self.found))
+        self.table = table
         self.sent = cluster.share(work)
         self.ready: set[Actor] = set()
         self.leased: set[Actor] = set()

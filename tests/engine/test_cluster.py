@@ -66,7 +66,7 @@ def test_results_are_those_of_one_machine_whatever_is_lost_and_poison_is_blamed(
     assert {name: value for name, value in mine.items() if not name.startswith("t09/")} == {
         name: value for name, value in theirs.items() if not name.startswith("t09/")
     }
-    assert not [*out.glob(".medseg-cluster-*")]
+    assert not [*out.glob(".medseg-cluster-*"), *out.glob(".medseg-part-*")]
 
 
 def test_a_stopped_batch_ends_with_75_leaves_nothing_half_written_and_resumes(raylets, texts, tmp_path):

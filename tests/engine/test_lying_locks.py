@@ -103,6 +103,21 @@ def test_what_a_living_process_writes_is_kept_whatever_locks_say(tmp_path: Path,
     (tmp_path / far).write_text("half")
     sweep(tmp_path)
     assert {path.name.rpartition("-")[2] for path in tmp_path.iterdir()} == {"ours", "far"}
+    sweep(tmp_path, lost=["ours"])
+    assert {path.name.rpartition("-")[2] for path in tmp_path.iterdir()} == {"ours", "far"}
+    sweep(tmp_path, lost=["ours", "far"])  # whose writer a driver knows to be lost
+    assert {path.name.rpartition("-")[2] for path in tmp_path.iterdir()} == {"ours"}
+    (tmp_path / far).write_text("half")
     os.utime(tmp_path / far, (0, 0))
     sweep(tmp_path)
     assert {path.name.rpartition("-")[2] for path in tmp_path.iterdir()} == {"ours"}
+
+
+def test_a_process_that_ended_and_that_nobody_has_waited_for_writes_no_more(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    theirs = tmp_path / part_name("theirs").replace(f"-{os.getpid()}-", f"-{ended.pid}-")
+    theirs.write_text("half")
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    sweep(tmp_path)
+    assert not theirs.exists()
+    ended.wait()

@@ -16,15 +16,17 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import psutil
+
 PREFIX = ".medseg-part-"
 MADE_BY = r"(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-"
 OLD = re.compile(re.escape(PREFIX) + rf"old-({MADE_BY})?[0-9a-f]{{8}}-(?P<final>.+)")
-OURS = re.compile(re.escape(PREFIX) + rf"(old-)?{MADE_BY}[0-9a-f]{{8}}-.+")
+OURS = re.compile(re.escape(PREFIX) + rf"(old-)?{MADE_BY}[0-9a-f]{{8}}-(?P<final>.+)")
 DAY = 86400.0
 # A file so young may belong to a process that has made it and not yet locked it.
 YOUNG_SECONDS = 1.0
@@ -71,7 +73,17 @@ def lives_here(name: str) -> bool | None:
         return False
     except OSError:  # another user's
         return True
-    return True
+    return not _is_over(int(made["process"]))
+
+
+def _is_over(process: int) -> bool:
+    """Whether a process has ended and only its parent, which may take its time, has not heard of it."""
+    try:
+        return psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
 
 
 @contextmanager
@@ -108,8 +120,11 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def sweep(folder: Path, *, older_than: float = 0.0) -> None:
-    """Delete what a killed process left half-written in a folder; a folder it was about to replace is put back."""
+def sweep(folder: Path, *, older_than: float = 0.0, lost: Collection[str] = ()) -> None:
+    """Delete what a killed process left half-written in a folder; a folder it was about to replace is put back.
+
+    `lost` are names whose writers are known to be gone, on whatever machine they were.
+    """
     now = time.time()
     for part in folder.glob(f"{PREFIX}*"):
         try:
@@ -117,7 +132,7 @@ def sweep(folder: Path, *, older_than: float = 0.0) -> None:
             is_young = OURS.fullmatch(part.name) is None and now - part.stat().st_mtime < older_than
         except OSError:
             continue
-        if is_young or not is_abandoned(part):
+        if is_young or not (is_abandoned(part) or _was_lost(part, lost)):
             continue
         old = OLD.fullmatch(part.name)
         if old is not None and not (folder / old["final"]).exists():
@@ -127,6 +142,12 @@ def sweep(folder: Path, *, older_than: float = 0.0) -> None:
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
+
+
+def _was_lost(path: Path, lost: Collection[str]) -> bool:
+    """Whether a temporary file or folder is for one of the names `lost`, and no process of this machine writes it."""
+    made = OURS.fullmatch(path.name)
+    return made is not None and made["final"] in lost and not lives_here(path.name)
 
 
 def sweep_once(folder: Path) -> None:
