@@ -37,9 +37,13 @@ READ = dict.fromkeys(
     ("gitdb", "jinja2", "mpmath", "pyasn1-modules", "scikit-image", "scipy", "smmap", "sqlparse", "sympy"),
     "BSD-3-Clause",
 ) | {"pyasn1-modules": "BSD-2-Clause"}
+# What PyTorch requires besides where it was built for CUDA, as the introduction says; the table is of a CPU's build.
+OF_CUDA = re.compile(r"(nvidia|cuda)-|triton$")
 GCC = "GPL-3.0-or-later WITH GCC-exception-3.1"
 # Shared libraries that wheels for Linux carry along; the others in them are the package's own.
 CARRIED = {
+    "libImath-3_2": "BSD-3-Clause", "libOpenEXRCore-3_5": "BSD-3-Clause", "libisal": "BSD-3-Clause",
+    "libwavpack": "BSD-3-Clause",
     "libLerc": "Apache-2.0", "libSPERR": "BSD-3-Clause", "libSZ3c": "BSD-3-Clause", "libXau": "MIT",
     "libaec": "BSD-2-Clause", "libaom": "BSD-2-Clause", "libavif": "BSD-2-Clause", "libblosc": "BSD-3-Clause",
     "libblosc2": "BSD-3-Clause", "libbrotlicommon": "MIT", "libbrotlidec": "MIT", "libbrotlienc": "MIT",
@@ -58,7 +62,16 @@ CARRIED = {
     "libwebpmux": "BSD-3-Clause", "libxcb": "MIT", "libzfp": "BSD-3-Clause", "libzopfli": "Apache-2.0",
     "libzstd": "BSD-3-Clause",
 }  # fmt: skip
-OWN = ("libopenvino", "libtorch", "libc10", "libshm", "libaoti", "libbackend_with_compiler", "libjitbackend")
+OWN = (
+    "libopenvino",
+    "libtorch",
+    "libc10",
+    "libcaffe2",
+    "libshm",
+    "libaoti",
+    "libbackend_with_compiler",
+    "libjitbackend",
+)
 
 INTRODUCTION = """# Software of others in a default installation
 
@@ -105,7 +118,7 @@ def required() -> list[str]:
     while todo:
         requirement = todo.pop()
         key = canonicalize_name(requirement.name), frozenset(requirement.extras)
-        if key in found:
+        if key in found or OF_CUDA.match(key[0]):
             continue
         found.add(key)
         for line in importlib.metadata.distribution(key[0]).requires or ():

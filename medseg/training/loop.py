@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from medseg.config.load import build
+from medseg.config.safe_json import parse_json
 from medseg.counted import counted
 from medseg.errors import ConfigError, InputError, Interrupted
 from medseg.signals import stop_requests
@@ -182,7 +184,7 @@ class Loop:
         return EpochRecord(self.step // self.config.iterations_per_epoch - 1, self.step, metrics)
 
     def _restore(self, state: dict[str, Any]) -> None:
-        stored = TrainConfig.model_validate_json(state["config"])
+        stored = build(TrainConfig, parse_json(state["config"]), where=self.checkpoint)
         check_same(stored, self.config, self.checkpoint.parent)
         if state.get("start") not in (None, self.start):
             raise ConfigError(

@@ -175,3 +175,16 @@ def test_a_package_by_the_command_line(tmp_path, network, capsys):
     assert {line.split()[0] for line in capsys.readouterr().out.splitlines() if line} >= {"a", "b", "hippocampus"}
     assert run(["models", "import", str(tmp_path / "model.pt"), "--name", "a"]) == 2
     assert run(["models", "verify", "b", "--device", "cpu"]) == 0
+
+
+def test_a_wrong_card_is_answered_in_the_words_of_a_configuration(tmp_path, network, capsys):
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    card = ["--card", str(tmp_path / "facts.yaml")]
+    (tmp_path / "facts.yaml").write_text("clases: []\n")
+    assert run(["models", "import", str(tmp_path / "model.pt"), "--name", "a", *card]) == 2
+    assert "unknown key 'clases'. Did you mean 'classes'?" in capsys.readouterr().err
+    write_card(tmp_path / "facts.yaml", network=NETWORK | {"dimensions": "three"})
+    assert run(["models", "import", str(tmp_path / "model.pt"), "--name", "a", *card]) == 2
+    error = capsys.readouterr().err
+    assert "network.dimensions: must be" in error
+    assert "Input should be" not in error

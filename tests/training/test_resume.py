@@ -1,5 +1,6 @@
 """A run that was stopped, or killed, and resumed gives the same weights as one that never was."""
 
+import json
 import os
 import signal
 import subprocess
@@ -143,6 +144,15 @@ def test_a_finished_run_resumes_with_a_longer_time_budget(balls, tmp_path):
 def test_another_configuration_is_refused(balls, undisturbed):
     with pytest.raises(ConfigError, match=r"sampling\.batch \(2, now 3\)"):
         train(balls, undisturbed, config=train_config(sampling={"batch": 3, "foreground": 0.5}), device="cpu")
+
+
+def test_a_checkpoint_of_a_configuration_that_is_none_any_more_is_named(balls, undisturbed, tmp_path):
+    kept = read_checkpoint(undisturbed / "checkpoint.pt")
+    kept.pop("format")
+    values = json.loads(kept["config"])
+    write_checkpoint(tmp_path / "checkpoint.pt", {**kept, "config": json.dumps({**values, "seed": 2**40})})
+    with pytest.raises(ConfigError, match=r"checkpoint.pt: seed: must be at most 4294967295"):
+        train(balls, tmp_path, config=train_config(), device="cpu")
 
 
 def test_a_damaged_checkpoint_is_named(balls, tmp_path):

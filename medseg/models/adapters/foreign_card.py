@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from medseg.config.load import merged, read_yaml
-from medseg.errors import UsageError
+from medseg.config.load import build, merged, read_yaml, unknown_key
+from medseg.errors import ConfigError, UsageError
 from medseg.models.card import ModelCard
 from medseg.types.labels import PALETTE
 
@@ -49,8 +47,7 @@ def read_facts(path: Path | None) -> dict[str, Any]:
         raise UsageError("there is no such card", where=path, fix="Check the path.")
     facts = dict(read_yaml(path))
     if unknown := sorted(set(facts) - set(ModelCard.model_fields)):
-        known = ", ".join(ModelCard.model_fields)
-        raise UsageError(f"unknown key '{unknown[0]}'", where=path, fix=f"Known keys: {known}.")
+        raise unknown_key(facts, unknown[0], list(ModelCard.model_fields), where=path)
     return facts
 
 
@@ -67,13 +64,10 @@ def complete(found: Foreign, facts: Mapping[str, Any], name: str, file: str) -> 
             fix=f"Write it into a YAML file and give that as --card; {EXAMPLE}.",
         )
     try:
-        return ModelCard.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the whole card"
-        raise UsageError(
-            f"{key}: {first['msg'].removeprefix('Value error, ')}", where=file, fix=f"Correct it in --card; {EXAMPLE}."
-        ) from error
+        return build(ModelCard, content)
+    except ConfigError as error:
+        fix = f"{error.fix or ''} Correct it in --card; {EXAMPLE}."
+        raise UsageError(error.what, where=file, fix=fix) from error
 
 
 def class_cards(classes: Mapping[int, str]) -> list[dict[str, Any]]:
