@@ -236,7 +236,7 @@ def optimize(
     Cases the card names as held out are measured where the dataset has them. From then on predict takes the fastest
     of the precisions that cost no class more than 0.002.
 
-    Example: medseg models optimize hippocampus --data Task04_Hippocampus --out hippocampus-fast
+    Example: medseg models optimize hippocampus --data DATASET --out hippocampus-fast
     """
     from dataclasses import asdict
 
