@@ -135,6 +135,15 @@ def _open(path: Path, kind: ItkFormat) -> tuple[Any, TextHeader, StatedGrid]:
     return reader, header, stated
 
 
+def _text(value: str) -> str:
+    """A header's text; bytes that are no UTF-8, halves of surrogate pairs to Python, are read as Windows' letters."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+    return value
+
+
 def _read(
     path: Path, kind: ItkFormat
 ) -> tuple[npt.NDArray[Any], Geometry, tuple[str, ...], tuple[Path, ...], dict[str, str]]:
@@ -147,7 +156,7 @@ def _read(
     except RuntimeError as error:
         raise InputError(f"its voxels cannot be read{_reason(error)}", where=path, fix="Save it again.") from error
     # Only what names segments is used; other keys of damaged files may hold bytes SimpleITK itself cannot take back.
-    fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if SEGMENT_KEY.fullmatch(key)}
+    fields = {key: _text(image.GetMetaData(key)) for key in image.GetMetaDataKeys() if SEGMENT_KEY.fullmatch(key)}
     array = sitk.GetArrayFromImage(image)
     # ITK's arrays are ([T,] Z, Y, X [, component]).
     if image.GetNumberOfComponentsPerPixel() == 1:
