@@ -16,11 +16,15 @@ from medseg.errors import InputError
 from medseg.io.dicom.decode import decode
 from medseg.io.dicom.frame import Frame
 from medseg.io.dicom.pixel_buffer import PixelBuffer
+from medseg.io.dicom.tiled_pixels import is_tiled
+from medseg.io.dicom.tiling import FIX as TILED_FIX
 from medseg.io.dicom.value_checks import BEYOND, without_unused_bits
 from medseg.io.files.limits import check_size
 
 # int16 holds nearly every CT and MR. Whole numbers it does not hold are kept in int32, fractions in float32.
 WHOLE = np.int16
+FEW = 8  # slices; a volume of more is not one of images that each hold a volume
+TILED = "its images are, by their pixels, the slices of a volume tiled into one image"
 # Photometric interpretations that are named; another text in that place may be anything.
 COLORS = (
     "MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT",
@@ -81,8 +85,14 @@ def read_pixels(frames: Sequence[Frame], where: object) -> Pixels:
         stored, more = without_unused_bits(stored, frame)
         beyond += more
         buffer.put(k, stored, frame)
+    _check_tiles(buffer.slices, where)
     warnings = (BEYOND.format(beyond, first.header.get("BitsStored")),) if beyond else ()
     return Pixels(buffer.slices.transpose(2, 1, 0), warnings, buffer.darken_padding())
+
+
+def _check_tiles(slices: npt.NDArray[Any], where: object) -> None:
+    if len(slices) <= FEW and is_tiled(slices[len(slices) // 2]):
+        raise InputError(TILED, where=where, fix=TILED_FIX)
 
 
 def _plain_pages(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:

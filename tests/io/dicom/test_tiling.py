@@ -1,10 +1,13 @@
 """Slices tiled into one image are refused by name, never read as a slice."""
 
+import numpy as np
 import pytest
 from dicom_phantom import check, grid, write_series
 from pydicom.dataset import Dataset
+from scipy.ndimage import gaussian_filter
 
 from medseg.errors import InputError
+from medseg.io.dicom.tiled_pixels import is_tiled
 from medseg.io.read import load_scan
 from medseg.review.inspect import inspect
 
@@ -71,3 +74,41 @@ def test_refused_by_name(tmp_path, edit, where, kind):
 def test_others_are_read(tmp_path, edit, where):
     write_series(tmp_path, where, modality="MR", intercept=-10000, edit=edit)
     check(load_scan(tmp_path))
+
+
+def tiled_head(across: int) -> np.ndarray:
+    """Slices of an ellipsoid with a bright and a dark object inside, one tile after the other."""
+    side, count = 48, across * across
+    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
+    tiles = []
+    for z in np.linspace(-0.85, 0.85, count):
+        tile = 400.0 * (x**2 + y**2 / 0.8 + z**2 < 0.95)
+        tile += 300 * ((x - 0.3 * z) ** 2 + (y + 0.3) ** 2 + z**2 / 4 < 0.06) - 250 * ((x + 0.2) ** 2 + y**2 < 0.03)
+        tiles.append(tile + np.random.default_rng(int(100 * (z + 1))).normal(0, 15, tile.shape))
+    return np.block([tiles[row * across : (row + 1) * across] for row in range(across)])
+
+
+@pytest.mark.parametrize("across", [4, 6, 8])
+def test_tiles_that_no_header_speaks_of_are_seen_in_the_pixels(across) -> None:
+    assert is_tiled(tiled_head(across))
+
+
+def test_one_slice_a_pattern_that_repeats_and_noise_are_no_tiles() -> None:
+    rng = np.random.default_rng(0)
+    assert not is_tiled(np.kron(tiled_head(1), np.ones((8, 8))))
+    assert not is_tiled(np.tile(tiled_head(1), (6, 6)))
+    assert not is_tiled(rng.normal(size=(384, 384)))
+    assert not is_tiled(gaussian_filter(rng.normal(size=(384, 384)), 12))
+    assert not is_tiled(np.full((384, 384), 5))
+
+
+def test_an_image_of_tiles_is_refused_when_its_pixels_are_read(tmp_path) -> None:
+    tiled = tiled_head(4)
+    where = grid(slices=1, rows=192, columns=192, spacing=(2, 2))
+
+    def edit(ds: Dataset, k: int) -> None:
+        ds.PixelData = np.round(tiled + 200).astype("<u2").tobytes()
+
+    write_series(tmp_path, where, modality="MR", edit=edit)
+    with pytest.raises(InputError, match=r"by their pixels, the slices of a volume tiled into one image.*dcm2niix"):
+        load_scan(tmp_path)
