@@ -14,7 +14,7 @@ import yaml
 
 from medseg import resources
 from medseg.config.load import build, read_yaml
-from medseg.errors import ConfigError, ModelError, UsageError, did_you_mean
+from medseg.errors import ConfigError, ModelError, UsageError, did_you_mean, first_line
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
 from medseg.models.card_format1 import upgrade
@@ -47,7 +47,14 @@ class ModelPackage:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the card's bytes; the card holds the hash of the weights, so this covers both."""
-        return hashlib.sha256((self.folder / CARD_FILE).read_bytes()).hexdigest()
+        try:
+            return hashlib.sha256((self.folder / CARD_FILE).read_bytes()).hexdigest()
+        except OSError as error:  # it was there when the card was read
+            raise ModelError(
+                f"its {CARD_FILE} cannot be read any more ({first_line(error)})",
+                where=f"model {self.card.name}",
+                fix="Put the package back where it was.",
+            ) from error
 
     @cached_property
     def network_hash(self) -> str:

@@ -84,6 +84,7 @@ class Segmenter:
                 try:
                     self._do(taken)
                 except MedsegError as error:  # of no case: a model that is gone, a device that does not answer
+                    self._pipelines.clear()  # whoever puts things right need not start the node again
                     for job in taken:
                         self._settle(job, [failure(_unknown(job), error.what, error.fix, error.code)])
         except UsageError as error:  # somebody else writes results there

@@ -1,14 +1,17 @@
 """What ends a job other than its own case: nothing is lost, and no try is spent on what is nobody's fault."""
 
 import errno
+import shutil
 import sqlite3
 import time
+from pathlib import Path
 
 import pytest
 from node_peers import arrival
 from pydicom import dcmread
 from small_series import small_series
 
+import medseg
 from medseg.engine import journal
 from medseg.engine.run_files import noted_seconds
 from medseg.errors import ConfigError, ModelError
@@ -97,6 +100,30 @@ def test_a_model_that_cannot_be_run_fails_what_is_not_yet_done(store, settings, 
     segmenter.do(taken)
     assert rows(store) == [("done", 0), ("failed", 1)]
     assert store.rows("select error from jobs")[1]["error"] == "the device is gone"
+
+
+def test_a_model_that_is_gone_fails_its_jobs_at_once_and_can_come_back(store, settings, incoming, tmp_path):
+    package = tmp_path / "package"
+    shutil.copytree(Path(medseg.__file__).parent / "models" / "shipped" / "hippocampus", package)
+    source, _ = small_series(tmp_path / "whole")
+    for path in source.files:
+        one = dcmread(path)
+        uids = one.SOPInstanceUID, one.SOPClassUID, one.SeriesInstanceUID
+        incoming.keep(Arrival(*uids, "1.2", "CT1", "h", path.read_bytes()))
+    rule = settings.rules[0].model_copy(update={"model": str(package)})
+    settings = settings.model_copy(update={"rules": (rule,)})
+    segmenter = Segmenter(settings, store)
+    segmenter.pipeline(rule.model, rule.formats)
+    away = package.rename(tmp_path / "away")
+    jobs.make_jobs(store, settings, lambda _: False, time.time() + 60)
+    segmenter.do(jobs.take(store, time.time(), 8))
+    assert not segmenter.waiting
+    assert rows(store) == [("failed", 1)]
+    assert "model.yaml cannot be read any more" in store.rows("select error from jobs")[0]["error"]
+    away.rename(package)
+    assert jobs.retry(store, []) == (1, 0)
+    segmenter.do(jobs.take(store, time.time(), 8))
+    assert rows(store)[0][0] in ("done", "withheld")
 
 
 def test_the_record_of_a_case_names_a_way_out_that_a_node_has(store, settings, taken, monkeypatch):
