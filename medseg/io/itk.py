@@ -81,7 +81,7 @@ def _named(
     layers: npt.NDArray[Any], fields: dict[str, str], geometry: Geometry, path: Path
 ) -> OverlappingLabels | None:
     """What 3D Slicer's or MITK's description says of the layers; None without one."""
-    if any(key.startswith("Segment0_") for key in fields):
+    if fields.keys() - {GROUPS}:
         return read_segments(layers, fields, geometry, where=path)
     return read_groups(layers, fields[GROUPS], geometry, where=path) if GROUPS in fields else None
 

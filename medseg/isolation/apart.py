@@ -41,7 +41,7 @@ def apart(
         helper = _helpers.setdefault(os.getpid(), _Helper())
         # There, this decorated function, by whose name it is found, calls the inner one.
         task = partial(_in_folder, _here(), partial(call, path, *arguments, **options))
-        return cast(Result, helper.call(task, path))
+        return cast(Result, helper.call(task, path, f"{function.__module__}.{function.__qualname__}"))
 
     return call
 
@@ -68,12 +68,12 @@ class _Helper:
         self.lock = threading.Lock()
         self.child: ChildProcess | None = None
 
-    def call(self, function: Callable[[], object], where: Path) -> object:
+    def call(self, function: Callable[[], object], where: Path, work: str) -> object:
         with self.lock:
             try:
-                result, why, code = self._ask(function)
+                result, why, code = self._ask(function, work)
                 if why and code == 0:  # it was just ending by itself, because nobody had asked it anything
-                    result, why, _ = self._ask(function)
+                    result, why, _ = self._ask(function, work)
             except BaseException as error:  # by a signal, in the middle of it
                 self._close(type(error))
                 raise
@@ -83,13 +83,14 @@ class _Helper:
             raise result
         return result
 
-    def _ask(self, function: Callable[[], object]) -> tuple[object, Why | None, int | None]:
+    def _ask(self, function: Callable[[], object], work: str) -> tuple[object, Why | None, int | None]:
         """Return the answer; or why there is none, and the exit code of the process."""
         if self.child is not None and self.child.process.poll() is not None:
             self._close(None)
         if self.child is None:
             self.child = ChildProcess(MODULE)
             self.child.__enter__()
+        self.child.work = work
         self.child.send(function)
         message, why = self.child.next_message(Guard().bytes(), None)
         try:

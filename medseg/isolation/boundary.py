@@ -19,6 +19,12 @@ Result = TypeVar("Result")
 # These ask the whole process to stop. Everything else, also what is no `Exception`, such as the panics of libraries
 # written in Rust or a `SystemExit` of a command-line program used as a library, belongs to the input.
 STOPS = (Interrupted, KeyboardInterrupt)
+WORDS: dict[type[BaseException], str] = {
+    RecursionError: "it is nested too deeply",
+    EOFError: "it ends too early",
+    NotImplementedError: "in a way that nothing here reads",
+    MemoryError: "it needs more memory than there is",
+}
 PACKAGE = Path(__file__).parents[1]
 
 
@@ -76,12 +82,22 @@ def as_failure(error: BaseException) -> MedsegError:
         return InputError("it is nested too deeply to be read", fix="Write it again with the program that made it.")
     if isinstance(error, OSError) and error.strerror:
         return UnforeseenError(error.strerror, fix="Check that the file can be read and the disk is not full.")
-    number = report_number(error)
-    log.debug("report %s", number, exc_info=error)
     return UnforeseenError(
-        f"an unexpected error ended this case ({type(error).__name__}, report {number})",
+        f"an unexpected error ended this case ({type(error).__name__}, {reported(error)})",
         fix="Run this one case again with --debug, and report the number and what it prints.",
     )
+
+
+def in_words(error: BaseException) -> str:
+    """Return what kind of error it is, where its text may quote the patient: in words, or as a number to report."""
+    return next((words for kind, words in WORDS.items() if isinstance(error, kind)), "") or reported(error)
+
+
+def reported(error: BaseException) -> str:
+    """Return the report number of an error, in words; a log on the debug level has the traceback under it."""
+    number = report_number(error)
+    log.debug("report %s", number, exc_info=error)
+    return f"report {number}"
 
 
 def report_number(error: BaseException) -> str:

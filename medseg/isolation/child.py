@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -39,7 +40,7 @@ def serve(
     global _ends_alone
     _ends_alone = one_case
     try:
-        with _connected(outlives_thread) as connection:
+        with _connected(outlives_thread, one_case) as connection:
             work(connection)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         sys.exit(0)
@@ -47,10 +48,12 @@ def serve(
         sys.exit(Interrupted.exit_code)
 
 
-def _connected(outlives_thread: bool) -> Connection[Any, Any]:
+def _connected(outlives_thread: bool, one_case: bool) -> Connection[Any, Any]:
     """Make this process a child of the one that started it, and return the connection to it."""
     parent, descriptor, level = map(int, sys.argv[1:4])
     _die_with(parent, outlives_thread)
+    if one_case and level > logging.DEBUG:
+        _hush()
     _start_log(level)
     # Ctrl-C and the end of a terminal reach the whole process group; the parent decides what they mean.
     for number in (signal.SIGINT, signal.SIGHUP):
@@ -76,6 +79,16 @@ def _die_with(parent: int, outlives_thread: bool) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _hush() -> None:
+    """Let what libraries in C print, and warnings of Python's own, reach nobody; the log keeps its way out."""
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    warnings.simplefilter("ignore")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def _start_log(level: int) -> None:

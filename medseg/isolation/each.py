@@ -6,8 +6,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack
+from functools import partial
 from multiprocessing.connection import wait
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from medseg.errors import MedsegError, ResourceLimit, UnforeseenError
 from medseg.isolation.boundary import attempt
@@ -65,6 +66,12 @@ def each_isolated(
                     yield hand.items.pop(), outcome
 
 
+def _name(function: Callable[..., Any]) -> str:
+    while isinstance(function, partial):
+        function = function.func
+    return f"{function.__module__}.{function.__qualname__}"
+
+
 class _Hand(Generic[Item, Result]):
     """A process and the item it works on; the process is started again after an item that brought it down."""
 
@@ -84,6 +91,7 @@ class _Hand(Generic[Item, Result]):
     def _send(self) -> None:
         if self.child is None:
             self.child = ChildProcess(MODULE, one_thread=self.one_thread).__enter__()
+            self.child.work = _name(self.function)
             self.child.send(self.function)
             self.is_ready = False
         self.child.send(self.items[0])

@@ -7,6 +7,7 @@ when the child dies, at whatever moment. What they send each other are medseg's 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import multiprocessing
 import os
@@ -23,6 +24,8 @@ import psutil
 
 from medseg.errors import ResourceLimit, UsageError
 from medseg.log_file import console_level
+
+log = logging.getLogger("medseg.isolation")
 
 LOOK_EVERY = 0.2
 STDERR = 2
@@ -74,6 +77,7 @@ class ChildProcess:
 
     def __init__(self, module: str, *, one_thread: bool = False) -> None:
         self.module, self.one_thread = module, one_thread
+        self.work = module  # what it does, by which a crash gets its report number
         self.connection: Connection[Any, Any]
 
     def __enter__(self) -> ChildProcess:
@@ -143,4 +147,9 @@ class ChildProcess:
                 "Use a machine with more memory.",
             )
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return f"the program crashed on it ({how})", "Check the file in another program, and report it."
+        number = hashlib.sha256(f"{self.work} {how}".encode()).hexdigest()[:8]
+        log.debug("report %s: %s ended with %s", number, self.work, how)
+        return (
+            f"the program crashed on it ({how}, report {number})",
+            "Check the file in another program, and report the number.",
+        )

@@ -28,7 +28,7 @@ from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.dicom.header import lenient, looks_like_dicom, read_header
 from medseg.io.files.atomic import write_bytes, write_text
 from medseg.io.files.walk import Entry, absolute, walk
-from medseg.isolation.boundary import attempt
+from medseg.isolation.boundary import attempt, in_words
 from medseg.log_file import log_file
 from medseg.privacy.burned_in import MAPS, TOMOGRAPHY, uncertainty_about_pixels
 from medseg.privacy.cleaning import Cleaning, Kept
@@ -223,7 +223,7 @@ def _within_the_rules() -> Iterator[None]:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise _Rejected(
-            f"the object breaks DICOM's rules in a way that leaves it unclear what it holds ({type(error).__name__})",
+            f"the object breaks DICOM's rules in a way that leaves it unclear what it holds ({in_words(error)})",
             fix="Omit it, or correct it first.",
         ) from error
 

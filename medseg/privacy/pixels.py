@@ -14,6 +14,7 @@ from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 from medseg.errors import InputError
 from medseg.io.dicom.jpeg import decoder_of
 from medseg.isolation.apart import apart
+from medseg.isolation.boundary import in_words
 
 PIXELS = {"PixelData": None, "FloatPixelData": 32, "DoubleFloatPixelData": 64}
 AGAIN = (RLELossless, JPEGLSLossless, JPEG2000Lossless)  # written as they were, where nothing is lost by it
@@ -53,7 +54,7 @@ def _decompressed(path: Path, dataset: Dataset) -> Dataset:
         dataset.decompress(generate_instance_uid=False, decoding_plugin=decoder_of(dataset.file_meta.TransferSyntaxUID))
     except Exception as error:  # decoders raise nearly anything on damaged pixels
         raise InputError(
-            f"its pixels cannot be decoded ({type(error).__name__})", where=path.name, fix="Get it again."
+            f"its pixels cannot be decoded ({in_words(error)})", where=path.name, fix="Get it again."
         ) from error
     return dataset
 

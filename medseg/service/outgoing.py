@@ -16,7 +16,7 @@ from medseg.io.dicom.header import lenient
 from medseg.io.dicom.whole import is_whole
 from medseg.io.files.walk import Entry, walk
 from medseg.io.recognize import recognize
-from medseg.isolation.boundary import attempt
+from medseg.isolation.boundary import attempt, in_words
 from medseg.service.archive import is_uid
 
 WANTED = ["SOPClassUID", "SOPInstanceUID", "Rows"]
@@ -88,7 +88,7 @@ def _look(entry: Entry) -> Outgoing | PassedOver:
     except InvalidDicomError:
         return PassedOver(entry.shown, "it lacks the preamble of DICOM files, so how it is encoded is not known")
     except Exception as error:  # pydicom raises nearly anything on damaged files
-        return PassedOver(entry.shown, f"it is damaged ({type(error).__name__})")
+        return PassedOver(entry.shown, f"it is damaged ({in_words(error)})")
     if is_index:
         # Archives do not store one.
         return PassedOver(entry.shown, "it is a DICOMDIR, a table of contents", fails=False)

@@ -139,7 +139,7 @@ def test_a_crash_of_a_library_costs_one_case_in_every_verb_that_reads(two, tmp_p
     monkeypatch.syspath_prepend(tmp_path / "path")
     bad, good = medseg.inspect([two]).volumes
     assert good.is_valid
-    assert "crashed on it (SIGSEGV)" in str(bad.reason)
+    assert "crashed on it (SIGSEGV, report " in str(bad.reason)
     bad, good = medseg.convert([two], tmp_path / "converted").converted
     assert good.error is None
     assert "SIGSEGV" in str(bad.error)

@@ -239,6 +239,17 @@ def test_a_header_that_is_odd_or_endless_is_refused_before_itk_reads_it(tmp_path
         itk.read_scan(path, "nrrd" if name.endswith("nrrd") else "meta")
 
 
+@pytest.mark.parametrize("number", [0, 5])
+def test_values_of_no_segment_are_refused_whatever_the_number_of_the_one_that_is_named(tmp_path, number):
+    text = f"Segment{number}_ID:=a\nSegment{number}_LabelValue:=1\nSegment{number}_Layer:=0\n\n".encode()
+    path = tmp_path / "a.seg.nrrd"
+    path.write_bytes(HEADER + text + (b"\1\0\2\0" * 168))
+    with pytest.raises(InputError, match=r"values \[2\] belong to no segment"):
+        itk.read_labels(path, "nrrd")
+    path.write_bytes(HEADER + text + (b"\1\0\0\0" * 168))
+    assert [entry.name for entry in itk.read_labels(path, "nrrd").table] == ["a"]
+
+
 def test_a_segment_without_an_id_is_refused_and_a_key_stays_a_key(tmp_path):
     path = tmp_path / "a.seg.nrrd"
     path.write_bytes(HEADER + b"Segment0_Name:=liver\n\n" + VOXELS)

@@ -1,10 +1,12 @@
 """Functions that end in every way one can, for processes that import them."""
 
 import builtins
+import logging
 import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +55,9 @@ def act(how: str) -> str:
         "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
         "exit": lambda: os._exit(7),
         "hang": lambda: time.sleep(60),
+        "shout": lambda: os.write(2, b"noise of a library\n") and os.write(1, b"noise of a library\n"),
+        "warn": lambda: warnings.warn("noise of numpy", stacklevel=1),
+        "log": lambda: logging.getLogger("medseg").warning("a word of its own"),
         "print": lambda: sys.stdout.write("noise\n"),
     }
     if how in acts:

@@ -1,4 +1,5 @@
 import errno
+import re
 import signal
 import subprocess
 import sys
@@ -35,10 +36,16 @@ def test_a_crash_costs_one_item(jobs, capfd):
     assert str(found["fine"]).startswith("did fine")
     assert str(found["print"]).startswith("did print")
     assert isinstance(found["crash"], InputError)
-    assert "SIGSEGV" in found["crash"].what
+    number = re.search(r"crashed on it \(SIGSEGV, report ([0-9a-f]{8})\)", found["crash"].what).group(1)
+    assert number not in found["exit"].what
     assert "exit code 7" in found["exit"].what
     assert "memory ran out" in found["killed"].what
     assert "noise" not in capfd.readouterr().out  # standard output is the caller's
+
+
+def test_what_a_library_prints_reaches_nobody_and_the_log_does(capfd):
+    outcomes("shout", "warn", "log")
+    assert capfd.readouterr() == ("", "a word of its own\n")
 
 
 def test_time_and_memory_are_limited():

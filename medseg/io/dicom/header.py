@@ -102,7 +102,7 @@ def _remembered(path: Path, _mtime: int, _size: int) -> Header:
     except (MedsegError, OSError):
         raise
     except Exception as error:  # pydicom raises nearly anything on damaged files; all of it means the same
-        raise InputError(f"its DICOM header is damaged ({_short(error)})", where=path, fix=DAMAGED) from error
+        raise InputError(f"its DICOM header is damaged ({cause(error)})", where=path, fix=DAMAGED) from error
 
 
 def _check_whole_values(elements: Dataset, size: int, ends_at: int | None) -> None:
@@ -206,10 +206,6 @@ def _is_deflated(stream: IO[bytes], path: Path) -> bool:
             )
         piece = unpack.unconsumed_tail or stream.read(CHUNK)
     return True
-
-
-def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {cause(error)}"
 
 
 def read_object(path: Path, kind: str) -> Dataset:

@@ -13,6 +13,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
+from medseg.io.dicom.cause import cause
 from medseg.io.dicom.header import lenient
 from medseg.io.dicom.plane import LPS, SLACK, Plane, functional_group, planes_of
 from medseg.types import Geometry, LabelMap, Source
@@ -188,7 +189,7 @@ def _read_header(path: Path) -> Dataset:
         return pydicom.dcmread(path, stop_before_pixels=True)
     except Exception as error:  # pydicom raises nearly anything on damaged files
         raise InputError(
-            f"the source cannot be read again ({type(error).__name__})",
+            f"the source cannot be read again ({cause(error)})",
             where=path,
             fix="Keep the source files in place until the results are written.",
         ) from error
