@@ -221,8 +221,9 @@ def _named(found: list[FoundScan], shown: Mapping[Path, Path], keep_names: bool)
     found = sorted(found, key=place)
     names = iter(file_case_ids([Path(place(scan)) for scan in found if not scan.case_id], keep_names=keep_names))
     ids = [scan.case_id or next(names) for scan in found]
-    marks = [scan.series_uid or place(scan) for scan in found]
+    places = [place(scan) for scan in found]
+    marks = [scan.series_uid or where for scan, where in zip(found, places, strict=True)]
     return tuple(
         replace(scan, case_id=case_id, file_name=file_name(shown[scan.files[0]], keep_names=keep_names))
-        for case_id, scan in zip(unique(ids, marks), found, strict=True)
+        for case_id, scan in zip(unique(unique(ids, marks), places), found, strict=True)
     )

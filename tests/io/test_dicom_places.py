@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_phantom import ORIENTATIONS, check, encode, grid, mixed_spacing, truth, uid, write_series
 from series_kinds import off_the_line, padded, renamed
@@ -143,6 +144,27 @@ def test_same_file_twice(tmp_path):
     check(read_scan(found.found[0]))
     assert [left.reason for left in found.skipped] == [f"it is a copy of {path}" for path in sorted(paths[2:5])]
     assert not any(left.corrupt for left in found.skipped)
+
+
+@pytest.mark.parametrize("spacing", [[9, 9], [0, 0], [-1.5, -1.25]])
+def test_a_file_that_gives_the_same_pixels_another_size_is_no_copy(tmp_path, spacing):
+    paths = write_series(tmp_path / "a", grid())
+    changed = pydicom.dcmread(paths[4])
+    changed.PixelSpacing = spacing
+    changed.save_as(tmp_path / "other.dcm")
+    found = discover([tmp_path])
+    assert not any("copy" in left.reason for left in found.skipped)
+
+
+def test_volumes_that_nothing_but_their_damage_distinguishes_are_cases_of_their_own(tmp_path):
+    paths = write_series(tmp_path / "a", grid())
+    for rows in (0, 65535):
+        damaged = pydicom.dcmread(paths[4])
+        damaged.Rows = rows
+        damaged.save_as(tmp_path / f"{rows}.dcm")
+    ids = [scan.case_id for scan in discover([tmp_path]).found]
+    assert len(ids) == 3
+    assert len(set(ids)) == 3
 
 
 def _phase(number: int, **attributes: object):

@@ -200,12 +200,10 @@ def _without_copies(frames: Sequence[Frame], shown: Mapping[Path, Path]) -> tupl
 
 def _same_object(one: Frame, other: Frame) -> bool:
     """Whether two files with one SOP instance UID hold the same image in the same place."""
-    if (one.position, one.orientation, one.rows, one.columns) != (
-        other.position,
-        other.orientation,
-        other.rows,
-        other.columns,
-    ):
+    grids = [
+        (frame.position, frame.orientation, frame.pixel_spacing, frame.rows, frame.columns) for frame in (one, other)
+    ]
+    if grids[0] != grids[1]:
         return False
     return _same_bytes(one.file, other.file) or _same_pixels(one, other)
 
