@@ -96,5 +96,6 @@ def _start_log(level: int) -> None:
     log = logging.getLogger("medseg")
     log.addHandler(logging.StreamHandler(sys.stderr))
     log.setLevel(level)
+    log.propagate = False  # some library gives the root logger a handler of its own
     if level <= logging.DEBUG:
         faulthandler.enable()

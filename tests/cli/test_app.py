@@ -430,3 +430,15 @@ def test_a_verb_works_without_standard_streams(tmp_path: Path, closed: str) -> N
     command = f'"{sys.executable}" -m medseg convert "{scan}" --out "{tmp_path}/out" {closed}'
     assert subprocess.run(["sh", "-c", command], check=False, capture_output=True).returncode == 0
     assert (tmp_path / "out" / "a" / "image.nii.gz").is_file()
+
+
+def test_a_terminal_that_has_few_letters_gets_the_others_written_as_what_they_are(tmp_path):
+    (tmp_path / "l\u00e9sion.nii.gz").write_bytes(b"no scan")
+    done = subprocess.run(
+        [sys.executable, "-m", "medseg", "inspect", str(tmp_path)],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stderr) == (4, b"no scan was found\n")
+    assert rb"l\xe9sion.nii.gz" in done.stdout

@@ -57,6 +57,7 @@ def act(how: str) -> str:
         "hang": lambda: time.sleep(60),
         "shout": lambda: os.write(2, b"noise of a library\n") and os.write(1, b"noise of a library\n"),
         "warn": lambda: warnings.warn("noise of numpy", stacklevel=1),
+        "configure": logging.basicConfig,
         "log": lambda: logging.getLogger("medseg").warning("a word of its own"),
         "print": lambda: sys.stdout.write("noise\n"),
     }

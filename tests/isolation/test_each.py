@@ -44,7 +44,7 @@ def test_a_crash_costs_one_item(jobs, capfd):
 
 
 def test_what_a_library_prints_reaches_nobody_and_the_log_does(capfd):
-    outcomes("shout", "warn", "log")
+    outcomes("shout", "warn", "configure", "log")
     assert capfd.readouterr() == ("", "a word of its own\n")
 
 
