@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from medseg.config.strict import Strict
+from medseg.config.strict import StrictFinite
 
 LEAST_TEMPERATURE, LARGEST_TEMPERATURE = 0.25, 3.0
 Error = Annotated[float, Field(ge=0, le=1)]
 
 
-class CalibrationCard(Strict):
+class CalibrationCard(StrictFinite):
     """One temperature that logits are divided by, fitted on held-out cases and checked on others."""
 
     temperature: Annotated[float, Field(ge=LEAST_TEMPERATURE, le=LARGEST_TEMPERATURE)] = Field(

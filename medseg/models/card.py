@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from medseg.config.strict import Strict
+from medseg.config.strict import Strict, StrictFinite
 from medseg.models.calibration_card import CalibrationCard
 from medseg.models.composite_card import COMPOSITE, CompositeCard
 from medseg.models.interactive_card import OUTPUTS, InteractiveCard
@@ -91,7 +91,7 @@ def _check_numbers(value: Any) -> None:
         raise ValueError(f"{value:g} is no possible number here: at most {LARGEST_ARGUMENT:,}")
 
 
-class LowResolutionCard(Strict):
+class LowResolutionCard(StrictFinite):
     """The model whose labels the network is shown beside the scan: the low-resolution stage of a cascade."""
 
     folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = Field(
@@ -167,7 +167,7 @@ class ValidationCard(Strict):
     notes: str = Field(default="", description="how it was measured, and further results")
 
 
-class UncertaintyCard(Strict):
+class UncertaintyCard(StrictFinite):
     """How uncertain the network is on ordinary cases, measured on cases it was not trained on."""
 
     boundary_entropy: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
@@ -176,7 +176,7 @@ class UncertaintyCard(Strict):
     cases: Annotated[int, Field(ge=1)] = Field(description="number of cases measured")
 
 
-class PrecisionCard(Strict):
+class PrecisionCard(StrictFinite):
     """What a lower precision than float32 costs, as `medseg models optimize` measured it."""
 
     dice_drop: dict[str, float] = Field(description="class name to mean Dice in float32 minus that in this precision")

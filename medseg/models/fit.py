@@ -40,6 +40,19 @@ def check_weights(card: ModelCard, weights: Mapping[str, torch.Tensor], where: P
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             what = f"the weights do not fit the network described ({(lines + lines)[1][:200]})"
             raise ModelError(what, where=where, fix=fix) from error
+    _check_numbers(network, weights, where, fix)
+
+
+def _check_numbers(network: nn.Module, weights: Mapping[str, torch.Tensor], where: Path, fix: str) -> None:
+    """Raise where weights are of another kind of number than the network's, or are none."""
+    is_real = {name: value.is_floating_point() for name, value in network.state_dict().items()}
+    for name, value in weights.items():
+        inner = name if name in is_real else name.partition(".")[2]  # without the number of a member
+        if value.is_floating_point() != is_real.get(inner, value.is_floating_point()) or value.is_complex():
+            kind = str(value.dtype).removeprefix("torch.")
+            raise ModelError(f"the weights '{name[:80]}' are of the type {kind}", where=where, fix=fix)
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise ModelError(f"the weights '{name[:80]}' are not all finite numbers", where=where, fix=fix)
 
 
 def check_package(package: ModelPackage) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from medseg.config.strict import Strict
+from medseg.config.strict import StrictFinite
 
 
 def _rising(limits: tuple[float, float]) -> tuple[float, float]:
@@ -16,6 +16,7 @@ def _rising(limits: tuple[float, float]) -> tuple[float, float]:
 
 
 Range = Annotated[tuple[float, float], AfterValidator(_rising)]
+Length = Annotated[float, Field(gt=0, le=10_000)]
 Place = tuple[float, float, float]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -23,7 +24,7 @@ LOCATE_FOLDER = "locate"
 TEMPLATE_FILE, BRAIN_FILE = "template.nii.gz", "brain.nii.gz"
 
 
-class RegionCard(Strict):
+class RegionCard(StrictFinite):
     """One place of the template around which a crop is given to the network."""
 
     name: str = Field(description="what goes before the names of the classes found there, such as `left`")
@@ -35,7 +36,7 @@ class RegionCard(Strict):
     )
 
 
-class PlacementCheckCard(Strict):
+class PlacementCheckCard(StrictFinite):
     """What the registration of a suitable scan comes to; any other scan is withheld before the network runs."""
 
     correlation: float = Field(default=0.47, description="least correlation with the template inside the brain")
@@ -44,7 +45,7 @@ class PlacementCheckCard(Strict):
     scale: Range = Field(default=(0.7, 1.3), description="smallest and largest scaling along any axis")
 
 
-class RegionCheckCard(Strict):
+class RegionCheckCard(StrictFinite):
     """What the regions of a suitable scan look like; a result that does not is withheld."""
 
     agreement: float = Field(default=0.87, description="least Dice of the labels of two crops that lie differently")
@@ -59,7 +60,7 @@ class RegionCheckCard(Strict):
     )
 
 
-class LocateCard(Strict):
+class LocateCard(StrictFinite):
     """How the network's regions are found in a larger scan, and when they were not."""
 
     by: Literal["template"] = Field(
@@ -69,20 +70,20 @@ class LocateCard(Strict):
     files: dict[str, Sha256] = Field(description="files in the package's folder `locate`, and their SHA-256")
     source: str = Field(description="where the template comes from, and its license")
     regions: tuple[RegionCard, ...] = Field(description="where crops are made, in the order of the values of labels")
-    extent_mm: Place = Field(description="size of a crop along its axes, mm")
-    spacing_mm: float = Field(default=1.0, gt=0, description="spacing of a crop, mm")
+    extent_mm: tuple[Length, Length, Length] = Field(description="size of a crop along its axes, mm")
+    spacing_mm: Length = Field(default=1.0, description="spacing of a crop, mm")
     pitch_degrees: float = Field(
         default=0.0, description="how far a crop's axes are turned from the template's, front downwards"
     )
-    parts_up_to_mm: float = Field(
+    parts_up_to_mm: Length = Field(
         description="largest spacing at which the classes of a region are distinguished; above, they are given as one"
     )
     whole: str = Field(description="name of the one class of a region whose classes are not distinguished")
-    from_mm: float = Field(
+    from_mm: Length = Field(
         description="least field of view, mm along every axis, of a scan in which regions are found; a smaller one is "
         "taken for a crop"
     )
-    up_to_mm: float = Field(description="largest spacing of a scan in which regions are found")
+    up_to_mm: Length = Field(description="largest spacing of a scan in which regions are found")
     placement: PlacementCheckCard = Field(default=PlacementCheckCard(), description="checks of the registration")
     region_checks: RegionCheckCard = Field(description="checks of what was found")
 

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from medseg.config.strict import Strict
+from medseg.config.strict import StrictFinite
 
 
-class ResultCard(Strict):
+class ResultCard(StrictFinite):
     """What the training data's references and results have in common; a key that is null or empty is not checked."""
 
     n_components: dict[str, Annotated[int, Field(ge=1)]] = Field(

@@ -55,7 +55,7 @@ def _package_in(folder: Path, archive: Path) -> Path:
 
 def new_folder(name: str, *, overwrite: bool) -> Path:
     """Folder for a model of this name in the store; a name that a model of medseg's own has would never be found."""
-    if name in models():
+    if name.lower() in map(str.lower, models()):
         raise UsageError(f"a model called '{name}' comes with medseg", where="--name", fix="Choose another --name.")
     folder = store_folder() / name
     if (folder / CARD_FILE).is_file() and not overwrite:

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from medseg.config.strict import Strict
+from medseg.config.strict import StrictFinite
 from medseg.types.volume_interval import IntervalRule
 
 Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class VolumeIntervalCard(Strict):
+class VolumeIntervalCard(StrictFinite):
     """Intervals of volumes, measured on cases the weights were not trained on (split conformal prediction)."""
 
     level: Annotated[float, Field(gt=0, lt=1)] = Field(

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from medseg.config.strict import Strict
+from medseg.config.strict import StrictFinite
 
 Factor = Annotated[float, Field(ge=1)] | None
 Range = tuple[float, float] | None
 
 
-class AcceptanceCard(Strict):
+class AcceptanceCard(StrictFinite):
     """What a scan must be for this model; a key that is null or empty is not checked."""
 
     purpose: str = Field(default="", description="what to give the model, to complete `Give ...`")

@@ -46,9 +46,10 @@ def package(tmp_path):
     return write_package(tmp_path / "package", CARD, weights_of(CARD))
 
 
-def test_a_name_that_a_model_of_medseg_has(package):
+@pytest.mark.parametrize("name", ["hippocampus", "Hippocampus"])
+def test_a_name_that_a_model_of_medseg_has(package, name):
     with pytest.raises(UsageError, match="comes with medseg"):
-        import_model(package.folder, "hippocampus", overwrite=True)
+        import_model(package.folder, name, overwrite=True)
     assert import_model(package.folder, "mine").folder == resources.store_folder() / "mine"
 
 
@@ -64,6 +65,49 @@ def test_weights_of_another_network(tmp_path, members):
         with pytest.raises(ModelError, match="do not fit the network"):
             import_model(bad.folder, "mine")
     assert not (resources.store_folder() / "mine").exists()
+
+
+@pytest.mark.parametrize("members", [1, 2])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda w: torch.full_like(w, math.nan), "are not all finite numbers"),
+        (lambda w: torch.full_like(w, math.inf), "are not all finite numbers"),
+        (lambda w: w.to(torch.int64), "are of the type int64"),
+    ],
+)
+def test_weights_that_are_no_numbers_of_a_network(tmp_path, members, change, words):
+    weights = weights_of(CARD)
+    every = {f"{n}.{key}" if members > 1 else key: w.clone() for n in range(members) for key, w in weights.items()}
+    last = list(every)[-1]
+    card = CARD.model_copy(update={"ensemble_members": members})
+    bad = write_package(tmp_path / "bad", card, every | {last: change(every[last])})
+    with pytest.raises(ModelError, match=words):
+        import_model(bad.folder, "mine")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "locate.placement.correlation", "locate.region_checks.agreement", "locate.extent_mm.0", "locate.spacing_mm",
+        "locate.regions.0.center_mm.0", "input.accepts.brightness_gray.0", "input.accepts.extent_factor",
+        "result.volume_factor", "precisions.bfloat16.dice_drop.anterior hippocampus",
+    ],
+)  # fmt: skip
+def test_a_limit_on_a_card_that_nothing_can_be_beyond_is_none(tmp_path, path, value):
+    """No number is more or less than one that is none: what it should withhold would pass."""
+    folder = tmp_path / "package"
+    shutil.copytree(resources.models()["hippocampus"], folder)
+    card = yaml.safe_load((folder / "model.yaml").read_text())
+    inner = card
+    *keys, last = (int(key) if key.isdigit() else key for key in path.split("."))
+    for key in keys:
+        inner = inner[key]
+    inner[last] = value
+    (folder / "model.yaml").write_text(yaml.safe_dump(card))
+    with pytest.raises(ModelError, match=r"model\.yaml"):
+        load_package(folder)
 
 
 @pytest.mark.parametrize(
