@@ -35,9 +35,15 @@ def write_agreement(found: Agreement, out: Path) -> None:
     ]
     write_text(out / "volumes.csv", _csv(("case_id", "reader", "class", "volume_ml"), volumes))
     names = list(dict.fromkeys(row.metric for row in found.rows))
-    content = {**found.summary, "definitions": definitions_of(names), "versions": {"medseg": versions()["medseg"]}}
+    content = {**found.summary, "definitions": _definitions(names), "versions": {"medseg": versions()["medseg"]}}
     write_text(out / "summary.json", json.dumps(as_json(content), indent=2, ensure_ascii=False) + "\n")
     write_text(out / "report.html", render_agreement(found))
+
+
+def _definitions(names: list[str]) -> dict[str, str]:
+    """Definitions of metrics between readers, of whom neither is the reference."""
+    told = definitions_of(names)
+    return {**told, **{name: "Second minus first." for name in told if "difference" in name}}
 
 
 def render_agreement(found: Agreement) -> str:
@@ -48,7 +54,7 @@ def render_agreement(found: Agreement) -> str:
         summary=found.summary,
         metrics=names,
         metric=metric,
-        definitions=definitions_of(names),
+        definitions=_definitions(names),
         charts=_charts(found),
         figure=figure_text,
         isnan=math.isnan,
