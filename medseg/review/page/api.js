@@ -24,6 +24,9 @@ async function explain(answer) {
   }
 }
 
+// Which of a reader's windows this is; the same after it is loaded again.
+const WINDOW = sessionStorage.medsegWindow ??= crypto.randomUUID()
+
 const at = (id, rest = '') => `/api/case/${encodeURIComponent(id)}${rest}`
 
 export const imageAddress = (id) => at(id, '/image')
@@ -50,7 +53,8 @@ const row = (one) => ({
 
 /** One case; `ahead` when nobody has opened it yet. */
 export async function describe(id, ahead = false) {
-  const one = await (await ask(at(id) + (ahead ? '?prefetch=1' : ''))).json()
+  const headers = { 'X-Window': WINDOW }
+  const one = await (await ask(at(id) + (ahead ? '?prefetch=1' : ''), { headers })).json()
   return {
     ...row(one),
     revision: one.revision,
@@ -73,6 +77,9 @@ export async function describe(id, ahead = false) {
     trail: (one.events ?? []).filter(isShown).map(entry),
   }
 }
+
+/** This window has the case open no more; also said while it closes. */
+export const left = (id) => fetch(`${at(id)}?left=1`, { headers: { 'X-Window': WINDOW }, keepalive: true }).catch(() => {})
 
 const card = ({ name, title, notice, dice, n_cases: cases, limits }) => ({
   name, title, notice, cases, limits: limits ?? [],
@@ -109,8 +116,8 @@ export async function save(id, body, revision, seconds) {
 export async function suggest(id, { value, ...marks }, signal) {
   const body = JSON.stringify({ class: value, ...marks })
   const headers = { ...WRITE, 'Content-Type': 'application/json' }
-  const { box, runs, method, uses_probabilities: usesProbabilities } = await (await ask(at(id, '/suggest'), { method: 'POST', headers, body, signal })).json()
-  return { box, runs, byModel: method === 'interactive model', usesProbabilities }
+  const { box, runs, method, fault, uses_probabilities: usesProbabilities } = await (await ask(at(id, '/suggest'), { method: 'POST', headers, body, signal })).json()
+  return { box, runs, byModel: method === 'interactive model', fault: fault ?? null, usesProbabilities }
 }
 
 /** Give a verdict on a revision. */

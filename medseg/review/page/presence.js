@@ -12,6 +12,7 @@ export class Presence {
     this.channel.onmessage = ({ data }) => this.hear(data)
     setInterval(() => this.ask(), EVERY)
     addEventListener('focus', () => this.ask())
+    addEventListener('pagehide', () => this.about && api.left(this.about.id))
   }
 
   open(about) {

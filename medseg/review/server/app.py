@@ -31,6 +31,7 @@ from medseg.review.server.messages import (
     read_verdict,
     revision_number,
     seconds_worked,
+    window_of,
 )
 from medseg.review.server.page_files import INDEX, page_files
 from medseg.review.server.reading import Reading
@@ -112,9 +113,12 @@ class ReviewApp:
     @answered
     async def case(self, request: Request) -> Response:
         """Give what there is to know of a case."""
-        case_id, who = await self._known(request), self._who(request)
+        case_id, who, window = await self._known(request), self._who(request), window_of(request)
+        if "left" in request.query_params:
+            await run_in_threadpool(self.view.left, who, window)
+            return Response(status_code=204)
         is_opened = "prefetch" not in request.query_params
-        found = await run_in_threadpool(self.view.case, case_id, who, is_opened=is_opened)
+        found = await run_in_threadpool(self.view.case, case_id, who, is_opened=is_opened, window=window)
         self._shown[who, case_id] = found["model_sha256"]
         if self.clicks is not None:
             if is_opened:

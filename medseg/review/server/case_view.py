@@ -49,8 +49,8 @@ class CaseView:
             "missing": [case.case_id for case in cases if finder.is_missing(case.case_id)],
         }
 
-    def case(self, case_id: str, who: str, *, is_opened: bool = True) -> dict[str, Any]:
-        """Return all that the page needs to know of a case."""
+    def case(self, case_id: str, who: str, *, is_opened: bool = True, window: str = "") -> dict[str, Any]:
+        """Return all that the page needs to know of a case, opened in a window of the reader's."""
         reading, store = self.reading, self.reading.store
         case, result = store.case(case_id, reading.reader(who)), store.result(case_id)
         image, table = self.images.image(case_id), reading.table(case_id, who)
@@ -77,7 +77,7 @@ class CaseView:
             "card": model_summary(store.results.folder),
             "instances": None if rows is None else [asdict(row) for row in rows],
             "clicks": None,
-            "elsewhere": self._elsewhere(case_id, who, is_opened=is_opened),
+            "elsewhere": self._elsewhere(case_id, who, window, is_opened=is_opened),
             "events": [self._event(event) for event in self._visible(store.events(case_id), who)],
         }
 
@@ -119,16 +119,22 @@ class CaseView:
         body = {name: event.body[name] for name in SHOWN if name in event.body and name not in hidden}
         return {"n": event.n, "t": event.t, "who": event.who, "kind": event.kind, "body": body}
 
-    def _elsewhere(self, case_id: str, who: str, *, is_opened: bool) -> str | None:
-        """Who else has the case open, by another server or as another reader; nobody in a blinded reading."""
-        if self.reading.reader(who) is not None:
-            return None
-        log, now, mine = self.reading.store.log, time.time(), f"{self._process}/{who}"
-        if is_opened:
+    def left(self, who: str, window: str) -> None:
+        """Forget which case a window has open."""
+        with self.reading.store.log.transaction() as database:
+            database.execute("delete from windows where window=?", (self._window(who, window),))
+
+    def _window(self, who: str, window: str) -> str:
+        return f"{self._process}/{who}/{window}"
+
+    def _elsewhere(self, case_id: str, who: str, window: str, *, is_opened: bool) -> str | None:
+        """Who has the case open in another window, of a blinded reading only the reader; what names none is none."""
+        log, now, mine = self.reading.store.log, time.time(), self._window(who, window)
+        if is_opened and window:
             with log.transaction() as database:
                 database.execute("delete from windows where until<?", (now,))
-                row = (f"{mine}/{case_id}", case_id, who, now + OPEN_SECONDS)
+                row = (mine, case_id, who, now + OPEN_SECONDS)
                 database.execute("insert or replace into windows values(?,?,?,?)", row)
-        query = "select window, who from windows where case_id=? and until>=?"
-        others = [name for window, name in log.rows(query, (case_id, now)) if not window.startswith(f"{mine}/")]
-        return others[0] if others else None
+        others = log.rows("select who from windows where case_id=? and window<>? and until>=?", (case_id, mine, now))
+        is_blind = self.reading.reader(who) is not None
+        return next((name for (name,) in others if not is_blind or name == who), None)

@@ -21,6 +21,7 @@ log = logging.getLogger("medseg.review.server")
 
 SECONDS_TO_SEND = 120
 LONGEST_SECONDS = 86_400.0
+LONGEST_WINDOW = 64
 Endpoint = Callable[[Any, Request], Awaitable[Response]]
 
 
@@ -87,6 +88,11 @@ def revision_number(text: str, name: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise InputError(f"{name} must be the number of a revision", fix="Use 0 before the first.")
     return int(text)
+
+
+def window_of(request: Request) -> str:
+    """Return what the page calls the window that a request comes from; nothing for clients without windows."""
+    return request.headers.get("x-window", "")[:LONGEST_WINDOW]
 
 
 def seconds_worked(text: object) -> float | None:

@@ -390,6 +390,20 @@ def test_a_sample_is_the_worklist_and_gives_an_error_rate(tmp_path) -> None:
         assert [row["case_id"] for row in client.get("worklist").json()["cases"]] == ids
 
 
+@pytest.mark.parametrize("how", [{}, {"blind": True}])
+def test_two_windows_of_a_reader_are_told_of_each_other(out, how) -> None:
+    with serving(out, **how) as client:
+
+        def elsewhere(window: str, case: str = CASE) -> str | None:
+            return client.get(f"case/{case}", headers={"X-Window": window} if window else {}).json()["elsewhere"]
+
+        assert [elsewhere(window) for window in ("a", "a", "", "b", "a")] == [None, None, "Ada", "Ada", "Ada"]
+        assert elsewhere("b", "scan_1") is None
+        assert elsewhere("a") is None, "b has gone to another case"
+        assert client.get(f"case/{CASE}?left", headers={"X-Window": "a"}).status_code == 204
+        assert elsewhere("b") is None
+
+
 def test_the_models_labels_changing_under_an_open_page_stop_a_verdict(client: Client, out) -> None:
     client.get(f"case/{CASE}")
     make_case(out, CASE, out.parent / "scans" / f"{CASE}.nii.gz", seed=3)
@@ -411,8 +425,8 @@ def test_a_proxy_names_the_reader_where_it_is_trusted(out) -> None:
         requests.post(address, json={"kind": "accept", "revision": 0}, headers=named, timeout=30)
         assert client.store.events()[-1].who == "Dr. Bär"
         # Two at once are told of each other.
-        requests.get(f"{client.at}/api/case/{CASE}", headers=named, timeout=30)
-        other = {"X-Remote-User": "Dr. C"}
+        requests.get(f"{client.at}/api/case/{CASE}", headers={**named, "X-Window": "a"}, timeout=30)
+        other = {"X-Remote-User": "Dr. C", "X-Window": "a"}
         case = requests.get(f"{client.at}/api/case/{CASE}?prefetch", headers=other, timeout=30).json()
         assert case["elsewhere"] == "Dr. Bär"
     with serving(out) as client:  # a header that nobody asked to trust is nothing
