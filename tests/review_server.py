@@ -73,9 +73,11 @@ def serving(
     sample: int | None = None,
     adjudicate: tuple[str, ...] = (),
     clicks: Answerer | None = None,
+    scans: Path | None = None,
     **how: bool,
 ) -> Iterator[Client]:
-    with open_store(out, create=True) as store, listen("127.0.0.1", 0) as opened:
+    where = [] if scans is None else [scans]
+    with open_store(out, create=True, scans=where) as store, listen("127.0.0.1", 0) as opened:
         port = opened.getsockname()[1]
         access = Access(KEY, port, allowed_hosts("127.0.0.1", port, ()), trust_header=trust_header)
         drawn = None if sample is None else draw_sample(store, sample, reviewer)

@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +15,8 @@ import numpy as np
 from medseg.errors import InputError, MedsegError
 from medseg.infer.clicks.interaction import Interaction
 from medseg.infer.clicks.model import ZOOMS, ClickModel
-from medseg.infer.clicks.session import Answer, ClickSession, Present
+from medseg.infer.clicks.session import Answer, ClickSession, Present, cut
+from medseg.infer.clicks.trust import fault, obeyed
 from medseg.io.read import read_scan
 from medseg.review.server.case_images import CaseImages
 from medseg.review.server.marks_request import MarksRequest
@@ -94,6 +96,14 @@ class ByModel:
         """Nothing is lent."""
 
 
+@dataclass(frozen=True, eq=False)
+class Clicked:
+    """What may be drawn, and what was wrong with what was answered in its place."""
+
+    answer: Answer
+    fault: str | None
+
+
 class ClickAnswers:
     """What answers clicks, for the whole review."""
 
@@ -144,8 +154,8 @@ class ClickAnswers:
         """What the page is told of a case: who answers, and how far around a mark that looks at what is drawn."""
         return {"model": self.by.name, "reach": self.by.reach(case)}
 
-    def answer(self, case_id: str, who: str, asked: MarksRequest) -> Answer:
-        """Return what becomes of the class around the newest mark.
+    def answer(self, case_id: str, who: str, asked: MarksRequest) -> Clicked:
+        """Return what becomes of the class around the newest mark; no more than is marked where the answer has a fault.
 
         Raises
         ------
@@ -166,10 +176,13 @@ class ClickAnswers:
                 fix="Mark at least one voxel that belongs to it.",
             )
         try:
-            return session.answer(present, asked.interactions)
+            answer = session.answer(present, asked.interactions)
         except MedsegError:
             self._forget(session)  # a lease may have ended: the next click opens the case anew
             raise
+        before = cut(present, answer.box)
+        found = fault(before, answer, asked.interactions)
+        return Clicked(answer if found is None else obeyed(before, answer, asked.interactions), found)
 
     def _forget(self, session: Session) -> None:
         with self._lock:

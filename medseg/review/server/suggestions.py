@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nibabel as nib
@@ -43,6 +43,7 @@ class Suggestion:
     uses_probabilities: bool
     seconds: float
     zoom: int | None = None  # of a model that takes clicks; None where the random walker answered
+    fault: str | None = None  # what was wrong with the model's own answer, in whose place this one is
 
 
 class Superseded(Exception):
@@ -96,21 +97,35 @@ class Suggester:
             started = time.perf_counter()
             if self.clicks is not None:
                 self._check_class(case_id, who, asked.value)
-                answer = self.clicks.answer(case_id, who, asked)
+                clicked = self.clicks.answer(case_id, who, asked)
+                answer, fault = clicked.answer, clicked.fault
+                if fault is not None and (walked := self._walk_instead(case_id, who, asked)) is not None:
+                    return replace(walked, seconds=time.perf_counter() - started, fault=fault)
                 box = Box(answer.box.start, answer.box.shape)
-                return Suggestion(box, answer.is_class, False, time.perf_counter() - started, answer.zoom)
-            image = self.images.image(case_id)
-            order = nearest_ras(image.geometry)
-            voxels = packed_voxels(image.file)
-            x, y, z = voxels.shape
-            box = box_around(asked.marks, (x, y, z))
-            low = np.array(box.low)
-            marks = Marks(asked.inside - low, asked.outside - low)
-            probability = self._probability(case_id, who, asked.value, image.geometry)
-            prior = None if probability is None else order.apply(probability)[box.slices] / 255
-            spacing = order.select(image.geometry.spacing)
-            is_class = random_walk(voxels[box.slices], marks, spacing, prior)
-            return Suggestion(box, is_class, prior is not None, time.perf_counter() - started)
+                return Suggestion(box, answer.is_class, False, time.perf_counter() - started, answer.zoom, fault)
+            return replace(self._walk(case_id, who, asked), seconds=time.perf_counter() - started)
+
+    def _walk_instead(self, case_id: str, who: str, asked: MarksRequest) -> Suggestion | None:
+        """The random walker's answer in place of a model's; None where the marks are none that it takes."""
+        try:
+            return self._walk(case_id, who, asked)
+        except InputError:
+            return None
+
+    def _walk(self, case_id: str, who: str, asked: MarksRequest) -> Suggestion:
+        """The random walker's answer."""
+        image = self.images.image(case_id)
+        order = nearest_ras(image.geometry)
+        voxels = packed_voxels(image.file)
+        x, y, z = voxels.shape
+        box = box_around(asked.marks, (x, y, z))
+        low = np.array(box.low)
+        marks = Marks(asked.inside - low, asked.outside - low)
+        probability = self._probability(case_id, who, asked.value, image.geometry)
+        prior = None if probability is None else order.apply(probability)[box.slices] / 255
+        spacing = order.select(image.geometry.spacing)
+        is_class = random_walk(voxels[box.slices], marks, spacing, prior)
+        return Suggestion(box, is_class, prior is not None, 0.0)
 
     def _recorded(self, case_id: str, who: str, asked: MarksRequest, found: Suggestion) -> dict[str, Any]:
         """Record a suggestion in the trail; return the answer to it."""
@@ -129,10 +144,15 @@ class Suggester:
             "input_sha256": result.input_sha256,
         }
         if self.clicks is not None:
-            body |= {**self.clicks.by.trail(), "zoom": found.zoom}
+            body |= {**self.clicks.by.trail(), "zoom": found.zoom, "fault": found.fault}
         event = self.reading.store.record(who, SUGGESTED, body, case_id)
         shown = ("box", "voxels", "method", "uses_probabilities")
-        return {**{name: body[name] for name in shown}, "runs": runs_of(found.is_class), "n": event.n}
+        return {
+            **{name: body[name] for name in shown},
+            "fault": found.fault,
+            "runs": runs_of(found.is_class),
+            "n": event.n,
+        }
 
     def _check_class(self, case_id: str, who: str, value: int) -> str:
         """Return the name of a class by its value."""

@@ -2,15 +2,19 @@
 
 import numpy as np
 import pytest
-from clicks_package import write_filling
+from clicks_package import bright_model, write_filling
 from review.browser.phantoms import SHAPE, Phantom, phantoms, write_results
 from review.browser.served import Window, newest_labels, serving, until
 from review.browser.test_modules import blobs, edited, flat
+from review_server import KEY
+from review_server import serving as clicks_served
 from scipy import ndimage
 
+from medseg.review.server.click_answers import ByModel
 from medseg.review.server.suggestions import runs_of
 from medseg.review.store import open_store
 
+VIEW = {"width": 1280, "height": 720}
 CENTER, RADIUS_MM = (19, 25, 14), 11
 SPACING = np.array([1.0, 1.3, 2.2])
 LOW, SIZE = (2, 1, 1), (6, 5, 4)
@@ -82,7 +86,7 @@ def review(browser, tmp_path):
     labels[26:36, 20:30, 12:17] = 2
     results, scans = write_results(tmp_path, [Phantom(straight.name, scan, labels, straight.affine, ())])
     with serving(results, scans) as address:
-        window = Window.open(browser.new_context(viewport={"width": 1280, "height": 720}), address)
+        window = Window.open(browser.new_context(viewport=VIEW), address)
         window.results, window.name, window.ball, window.labels = results, straight.name, ball, labels
         window.go(f"case={window.name}&voxel={','.join(map(str, CENTER))}", window.name)
         window.wait(voxel=",".join(map(str, CENTER)))
@@ -131,32 +135,44 @@ def test_a_click_in_and_a_click_out_give_the_ball_as_one_step(review):
         assert store.verify() == ()
 
 
-def test_a_model_answers_each_click_as_a_step_of_its_own(browser, tmp_path):
-    """One that says of all its patch that it belongs: the patch is filled, over background alone, and taken back."""
+def test_a_model_answers_each_click_as_a_step_of_its_own(browser, review):
+    """One for which all that is bright belongs: the ball is filled, over background alone, and taken back."""
+    model = ByModel(bright_model((24, 24, 24), threshold=70.0))
+    with clicks_served(review.results, clicks=model, scans=review.results.parent / "scans") as client:
+        window = Window.open(browser.new_context(viewport=VIEW), f"{client.at}/?key={KEY}")
+        window.go(f"case={review.name}&voxel={','.join(map(str, CENTER))}", review.name)
+        window.wait(voxel=",".join(map(str, CENTER)))
+        window.press("t", "4", *"[[[[[[[[[[[[[[[")
+        click(window, 20, 27, "left")
+        window.says("(bright)")
+        assert "The interactive model bright corrects the class" in window.page.inner_text("#hint")
+        window.save()
+        filled = np.asarray(newest_labels(review.results, review.name).dataobj)
+        assert np.array_equal(filled == 2, review.labels == 2), "no voxel of another class is drawn over"
+        free = review.ball & (review.labels == 0)
+        assert 2 * ((filled == 1) & free).sum() / ((filled == 1).sum() + free.sum()) > 0.9
+        window.press("z")
+        window.save()
+        assert np.array_equal(np.asarray(newest_labels(review.results, review.name).dataobj), review.labels)
+        (event,) = [e for e in client.store.events() if e.kind == "suggested"]
+        assert (event.body["method"], event.body["clicks_model_sha256"]) == ("interactive model", "ab" * 32)
+        assert not window.complaints
+
+
+def test_a_model_that_fills_all_is_not_drawn_and_that_is_said(browser, tmp_path):
     package = write_filling(tmp_path / "filling", patch=(8, 8, 8))
     straight = next(one for one in phantoms() if one.name == "straight-00")
-    labels = np.zeros(SHAPE, np.uint8)
-    labels[21:30, 25:28, 10:20] = 2
-    scan = np.random.default_rng(2).normal(0, 8, SHAPE).astype(np.int16)
-    results, scans = write_results(tmp_path, [Phantom(straight.name, scan, labels, straight.affine, ())])
+    scan = (np.random.default_rng(2).normal(0, 8, SHAPE) + 100 * (np.indices(SHAPE)[0] > 15)).astype(np.int16)
+    none = Phantom(straight.name, scan, np.zeros(SHAPE, np.uint8), straight.affine, ())
+    results, scans = write_results(tmp_path, [none])
     with serving(results, scans, "--clicks", str(package.folder)) as address:
-        window = Window.open(browser.new_context(viewport={"width": 1280, "height": 720}), address)
+        window = Window.open(browser.new_context(viewport=VIEW), address)
         window.go(f"case={straight.name}&voxel={','.join(map(str, CENTER))}", straight.name)
         window.wait(voxel=",".join(map(str, CENTER)))
         window.press("t", "4", *"[[[[[[[[[[[[[[[")
         click(window, 20, 27, "left")
-        window.says("(filling)")
-        assert "The interactive model filling corrects the class" in window.page.inner_text("#hint")
-        window.save()
-        filled = np.asarray(newest_labels(results, straight.name).dataobj)
-        assert np.array_equal(filled == 2, labels == 2), "no voxel of another class is drawn over"
-        drawn = np.argwhere(filled == 1)
-        assert len(drawn)
-        assert (np.ptp(drawn, axis=0) < 8 * 4).all()  # the coarsest patch that it looks at
-        window.press("z")
-        window.save()
-        assert np.array_equal(np.asarray(newest_labels(results, straight.name).dataobj), labels)
+        window.says("(random walker, scan; filling filled more than half of what it looked at)")
         with open_store(results) as store:
             (event,) = [e for e in store.events() if e.kind == "suggested"]
-            assert (event.body["method"], event.body["clicks_model_sha256"]) == ("interactive model", package.hash)
+            assert (event.body["method"], event.body["clicks_model_sha256"]) == ("random walker", package.hash)
         assert not window.complaints

@@ -65,7 +65,7 @@ def test_one_click_gives_the_sphere_and_the_trail_names_the_model(client, sphere
     present = {"low": [0, 0, 0], "size": list(truth.shape), "runs": [truth.size]}
     answer = ask(client, inside=[list(CENTER)], present=present).json()
     assert np.array_equal(drawn(answer, truth.shape), truth)
-    assert answer["method"] == "interactive model"
+    assert (answer["method"], answer["fault"]) == ("interactive model", None)
     event = client.store.events(CASE)[-1]
     assert (event.kind, event.body["clicks_model_sha256"], event.body["zoom"]) == ("suggested", "ab" * 32, 1)
     assert client.store.verify() == ()
@@ -93,6 +93,24 @@ def test_without_a_drawing_the_newest_labels_are_corrected(client, sphere):
     before = ask(client, inside=[list(CENTER)])
     assert before.status_code == 200
     assert drawn(before.json(), sphere[1].shape)[tuple(CENTER)]
+
+
+def test_a_model_that_does_not_keep_to_the_marks_is_not_drawn(sphere):
+    """One for which all is bright: the random walker answers; without a mark inside, what is marked is taken away."""
+    _, truth = sphere
+    with serving(sphere[0], clicks=ByModel(bright_model(threshold=-1.0))) as client:
+        present = {"low": [0, 0, 0], "size": list(truth.shape), "runs": [truth.size]}
+        answer = ask(client, inside=[list(CENTER)], outside=[[3, 3, 3]], present=present).json()
+        assert (answer["method"], answer["fault"]) == ("random walker", "filled more than half of what it looked at")
+        found = drawn(answer, truth.shape)
+        assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.9
+        assert client.store.events(CASE)[-1].body["fault"] == answer["fault"]
+        present = {"low": [0, 0, 0], "size": list(truth.shape), "runs": runs(truth)}
+        answer = ask(client, outside=[list(CENTER)], present=present).json()
+        assert (answer["method"], answer["fault"]) == ("interactive model", "kept what you marked as outside")
+        after = drawn(answer, truth.shape)
+        assert not after[tuple(CENTER)]
+        assert np.count_nonzero(after != truth) == 27
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,9 @@ export class Clicks {
     editor.finish(edit)
     this.changes = editor.changes
     this.box = answer.box
-    editor.on.say(`${editor.penName}: +${added} −${removed} voxels (${editor.data.about.clicks.model}).`)
+    const { model } = editor.data.about.clicks
+    const by = answer.fault ? `only what you marked: ${model} ${answer.fault}` : model
+    editor.on.say(`${editor.penName}: +${added} −${removed} voxels (${by}).`, Boolean(answer.fault))
   }
 
   /** Draw an answer as the one step that undo takes back, in place of the one before. */
@@ -260,7 +262,8 @@ export class Clicks {
     this.changes = editor.changes
     this.box = answer.box
     const by = answer.usesProbabilities ? 'scan and probabilities' : 'scan'
-    editor.on.say(`${editor.penName}: +${added} −${removed} voxels (random walker, ${by}).`)
+    const instead = answer.fault ? `; ${editor.data.about.clicks.model} ${answer.fault}` : ''
+    editor.on.say(`${editor.penName}: +${added} −${removed} voxels (random walker, ${by}${instead}).`, Boolean(answer.fault))
   }
 
   /** Marks in the slice that is shown, and the box that was looked at. */
