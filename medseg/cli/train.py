@@ -134,6 +134,9 @@ def train(
 
     With several processes, or started by torchrun, each takes a part of every step.
 
+    DATASET may be results that were corrected in medseg review: their corrections are exported to OUT/corrections, as
+    medseg review export does, and trained on.
+
     Example: medseg train datasets/example --out runs/example --time-budget 20m
     """
     import os
@@ -143,10 +146,15 @@ def train(
 
     import psutil
 
+    from medseg.io.files.review_folder import REVIEW, is_review
     from medseg.models.package import ModelPackage
     from medseg.training.options import TrainOptions
     from medseg.training.run import run_training
 
+    if is_review(dataset / REVIEW):
+        from medseg.review.training_data import training_data
+
+        dataset = training_data(dataset, out, start)
     result = run_training(
         TrainOptions(
             dataset,

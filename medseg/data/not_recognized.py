@@ -13,6 +13,7 @@ from medseg.data.file_units import list_units
 from medseg.data.layout_msd import DESCRIPTION
 from medseg.data.name_pattern import patterns
 from medseg.errors import InputError
+from medseg.io.files.review_folder import REVIEW, is_review
 
 MOST_ENDINGS = 5
 
@@ -22,6 +23,12 @@ def not_recognized(path: Path) -> InputError:
     if path.is_file():
         return InputError(
             "a dataset is a folder, or a CSV or YAML file", where=path, fix="Give the folder, or list cases in a CSV."
+        )
+    if is_review(path / REVIEW):
+        return InputError(
+            "these are results that were reviewed, and no dataset",
+            where=path,
+            fix="Write their corrections as one with `medseg review export` (medseg.review.export_dataset).",
         )
     named = name_units(list_units(path))
     what, nearest = _seen(path, named)

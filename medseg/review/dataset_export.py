@@ -100,14 +100,30 @@ def export_dataset(
     InputError
         When the model that made the results is not known, or not on this machine and no other is given.
     """
+    paths = [Path(path) for path in listed(scans)]
+    return corrections(Path(folder), Path(out), unchanged=unchanged, reviewer=reviewer, model=model, scans=paths)
+
+
+def corrections(
+    folder: Path,
+    out: Path,
+    *,
+    unchanged: bool = False,
+    reviewer: str | None = None,
+    model: str | Path | None = None,
+    start: str | Path | None = None,
+    scans: Sequence[Path] = (),
+) -> ExportedDataset:
+    """Write a dataset as `export_dataset` does; what the card of `start` lists as held out stays held out as well."""
     place = output_folder(out)
-    given = None if model is None else resolve_model(model)  # known before any review is read
+    # Known before any review is read.
+    given, started = (None if one is None else resolve_model(one) for one in (model, start))
     skipped: dict[str, str] = {}
     failed: dict[str, str] = {}
     written: list[WrittenCase] = []
-    with open_store(Path(folder), scans=[Path(path) for path in listed(scans)]) as store:
+    with open_store(folder, scans=scans) as store:
         maker = made_by(store.results.folder)
-        package = _with_a_card(maker, given, store.results.folder)
+        package = _with_a_card(maker, given or (started if maker.package is None else None), folder)
         into = NewDataset(place, _object_class(package))
         make_room(place)
         sources = read_sources(store.results.folder)
@@ -124,7 +140,8 @@ def export_dataset(
                 log.error("%s: %s", case_id, error)
                 continue
             written.append(one)
-    rows = _split(written, package.card.training.held_out)
+    further = () if started is None else started.card.training.held_out
+    rows = _split(written, [*package.card.training.held_out, *further])
     if rows:
         describe(into, rows, written, replace(maker, package=package))
     return ExportedDataset(place, rows, skipped, failed)
