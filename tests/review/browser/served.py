@@ -18,7 +18,7 @@ import pytest
 
 ALWAYS = ("--no-sandbox", "--disable-dev-shm-usage")
 NO_GPU = ("--disable-gpu", "--disable-webgl", "--disable-webgl2")
-SLOW = 30_000  # ms after which something is taken to be stuck
+SLOW = 120_000  # ms after which something is taken to be stuck, also where others use the machine
 
 
 @contextmanager
@@ -72,6 +72,7 @@ class Window:
     def open(cls, context: Any, address: str, link: str = "") -> Window:
         """Open the printed address, and a place in it where one is given."""
         page = context.new_page()
+        page.set_default_timeout(SLOW)
         window = cls(page, address)
         site = f"{urlsplit(address).scheme}://{urlsplit(address).netloc}/"
         page.on("pageerror", lambda error: window.complaints.append(str(error)))
@@ -144,7 +145,7 @@ def newest_labels(results: Path, case: str) -> nib.Nifti1Image:
     return nib.load(files[-1])
 
 
-def until(holds: Any, seconds: float = 30) -> None:
+def until(holds: Any, seconds: float = SLOW / 1000) -> None:
     """Wait until something holds."""
     end = time.monotonic() + seconds
     while not holds():

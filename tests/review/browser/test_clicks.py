@@ -130,7 +130,8 @@ def test_a_click_in_and_a_click_out_give_the_ball_as_one_step(review):
     assert np.array_equal(np.asarray(newest_labels(review.results, review.name).dataobj), review.labels)
     review.page.reload()
     review.ready()
-    assert "asked the random walker for class 1: 1 voxels marked inside, 1 outside" in review.page.inner_text("#about")
+    trail = review.page.text_content("#about")
+    assert "asked the random walker for class 1: 1 voxels marked inside, 1 outside" in trail
     with open_store(review.results) as store:
         assert store.verify() == ()
 
