@@ -42,8 +42,8 @@ def write_agreement(found: Agreement, out: Path) -> None:
 
 def _definitions(names: list[str]) -> dict[str, str]:
     """Definitions of metrics between readers, of whom neither is the reference."""
-    told = definitions_of(names)
-    return {**told, **{name: "Second minus first." for name in told if "difference" in name}}
+    known = definitions_of(names)
+    return {**known, **{name: "Second minus first." for name in known if "difference" in name}}
 
 
 def render_agreement(found: Agreement) -> str:

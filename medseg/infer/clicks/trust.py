@@ -31,7 +31,7 @@ def fault(before: Mask, answer: Answer, interactions: Sequence[Interaction]) -> 
         judged = is_open[place]
         wrong = (answer.is_class[place] == one.is_outside) & judged
         if wrong.sum() > MOST_CONTRADICTED * judged.sum():
-            return "kept what you marked as outside" if one.is_outside else "left out what you marked as inside"
+            return "kept what you marked as outside" if one.is_outside else "missed what you marked as inside"
         is_open[place] = False
     return None
 

@@ -33,11 +33,11 @@ def test_an_answer_that_keeps_to_the_marks_has_no_fault(ball):
 
 def test_marks_that_are_not_kept_are_a_fault(ball):
     nothing = np.zeros_like(ball)
-    assert found(nothing, nothing, marks((15, 25, 35))) == "left out what you marked as inside"
+    assert found(nothing, nothing, marks((15, 25, 35))) == "missed what you marked as inside"
     assert found(ball, ball, marks((15, 25, 35), outside=True)) == "kept what you marked as outside"
     # An older mark counts too, unless a newer one lies on it.
     inside = marks((15, 25, 35))
-    assert found(ball, nothing, inside, marks((11, 21, 31), outside=True)) == "left out what you marked as inside"
+    assert found(ball, nothing, inside, marks((11, 21, 31), outside=True)) == "missed what you marked as inside"
     assert found(ball, nothing, inside, marks((15, 25, 35), outside=True)) is None
 
 
