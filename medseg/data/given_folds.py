@@ -43,7 +43,7 @@ def with_given_folds(data: Dataset) -> Dataset:
 
 def _read(file: Path) -> list[dict[str, list[str]]]:
     try:
-        content: Any = parse_json(file.read_text(encoding="utf-8"))
+        content: Any = parse_json(file.read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read ({first_line(error)})", where=file, fix=FIX) from error
     valid = isinstance(content, list) and content and all(_is_fold(fold) for fold in content)

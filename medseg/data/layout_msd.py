@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from medseg.config.safe_json import parse_json
+from medseg.config.safe_json import read_json_object
 from medseg.data.class_table import class_table
 from medseg.data.dataset import Channel, Dataset, DatasetCase
 from medseg.data.description import DatasetDescription
 from medseg.data.first_scan import COLORS, first_scan, table_of_references
 from medseg.data.fold_numbers import with_folds
 from medseg.data.modality import dicom_modality
-from medseg.errors import InputError, first_line
+from medseg.errors import InputError
 from medseg.io.files.case_id import stem, unique
 
 DESCRIPTION = "dataset.json"
@@ -39,16 +39,17 @@ def recognize(path: Path) -> bool:
 def find_list(path: Path) -> Path | None:
     """Find the JSON file with a `training` list: the one named, `dataset.json`, or the only one in a folder."""
     if path.is_file():
-        return path if path.suffix.lower() == ".json" and _has_list(path) else None
-    if _has_list(path / DESCRIPTION):
+        return path if path.suffix.lower() == ".json" and has_list(path) else None
+    if has_list(path / DESCRIPTION):
         return path / DESCRIPTION
-    found = [file for file in sorted(path.glob("*.json")) if not file.name.startswith(".") and _has_list(file)]
+    found = [file for file in sorted(path.glob("*.json")) if not file.name.startswith(".") and has_list(file)]
     return found[0] if len(found) == 1 else None
 
 
-def _has_list(file: Path) -> bool:
+def has_list(file: Path) -> bool:
+    """Whether a JSON file has a `training` list."""
     try:
-        content = read_json(file)
+        content = read_json_object(file)
     except InputError:
         return False
     return any(isinstance(content.get(key), list) for key in ("training", "train"))
@@ -58,7 +59,7 @@ def read(path: Path) -> Dataset:
     """Read a dataset that is listed in JSON."""
     file = find_list(path)
     assert file is not None
-    content = read_json(file)
+    content = read_json_object(file)
     named = _named_channels(content.get("modality", content.get("channel_names")), file)
     labels = content.get("labels")
     is_datalist = file.name != DESCRIPTION or (labels is None and "modality" not in content)
@@ -94,20 +95,7 @@ def read(path: Path) -> Dataset:
 
 def read_description(path: Path) -> dict[str, Any]:
     """Read a folder's `dataset.json`."""
-    return read_json(path / DESCRIPTION)
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """Read a JSON file that holds an object."""
-    try:
-        content = parse_json(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot be read ({first_line(error)})", where=file, fix="Check that the file can be read and is JSON."
-        ) from error
-    if not isinstance(content, dict):
-        raise InputError("is not a JSON object", where=file, fix="Write keys and values between braces.")
-    return content
+    return read_json_object(path / DESCRIPTION)
 
 
 def values_of_names(labels: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from medseg.data import layout_dicom, layout_found, layout_msd, layout_nnunet, layout_pairs, layout_table
 from medseg.data.dataset import Dataset
 from medseg.data.description import DatasetDescription
+from medseg.data.json_beside import not_read, refuse_unreadable
 from medseg.data.not_recognized import not_recognized
 from medseg.data.partial_labels import with_annotated
 from medseg.errors import ConfigError, UsageError
@@ -74,6 +75,8 @@ def read_dataset(path: Path, given: DatasetDescription | None = None) -> Dataset
     if not path.exists():
         raise UsageError("there is no such file or folder", where=path, fix="Give the dataset's folder.")
     for layout in LAYOUTS:
+        if layout.name == "msd":  # a table, which comes before, says all itself
+            refuse_unreadable(path)
         if layout.recognize(path):
             if given is None:
                 return _told(with_annotated(layout.read(path)))
@@ -93,6 +96,8 @@ def read_dataset(path: Path, given: DatasetDescription | None = None) -> Dataset
 
 def _told(data: Dataset) -> Dataset:
     """Show what was guessed, for a person to say whether it is right."""
+    if data.layout in ("pairs", "found", "dicom"):
+        data = replace(data, ambiguous=(*data.ambiguous, *not_read(data.folder)))
     if data.read_as:
         log.info("%s; is that right? `medseg audit --describe` writes it as a table to edit.", "; ".join(data.read_as))
     for text in data.ambiguous:

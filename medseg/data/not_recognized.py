@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from medseg.config.safe_json import parse_json
+from medseg.config.safe_json import read_json_object
 from medseg.counted import counted
 from medseg.data.file_names import Named, name_units
 from medseg.data.file_units import list_units
@@ -71,9 +71,4 @@ def _patterns(path: Path, named: Sequence[Named]) -> str:
 
 def _description(file: Path) -> str:
     """What a `dataset.json` lacks."""
-    try:
-        content = parse_json(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return f"{file.name} cannot be read as JSON"
-    keys = ", ".join(content) if isinstance(content, dict) else "no keys"
-    return f"{file.name} has {keys}"
+    return f"{file.name} has {', '.join(read_json_object(file)) or 'no keys'}"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from fnmatch import translate
 from pathlib import Path
 
-from medseg.config.safe_json import parse_json
+from medseg.config.safe_json import read_json_object
+from medseg.errors import InputError
 from medseg.types.channels import WantedChannel
 
 # nnU-Net's numbers of channels.
@@ -130,12 +131,19 @@ def _names(channels: Sequence[WantedChannel]) -> list[list[str]]:
 
 
 def _stated_names(folder: Path) -> dict[int, str] | None:
-    """Names of channels by number in the `dataset.json` of a folder or of the one above; None without one."""
+    """Names of channels by number in the `dataset.json` of a folder or of the one above; None where none names any."""
     for file in (folder / "dataset.json", folder.parent / "dataset.json"):
-        try:
-            content = parse_json(file.read_text(encoding="utf-8"))
-            named = content.get("channel_names", content.get("modality"))
-            return {int(key): str(name) for key, name in named.items()}
-        except (OSError, ValueError, AttributeError, TypeError):
+        if not file.is_file():
             continue
+        content = read_json_object(file)
+        named = content.get("channel_names", content.get("modality"))
+        if named is None:
+            continue
+        pairs = named.items() if isinstance(named, dict) else enumerate(named if isinstance(named, list) else [named])
+        try:
+            return {int(key): str(name) for key, name in pairs}
+        except ValueError as error:
+            raise InputError(
+                "'channel_names' does not map numbers to names", where=file, fix='Write it as in {"0": "CT"}.'
+            ) from error
     return None

@@ -290,6 +290,28 @@ def test_a_dataset_json_of_other_channels_fails_its_cases(tmp_path, names, said)
     assert "channel_names" in next(left.fix for left in found.skipped if left.corrupt)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"channel_names":\n {"0": "FLAIR",}}', r"dataset\.json: cannot be read as JSON \(.*line 2"),
+        ('["FLAIR", "T1"]', r"dataset\.json: is not a JSON object"),
+        ('{"channel_names": {"FLAIR": 0}}', r"dataset\.json: 'channel_names' does not map numbers to names"),
+    ],
+)
+def test_a_dataset_json_that_cannot_be_read_is_not_as_good_as_none(tmp_path, text, said):
+    numbered_with_description(tmp_path / "given")
+    (tmp_path / "given" / "dataset.json").write_text(text)
+    with pytest.raises(InputError, match=said):
+        discover(tmp_path / "given")
+
+
+@pytest.mark.parametrize("text", ['\ufeff{"channel_names": {"0": "FLAIR", "1": "T1"}}', '{"modality": ["FLAIR", "T1"]}'])
+def test_a_dataset_json_is_read_with_a_byte_order_mark_and_as_a_list(tmp_path, text):
+    numbered_with_description(tmp_path / "given")
+    (tmp_path / "given" / "dataset.json").write_text(text, encoding="utf-8")
+    assert cases(discover(tmp_path / "given")) == {"p1": [11, 21], "p2": [12, 22]}
+
+
 def test_more_numbers_than_channels_are_not_cut_to_the_first(tmp_path):
     numbered(tmp_path)
     scan(tmp_path / "p1_0002.nii.gz", 31)

@@ -111,7 +111,7 @@ def _stated(where: Path) -> dict[Any, Any]:
     if path is None:
         return {}
     try:
-        labels: Any = parse_json(path.read_text(encoding="utf-8")).get("labels")
+        labels: Any = parse_json(path.read_bytes()).get("labels")
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(
             f"cannot be read as a dataset's description ({first_line(error)})",
