@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from medseg.data.file_units import Unit
@@ -46,12 +46,16 @@ OF_DECATHLON: dict[str, Literal["train", "validation", "test"]] = {
 PLAIN = {
     "anat", "derivatives", "micr", "microscopy", "rawdata", "sourcedata", "data", "dataset", "datasets", "database",
     "set", "sets", "cases", "stage", "phase", "part", "task", "files", "png", "nii", "nifti", "jpg", "tif", "tiff",
-    "of", "and", "the", "folder",
+    "of", "and", "the", "folder", "preprocessed", "processed", "registered", "coregistered",
 }  # fmt: skip
 # Folders of BIDS for a kind of scan, where a folder above them is a subject's.
 OF_BIDS = {"dwi", "perf", "func", "fmap", "swi", "ct", "pet"}
 # Masks of where there is an image at all.
-OUTSIDE = re.compile(r"brain[-_ ]?mask|fov|field[-_ ]?of[-_ ]?view|skull|brain[-_ ]?extraction", re.IGNORECASE)
+OUTSIDE = re.compile(
+    r"(brain|head|body)[-_ ]?mask|fov|field[-_ ]?of[-_ ]?view|skull|brain[-_ ]?extraction", re.IGNORECASE
+)
+# These belong to the word `mask` behind them: `T1_brain_mask` and BIDS's `desc-brain_mask` are masks of T1.
+OF_MASK = re.compile(r"(?<![A-Za-z])(?:desc-)?(brain|head|body|fov|skull)[-_. ]+(masks?)(?![A-Za-z])", re.IGNORECASE)
 WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_A-Za-z]+")
 GLUED = re.compile(r"(?P<what>[a-z]{2,}?)(?:segmentation|seg|masks?|labels?)", re.IGNORECASE)
 # What 3D Slicer ends segmentations in.
@@ -95,7 +99,20 @@ def name_units(units: Sequence[Unit]) -> list[Named]:
             for depth in range(1, len(unit.folders) + 1):
                 roles[unit.folders[:depth]].add(role)
     both = {folders for folders, found in roles.items() if len(found) == 2}
-    return [_named(unit, siblings, both) for unit in units]
+    return [_named(unit, siblings, both) for unit in map(_of_own_folder, units)]
+
+
+def _of_own_folder(unit: Unit) -> Unit:
+    """The unit called as its folder, where that is the case's with a word: `p1/p1_lesion/p1.png` is p1/p1_lesion."""
+    *above, folder = unit.folders or ("",)
+    case = above[-1].lower() if above else ""
+    if (
+        not case
+        or unit.name.lower() not in (case, folder.lower())
+        or not re.match(rf"{re.escape(case)}[-_. ]", folder, re.IGNORECASE)
+    ):
+        return unit
+    return replace(unit, folders=tuple(above), name=folder)
 
 
 def _named(unit: Unit, siblings: dict[tuple[str, ...], set[str]], both: set[tuple[str, ...]]) -> Named:
@@ -166,7 +183,7 @@ def _chunks(
     held: list[str] = []  # digits glued to a word for a role
     role: Literal["image", "label"] | None = None
     split: Literal["train", "validation", "test"] | None = None
-    chunks = [chunk for chunk in re.split(r"[_\-. ]+", name) if chunk]
+    chunks = [chunk for chunk in re.split(r"[_\-. ]+", OF_MASK.sub(r"\1\2", name)) if chunk]
     if chunks[1:] and chunks[-1] == "msk":  # at the end and small: MSK at the start is a clinic
         chunks[-1] = "mask"
     has_label = any(_is_label(words(chunk)) or GLUED.fullmatch(chunk) for chunk in chunks)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from pathlib import Path
 
-from medseg.data.file_names import Named
+from medseg.data.file_names import MOST_ROLES, Named
+from medseg.data.sequence_words import SEQUENCE
 
 # Images of one folder beyond this number are those of several cases, not channels of one.
 MOST_CHANNELS = 16
@@ -58,9 +61,31 @@ def pair(images: Sequence[Named], labels: Sequence[Named]) -> Pairs:
         for image in chosen:
             case.images[_rest(image.key, key)] = image
         case.labels["/".join(part for part in (label.kind, kind) if part)].append(label)
-    used = {id(image) for case in cases.values() for image in case.images.values()}
-    alone = tuple(image for image in images if id(image) not in used)
+    cases = _merged(cases)
+    used = {image.unit.path for case in cases.values() for image in case.images.values()}
+    alone = tuple(image for image in images if image.unit.path not in used)
     return Pairs(tuple(cases.values()), alone, tuple(lost))
+
+
+Place = tuple[tuple[str, ...], str, str | None]
+
+
+def _merged(cases: dict[Place, FoundCase]) -> dict[Place, FoundCase]:
+    """Cases with the labels of those whose images are all theirs too: `p1_t1_mask` is a label of p1's t1 and flair."""
+    kept: dict[Place, FoundCase] = {}
+    by_image: dict[Path, FoundCase] = {}
+    for place in sorted(cases, key=lambda place: (-len(cases[place].images), len(place[1]))):
+        case = cases[place]
+        files = [image.unit.path for image in case.images.values()]
+        larger = by_image.get(files[0])
+        if larger is None or not set(files) <= {image.unit.path for image in larger.images.values()}:
+            kept[place] = case
+            by_image |= dict.fromkeys(files, case)
+            continue
+        for kind, labels in case.labels.items():
+            rest = _rest(case.key, larger.key) if kind in larger.labels else ""
+            larger.labels["/".join(part for part in (kind, rest) if part)] += labels
+    return {place: case for place, case in cases.items() if place in kept}
 
 
 # Context and key of a case, its images, and what is left of a label's key to say which label it is.
@@ -76,6 +101,7 @@ class _Index:
         self.anywhere: dict[str, list[Named]] = defaultdict(list)
         self.numbers: dict[tuple[int, ...], list[Named]] = defaultdict(list)
         self.longer: dict[str, list[Named]] = defaultdict(list)
+        self.numbered: dict[tuple[int, ...], list[Named]] = defaultdict(list)
         for image in images:
             self.exact[image.context, image.key].append(image)
             for start in _starts(image.key):
@@ -87,6 +113,8 @@ class _Index:
             if image.context:
                 self.anywhere[image.key].append(image)
             self.numbers[_numbers(_whole(image))].append(image)
+            for first, last in combinations(range(len(found := _numbers(image.key)) + 1), 2) if image.context else ():
+                self.numbered[found[first:last]].append(image)
             if image.context:
                 self.numbers[_numbers(image.context[-1])].append(image)
 
@@ -101,6 +129,17 @@ class _Index:
             shorter = _of_split(self.exact.get((context, start), []), label)
             if shorter and (start or context or len(shorter) == 1):
                 return context, start, shorter[:1], _rest(label.key, start)
+        return self._of_sequences(label)
+
+    def _of_sequences(self, label: Named) -> Found | None:
+        """Images whose key is what the label's begins with and a sequence: `p1_ct` beside the label `p1_vertebrae`."""
+        for start in _starts(label.key):
+            rest = _rest(label.key, start)
+            if not _numbers(start) or _numbers(rest):
+                break
+            images = _of_split(self.begins.get((label.context, start), []), label)
+            if images and all(re.fullmatch(SEQUENCE, _rest(image.key, start)) for image in images):
+                return label.context, start, images, rest
         return None
 
     def of_folder(self, label: Named) -> Found | None:
@@ -117,7 +156,7 @@ class _Index:
                 images = _of_split(self.anywhere.get(start, []), label) if start else []
                 if len({id(image) for image in images}) == 1:
                     return images[0].context, images[0].key, images[:1], _rest(names, start)
-        if (longer := self._of_one_case(label)) is not None:
+        if (longer := self._of_one_case(label) or self._of_channel_folders(label)) is not None:
             return longer
         numbers = _numbers(_whole(label))
         images = self.numbers.get(numbers, []) if numbers else []
@@ -133,6 +172,26 @@ class _Index:
             return None
         start = _shared([image.key for image in images])
         return images[0].context, start, images, ""
+
+    def _of_channel_folders(self, label: Named) -> Found | None:
+        """Images of several folders side by side, one in each, that have the label's name up to its last number."""
+        core = re.match(r"(.*\d[^_]*)?", label.key)
+        start = core[0] if core else ""
+        if not re.search(r"[a-z]", start):
+            return None
+        of_number = self.numbered.get(_numbers(start), [])
+        images = _of_split([one for one in of_number if f"_{start}_" in f"_{one.key}_"], label)
+        folders = {image.context for image in images}
+        if not 1 < len(images) == len(folders) <= MOST_ROLES or len({folder[:-1] for folder in folders}) > 1:
+            return None
+        named = [_of_folder_name(one, start, label.shown[: len(start)]) for one in images]
+        return images[0].context[:-1], start, named, _rest(label.key, start)
+
+
+def _of_folder_name(image: Named, start: str, shown: str) -> Named:
+    """The image as if its key were the case's and its folder's name."""
+    folder = re.sub(r"[_\-. ]+", "_", image.context[-1].lower())
+    return replace(image, key=f"{start}_{folder}", shown=f"{shown}_{image.context[-1]}")
 
 
 def _shared(keys: Sequence[str]) -> str:

@@ -41,6 +41,11 @@ KINDS: dict[str, Kind] = {
         "CT with another zero", True, "Export it again with its rescale intercept, or subtract the difference."
     ),
     "not-hounsfield": Kind("CT without air", False, "Check that intensities are Hounsfield units."),
+    "windowed-intensity": Kind(
+        "CT cut off at a window",
+        False,
+        "Give scans as they were before; a model of windowed scans needs windowed ones at prediction too.",
+    ),
     "image-is-labels": Kind("image that is a label map", True, "Put the image in its place."),
     "same-reference": Kind("label of another image", True, "Find out which image the label belongs to."),
     "shared-reference": Kind("one label for several images of a patient", False, "Check that all show the same place."),

@@ -19,19 +19,36 @@ AIR, ENOUGH_AIR = (-1100.0, -850.0), 0.01
 DARK, BRIGHTEST = -200.0, 99.5
 # What a rescale intercept that was not applied, or applied twice, shifts a scan by: 1,024, or 1,000 at some vendors.
 SHIFT = (850.0, 1200.0)
+# A scan with so large a fraction of its voxels at its lowest value, which is brighter than air, was cut off there.
+AT_LOWEST = 0.02
+# All values of a scan that was windowed to a picture.
+PICTURE = (0.0, 255.0)
+# Where no air shows that a channel is CT: the median of tissue, and by what factor cases' bright ends may differ.
+TISSUE, AS_BRIGHT = (-200.0, 400.0), 2.0
 # Cases whose tissue is so near another's, in Hounsfield units, have the same zero.
 SAME = 300.0
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Of one channel of a case: median of all voxels and of the labeled ones (NaN: none), extremes, fraction of air."""
+    """Of one channel of a case: median of all voxels and of the labeled ones (NaN: none), extremes, fraction of air.
+
+    - `at_lowest`: fraction of voxels at the lowest value.
+    """
 
     median: float
     inside: float
     lowest: float
     air: float
     brightest: float = 0.0
+    highest: float = math.inf
+    at_lowest: float = 0.0
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether values below or above a window are gone, if it is CT."""
+        cut_off = self.lowest > AIR[1] and self.at_lowest > AT_LOWEST
+        return cut_off or (self.lowest >= PICTURE[0] and self.highest <= PICTURE[1])
 
     @property
     def is_sound(self) -> bool:
@@ -51,7 +68,9 @@ def levels_of(channel: npt.NDArray[np.floating], inside: npt.NDArray[np.floating
     air = np.count_nonzero((sample > AIR[0]) & (sample < AIR[1])) / max(len(sample), 1)
     within = float(np.median(inside)) if inside is not None and len(inside) else float("nan")
     brightest = float(np.percentile(sample, BRIGHTEST))
-    return Levels(float(np.median(sample)), within, float(flat.min()), float(air), brightest)
+    lowest = float(flat.min())
+    at_lowest = np.count_nonzero(sample == lowest) / max(len(sample), 1)
+    return Levels(float(np.median(sample)), within, lowest, float(air), brightest, float(flat.max()), at_lowest)
 
 
 def shifted(cases: Sequence[Levels]) -> Iterator[tuple[int, float]]:
@@ -72,6 +91,22 @@ def shifted(cases: Sequence[Levels]) -> Iterator[tuple[int, float]]:
     for number, value in enumerate(tissue):
         if not sound[number] and SHIFT[0] <= abs(value - usual) <= SHIFT[1]:
             yield number, float(value - usual)
+
+
+def seem_ct(cases: Sequence[Levels]) -> bool:
+    """Whether cases of a channel that nobody calls CT are CT without air in which only the zero differs.
+
+    MR has no negative values, and where it is brighter it varies more; a zero shifts all values alike.
+    """
+    off = dict(shifted(cases))
+    others = [case for number, case in enumerate(cases) if number not in off]
+    usual = float(np.median([case.tissue for case in others])) if others else math.inf
+    ranges = [max(case.brightest - case.tissue, 1.0) for case in cases]
+    return (
+        TISSUE[0] < usual < TISSUE[1]
+        and all(case.lowest < 0 for case in others)
+        and max(ranges) <= AS_BRIGHT * min(ranges)
+    )
 
 
 def not_hounsfield(cases: Sequence[Levels]) -> bool:

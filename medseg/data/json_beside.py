@@ -25,8 +25,8 @@ def not_read(path: Path) -> Iterator[str]:
     if (path / DESCRIPTION).is_file():
         keys = ", ".join(read_json_object(path / DESCRIPTION)) or "nothing"
         yield (
-            f"{DESCRIPTION} is not read, nor the names in it: it has {keys}, but neither a list 'training' of cases nor "
-            "nnU-Net's 'labels' and 'file_ending'"
+            f"{DESCRIPTION} is not read, nor the names in it: it has {keys}, but neither a list 'training' of "
+            "cases nor nnU-Net's 'labels' and 'file_ending'"
         )
     files = [file for file in sorted(path.glob("*.json")) if not file.name.startswith(".")]
     lists = [file.name for file in files if has_list(file)]

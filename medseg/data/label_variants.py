@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.data.dataset import ArrayKeys
-from medseg.data.file_names import OUTSIDE
+from medseg.data.file_names import LABEL, OUTSIDE, words
 from medseg.data.file_pairs import FoundCase
 from medseg.data.reference_files import read_array_labels
 from medseg.errors import MedsegError
@@ -26,6 +26,8 @@ from medseg.io.read import load_scan, read_labels
 SAME_THING = 0.4
 # A mask of so much of an image, inside which another lies, shows where there is an image at all.
 FIELD, INSIDE = 0.3, 0.99
+# A mask that lies wholly inside another is a class of its own up to this part of it; of more it is a rater's.
+MOST_OF = 0.8
 MOST_READ = 3
 # Of several kinds of label the first in this order is taken where nothing else decides.
 PREFERRED = ("consensus", "manual", "gt", "truth", "seg", "label", "annotation", "mask")
@@ -58,6 +60,11 @@ def settle(cases: Sequence[FoundCase], *, overlapping: bool = False) -> Variants
         unclear += [f"masks of the field of view, not read: {_quoted(outside)}"] if outside else []
         for kind in outside:
             del counts[kind]
+    elif outside:
+        unclear.append(
+            f"the only labels are {_quoted(outside)}, by their names masks of where there is an image or a brain; "
+            "that is what a model of them learns"
+        )
     if _are_objects(cases, counts):
         return Variants("objects", tuple(sorted(counts)), tuple(unclear))
     if len(counts) == 1:
@@ -85,7 +92,13 @@ def settle(cases: Sequence[FoundCase], *, overlapping: bool = False) -> Variants
         )
         return Variants("union", tuple(more), tuple(unclear))
     masks = [kind for kind in kinds if _is_mask(read, kind)]
-    if len(masks) > 1 and (overlapping or not _share_voxels(read, masks, default=False)):
+    inside = [] if overlapping else _nested(read, masks)
+    if len(masks) > 1 and (overlapping or inside or not _share_voxels(read, masks, default=False)):
+        for small, large in inside:
+            unclear.append(
+                f"'{small}' lies inside '{large}': each is taken as a class, and the smaller lies on top; where both "
+                "are drawings of one thing, name the files of one as 'label'"
+            )
         if rest := [kind for kind in kinds if kind not in masks]:
             unclear.append(f"labels of other kinds, not read: {_quoted(rest)}")
         return Variants("classes", tuple(masks), tuple(unclear))
@@ -154,9 +167,19 @@ def _fields_of_view(read: Sequence[Mapping[str, npt.NDArray[Any]]], kinds: Seque
     found = []
     for kind in kinds:
         arrays = [labels for labels in read if kind in labels]
-        if arrays and all(_is_field(labels, kind) for labels in arrays) and _rank(kind) >= PREFERRED.index("mask"):
+        if arrays and _may_be_field(kind) and all(_is_field(labels, kind) for labels in arrays):
             found.append(kind)
     return found if len(found) < len(kinds) else []
+
+
+def _may_be_field(kind: str) -> bool:
+    """Whether a kind's name says no more than that it is a mask, and of what folder."""
+    own = words(kind.rpartition("/")[2])
+    return (
+        _rank(kind) >= PREFERRED.index("mask")
+        and not any(w in LABEL and "mask" not in w for w in own)
+        and (len(set(own) - {"mask", "masks"}) == 0 or OUTSIDE.search(kind) is not None)
+    )
 
 
 def _is_field(labels: Mapping[str, npt.NDArray[Any]], kind: str) -> bool:
@@ -186,6 +209,27 @@ def _share_voxels(read: Sequence[Mapping[str, npt.NDArray[Any]]], kinds: Sequenc
             if one.shape == other.shape and one.any() and other.any():
                 dice.append(2 * np.count_nonzero(one & other) / (np.count_nonzero(one) + np.count_nonzero(other)))
     return bool(np.median(dice) > SAME_THING) if dice else default
+
+
+def _nested(read: Sequence[Mapping[str, npt.NDArray[Any]]], kinds: Sequence[str]) -> list[tuple[str, str]]:
+    """Kinds of which one lies inside another in all cases, the smaller first; none where others are of one thing.
+
+    A tumor lies inside its organ to the last voxel, whereas the outlines of two raters cross, or differ by little.
+    """
+    found = []
+    for one, other in combinations(kinds, 2):
+        both = [(labels[one] > 0, labels[other] > 0) for labels in read if one in labels and other in labels]
+        both = [(a, b) for a, b in both if a.shape == b.shape and a.any() and b.any()]
+        sizes = [(np.count_nonzero(a), np.count_nonzero(b), np.count_nonzero(a & b)) for a, b in both]
+        if not sizes or float(np.median([2 * shared / (a + b) for a, b, shared in sizes])) <= SAME_THING:
+            continue
+        if all(shared == a and a < MOST_OF * b for a, b, shared in sizes):
+            found.append((one, other))
+        elif all(shared == b and b < MOST_OF * a for a, b, shared in sizes):
+            found.append((other, one))
+        else:
+            return []
+    return found
 
 
 def _rank(kind: str) -> int:

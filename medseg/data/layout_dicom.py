@@ -20,6 +20,7 @@ from medseg.data.class_table import class_table
 from medseg.data.dataset import Channel, Dataset, DatasetCase
 from medseg.data.description import DatasetDescription
 from medseg.data.modality import dicom_modality
+from medseg.data.name_pattern import patterns
 from medseg.errors import InputError
 from medseg.io.dicom.header import lenient, looks_like_dicom
 from medseg.io.discover import survey
@@ -119,9 +120,20 @@ def _channels(
         raise InputError(
             f"the channels are unclear, because structures were drawn on {modalities}",
             where=path,
-            fix="Name the channels: --config FILE with dataset: {channels: {CT: CT}}.",
+            fix=_fix(path, drawings),
         )
     return [Channel(possible[0], possible[0])]
+
+
+def _fix(path: Path, drawings: Sequence[_Drawing]) -> str:
+    pictures = [file for file in path.rglob("*.png") if not file.name.startswith(".")] if not drawings else []
+    if pictures:
+        shown = patterns([file.relative_to(path).as_posix() for file in sorted(pictures)])
+        return (
+            f"Where {shown} are labels, a picture for each slice, stack those of each series in the order of its slices "
+            "into one NIfTI file on its grid, beside it as NIfTI (dcm2niix)."
+        )
+    return "Name the channels: --config FILE with dataset: {channels: {CT: CT}}."
 
 
 def _modality(name: str, given: str | None, path: Path) -> str:

@@ -42,7 +42,7 @@ def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
     table = find_table(path, given)
     assert table is not None
     data = build_dataset(table.description, table.rows, path / "dataset.yaml", name=path.resolve().name, layout="found")
-    return replace(data, read_as=table.read_as, ambiguous=table.ambiguous)
+    return replace(data, read_as=table.read_as, ambiguous=(*table.ambiguous, *data.ambiguous))
 
 
 def find_table(path: Path, given: DatasetDescription | None = None) -> FoundTable | None:

@@ -62,7 +62,8 @@ def read(path: Path, stated: DatasetDescription | None = None) -> Dataset:
     given = colored or given
     name = file.stem if file.name not in FILES else file.parent.resolve().name
     ambiguous = (UNNAMED,) if colored is not None else ()
-    return replace(build_dataset(given, rows, source, name=name), read_as=read_as, ambiguous=ambiguous)
+    data = build_dataset(given, rows, source, name=name)
+    return replace(data, read_as=read_as, ambiguous=(*ambiguous, *data.ambiguous))
 
 
 def _file(path: Path) -> Path | None:

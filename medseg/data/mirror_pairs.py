@@ -24,8 +24,9 @@ ENDS = ("RL", "AP", "SI")
 
 # Volume and spread of mirror images differ by no more than these factors: of kidneys and lungs by less.
 VOLUME, SPREAD = 1.5, 1.5
-# Their centers lie beside each other: no further apart along another axis than this fraction of the way between them.
-ASLANT = 0.5
+# Their centers lie beside each other: no further apart along another axis than this fraction of the way between them,
+# or of how far both spread there, as of two kidneys one lies higher.
+ASLANT, HIGHER = 0.5, 1.0
 # Difference of their covariances, one of them mirrored, by the size of both.
 SHAPE = 0.5
 # Difference of mean intensities, in standard deviations inside a class, by which two classes are distinguished.
@@ -117,10 +118,11 @@ def _is_unnamed(name: str) -> bool:
 
 def _are_mirrored(one: Moments, other: Moments, axis: int) -> bool:
     apart = np.abs(other.center - one.center)
-    aside = float(np.delete(apart, axis).max())
     # A class of one voxel has no spread; a tiny one keeps the ratios finite.
     spread = [np.sqrt(np.maximum(np.diag(m.covariance), 1e-6)) for m in (one, other)]
-    if aside > ASLANT * apart[axis] or apart[axis] < spread[0][axis] + spread[1][axis]:
+    both = spread[0] + spread[1]
+    aslant = apart > np.maximum(ASLANT * apart[axis], HIGHER * both)
+    if np.delete(aslant, axis).any() or apart[axis] < both[axis]:
         return False
     if max(one.voxels, other.voxels) > VOLUME * min(one.voxels, other.voxels):
         return False

@@ -12,6 +12,7 @@ from medseg.data.file_names import Named, name_units
 from medseg.data.file_units import list_units
 from medseg.data.layout_msd import DESCRIPTION
 from medseg.data.name_pattern import patterns
+from medseg.data.polygon_files import outlines
 from medseg.errors import InputError
 from medseg.io.files.review_folder import REVIEW, is_review
 
@@ -20,6 +21,9 @@ MOST_ENDINGS = 5
 
 def not_recognized(path: Path) -> InputError:
     """Describe what was seen and the nearest layout, as the error to raise."""
+    drawn = outlines(path)
+    if path.is_file() and drawn is not None:
+        return InputError(drawn[0], where=path, fix=drawn[1])
     if path.is_file():
         return InputError(
             "a dataset is a folder, or a CSV or YAML file", where=path, fix="Give the folder, or list cases in a CSV."
@@ -35,6 +39,8 @@ def not_recognized(path: Path) -> InputError:
     if (path / DESCRIPTION).is_file():
         what += f", and {_description(path / DESCRIPTION)}"
         nearest = "The nearest layouts are those of nnU-Net (channel_names, labels, file_ending) and the Decathlon."
+    if drawn is not None:
+        what, nearest = f"{what}, and {drawn[0]}", drawn[1]
     return InputError(f"which files are images and which labels was not found: {what}", where=path, fix=nearest)
 
 

@@ -11,6 +11,7 @@ from medseg.data.case_names import NO_PATIENT
 from medseg.data.dataset import Dataset
 from medseg.data.file_names import words
 from medseg.data.given_folds import with_given_folds
+from medseg.data.sequence_words import SEQUENCE
 from medseg.errors import ConfigError
 
 AUTO, NONE = "auto", "none"
@@ -19,16 +20,13 @@ PERSON = r"subject|subj|sub|patient|pat|pt|participant|person|case|id"
 # So does a barcode of The Cancer Genome Atlas: project, site of the tissue, participant.
 # So do those of ADNI and OASIS: site, participant; participant.
 PATIENT = re.compile(
-    rf"(sub-[a-z0-9]+|tcga[-_][a-z0-9]{{2}}[-_][a-z0-9]{{4}}|\d{{3}}_s_\d{{4}}|oas\d_\d{{4}}|(?:{PERSON})[-_ ]?\d+)"
+    rf"(sub-[a-z0-9]+|tcga[-_][a-z0-9]{{2}}[-_][a-z0-9]{{4}}|\d{{3}}_s_\d{{4}}|(?:oasis_)?oas\d_\d{{4}}"
+    rf"|(?:{PERSON})[-_ ]?\d+)"
     r"(?=[-_. ])"
 )
-# What the end of a name may say of one scan among a patient's: its sequence, time, side, plane, or place in a volume.
-SEQUENCE = (
-    r"t1(w|c|ce|gd|n|km)?|t2(w|f|star)?|flair|dwi|adc|pdw?|swi|bold|asl|dce|mra|mri?|cta?|pet|pt|suv|art|arterial|portal"
-    r"|venous|pv|delayed|native|nc|ce|ven|nativ|arteriell|venoes"
-)
+# What the end of a name may say of one scan among a patient's: its sequence, side, plane, time, or place in a volume.
 SIDE = r"left|right|l|r|lt|rt|lh|rh|od|os|l?cc|l?mlo|rcc|rmlo|ax|axial|cor|coronal|sag|sagittal|sa|la|[24]ch"
-TIME = r"ed|es|pre|post|baseline|bl|followup|fu(\d+[a-z])?|t0|m\d{1,3}|(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])"
+TIME = r"ed|es|pre|post|baseline|bl|followup|fu(\d+[a-z])?|t0|m\d{1,3}|mr\d|(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])"
 # These count something, in the same word or the next: `slice003`, `slice_003`, `ses-2`.
 COUNTED = (
     r"slice|sl|z|patch|tile|crop|roi|part|view|aug|frame|phase|visit|v|tp|time|timepoint|scan|exam|study|day|week|month"

@@ -36,7 +36,11 @@ def read_array_labels(path: Path, keys: ArrayKeys) -> LabelMap:
     array = read_array(path, _key(path, keys.label))
     array = array[0] if array.ndim == 4 and array.shape[0] == 1 else array
     if array.ndim not in (2, 3):
-        raise InputError(f"its label has {array.ndim} axes", where=path, fix="Save one value for each voxel.")
+        raise InputError(
+            f"its label has {array.ndim} axes",
+            where=path,
+            fix="Save one value for each voxel, and many images each in a file of its own.",
+        )
     array = as_labels(array.reshape((*array.shape, *(1,) * (3 - array.ndim))), where=path)
     geometry, _ = array_geometry(path, array.shape)
     return LabelMap(array, geometry, LabelTable.unnamed(np.unique(array)))

@@ -15,7 +15,8 @@ from medseg.data.fold_numbers import with_folds
 from medseg.data.modality import dicom_modality
 from medseg.data.table_rows import OWN
 from medseg.errors import InputError
-from medseg.types import LabelTable
+from medseg.io.arrays import is_array_file
+from medseg.types import LabelTable, Scan
 
 UNSAFE = set('/\\:*?"<>|\0')
 SPLITS = {"val": "validation", "valid": "validation", "dev": "validation", "training": "train", "testing": "test"}
@@ -84,7 +85,18 @@ def build_dataset(
         arrays=arrays,
         colors=given.color_map,
         annotated=given.annotated,
+        ambiguous=_many_images(cases, first),
     )
+
+
+def _many_images(cases: Sequence[DatasetCase], first: Scan | None) -> tuple[str, ...]:
+    """Say of color images with slices that they may as well be many images, as no plain array tells which."""
+    if first is None or first.channels != len(COLORS) or min(first.geometry.shape) == 1:
+        return ()
+    path, size = cases[0].images[0], " x ".join(map(str, first.geometry.shape))
+    if not is_array_file(path):
+        return ()
+    return (f"arrays such as {path.name} are read as volumes in color of {size}; save many images as a file each",)
 
 
 def _channel_columns(rows: Sequence[Mapping[str, str]], masks: Mapping[str, int]) -> list[str]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from medseg.data.hounsfield import Levels, levels_of, not_hounsfield, shifted
+from medseg.data.hounsfield import Levels, levels_of, not_hounsfield, seem_ct, shifted
 
 
 def ct(zero=0.0, *, air=True, seed=0):
@@ -50,3 +50,32 @@ def test_scans_without_anything_dark_are_not_hounsfield_units():
     assert not_hounsfield([ct(1024.0, seed=n) for n in range(3)])
     assert not not_hounsfield([ct(seed=n) for n in range(3)])
     assert not not_hounsfield([])
+
+
+def crop(zero=0.0, scale=1.0, seed=0):
+    """A crop of a body without air, fat in a corner of it."""
+    random = np.random.default_rng(seed)
+    image = random.normal(40, 15, (16, 16, 8))
+    image[:4] = random.normal(-90, 15, (4, 16, 8))
+    return levels_of(scale * image + zero, None)
+
+
+def test_ct_that_nobody_calls_so_is_known_by_what_a_shift_leaves_as_it_is():
+    assert seem_ct([crop(seed=n) for n in range(4)] + [crop(1024.0, seed=5)])
+    assert seem_ct([crop(1024.0 * (n % 2), seed=n) for n in range(6)])
+    # MR: no negative values, or as much wider as it is brighter.
+    assert not seem_ct([crop(400.0, seed=n) for n in range(4)] + [crop(1400.0, seed=5)])
+    assert not seem_ct([crop(seed=n) for n in range(4)] + [crop(1024.0, 3.0, seed=5)])
+
+
+@pytest.mark.parametrize("window", [(-160, 240), (0, 400), (-500, 3000)])
+def test_values_cut_off_at_a_window_are_seen(window):
+    random = np.random.default_rng(0)
+    image = random.normal(40, 15, (16, 16, 8))
+    image[:4] = random.normal(-1000, 15, (4, 16, 8))
+    assert levels_of(np.clip(image, *window), None).is_windowed
+    assert not levels_of(np.clip(image, -1024, 3000), None).is_windowed
+    assert not levels_of(image[6:], None).is_windowed
+    picture = (np.clip(image, -160, 240) + 160) / 400 * 255
+    assert levels_of(np.rint(picture), None).is_windowed
+    assert levels_of(np.rint(picture)[6:], None).is_windowed

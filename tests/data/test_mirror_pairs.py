@@ -50,6 +50,8 @@ def test_a_region_of_several_values_has_the_moments_of_all_of_them():
         (((10, 15, 10), (5, 5, 5)), ((30, 15, 10), (5, 5, 5)), (2, 2), [0]),
         # As unlike as two kidneys: a fifth smaller, and lower.
         (((10, 15, 10), (5, 4, 7)), ((30, 14, 8), (4.7, 4, 6.5)), (2, 2), [0]),
+        # One a third of its height above the other, which is more than half of the way between them.
+        (((10, 15, 7.5), (2, 3, 7)), ((18, 15, 12), (2, 3, 7)), (2, 2), [0]),
         (((20, 7, 10), (5, 5, 5)), ((20, 23, 10), (5, 5, 5)), (2, 2), [1]),
         # Told apart by the image, by size, by shape; beside each other along no one axis; one around the other.
         (((10, 15, 10), (5, 5, 5)), ((30, 15, 10), (5, 5, 5)), (6, 0), []),

@@ -305,7 +305,9 @@ def test_a_dataset_json_that_cannot_be_read_is_not_as_good_as_none(tmp_path, tex
         discover(tmp_path / "given")
 
 
-@pytest.mark.parametrize("text", ['\ufeff{"channel_names": {"0": "FLAIR", "1": "T1"}}', '{"modality": ["FLAIR", "T1"]}'])
+@pytest.mark.parametrize(
+    "text", ['\ufeff{"channel_names": {"0": "FLAIR", "1": "T1"}}', '{"modality": ["FLAIR", "T1"]}']
+)
 def test_a_dataset_json_is_read_with_a_byte_order_mark_and_as_a_list(tmp_path, text):
     numbered_with_description(tmp_path / "given")
     (tmp_path / "given" / "dataset.json").write_text(text, encoding="utf-8")
