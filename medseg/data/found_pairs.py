@@ -108,7 +108,7 @@ def unlabeled(pairs: Pairs, channels: Sequence[str]) -> list[FoundCase]:
 
 
 def other_versions(pairs: Pairs) -> list[tuple[Named, Named]]:
-    """Images called as one of a labeled case, in a folder inside its own, without skull or unprocessed, beside that one."""
+    """Images called as one of a labeled case, in a folder inside its, without skull or unprocessed; each with that."""
     own = {(case.context, image.key): image for case in pairs.cases for image in case.images.values()}
     found = []
     for image in pairs.alone:

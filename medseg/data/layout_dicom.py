@@ -130,8 +130,8 @@ def _fix(path: Path, drawings: Sequence[_Drawing]) -> str:
     if pictures:
         shown = patterns([file.relative_to(path).as_posix() for file in sorted(pictures)])
         return (
-            f"Where {shown} are labels, a picture for each slice, stack those of each series in the order of its slices "
-            "into one NIfTI file on its grid, beside it as NIfTI (dcm2niix)."
+            f"Where {shown} are labels, a picture for each slice, stack those of each series in the order of its "
+            "slices into one NIfTI file on its grid, beside the series as NIfTI (dcm2niix)."
         )
     return "Name the channels: --config FILE with dataset: {channels: {CT: CT}}."
 

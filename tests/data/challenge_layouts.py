@@ -163,13 +163,12 @@ LAYOUTS: tuple[Callable[[Path], Expected], ...] = (
 )
 
 
-def pannuke(root: Path) -> str:
+def pannuke(root: Path) -> None:
     folder = root / "fold1"
     folder.mkdir()
     np.save(folder / "images.npy", np.random.default_rng(0).uniform(0, 255, (4, WIDE, HIGH, 3)))
     np.save(folder / "masks.npy", np.zeros((4, WIDE, HIGH, 6)))
     np.save(folder / "types.npy", np.array(["Breast", "Colon", "Liver", "Skin"]))
-    return "its label has 4 axes"
 
 
 def monuseg(root: Path) -> str:
@@ -223,4 +222,4 @@ def chaos_ct(root: Path) -> str:
 
 
 # Each returns what is said of it.
-REFUSED: tuple[Callable[[Path], str], ...] = (pannuke, monuseg, coco, label_me, chaos_mr, chaos_ct)
+REFUSED: tuple[Callable[[Path], str], ...] = (monuseg, coco, label_me, chaos_mr, chaos_ct)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from challenge_layouts import LAYOUTS, REFUSED
+from challenge_layouts import LAYOUTS, REFUSED, pannuke
 from test_layout_found import files_of
 
 from medseg.data.audit import audit
@@ -37,3 +37,11 @@ def test_a_tumor_on_its_liver_is_kept(tmp_path):
     data = read_dataset(tmp_path)
     _, reference = read_case(data, data.labeled[0])
     assert np.bincount(reference.array.ravel()).tolist()[1:] == [16, 16]
+
+
+def test_many_images_in_one_array_are_no_volume_in_silence(tmp_path):
+    pannuke(tmp_path)
+    data = read_dataset(tmp_path)
+    assert any("4 x 16 x 12" in text and "a file each" in text for text in data.ambiguous)
+    (found,) = [finding for finding in audit(data).findings if finding.kind == "unreadable"]
+    assert "its label has 4 axes" in found.message
