@@ -14,6 +14,7 @@ from medseg.data.sequence_words import SEQUENCE
 
 # Images of one folder beyond this number are those of several cases, not channels of one.
 MOST_CHANNELS = 16
+SIDES = re.compile(r"left|right|l|r|lt|rt|lh|rh|od|os|l?cc|l?mlo|rcc|rmlo")
 
 
 @dataclass
@@ -52,7 +53,10 @@ def pair(images: Sequence[Named], labels: Sequence[Named]) -> Pairs:
     by_name = [index.by_name(label) for label in labels]
     settled = {label.context for label, found in zip(labels, by_name, strict=True) if found}
     for label, named in zip(labels, by_name, strict=True):
-        found = named or (None if label.context in settled else index.of_folder(label)) or index.elsewhere(label)
+        found = named or (None if label.context in settled else index.of_folder(label))
+        # A label in a folder with images is of one of those: of another folder's, one called alike is another case's.
+        if not found and not (label.context and index.folder.get(label.context)):
+            found = index.elsewhere(label)
         if not found:
             lost.append(label)
             continue
@@ -124,6 +128,8 @@ class _Index:
         if (same := _of_split(self.exact.get((context, label.key), []), label)) and (label.key or len(same) == 1):
             return context, label.key, same[:1], ""
         if label.key and (longer := _of_split(self.begins.get((context, label.key), []), label)):
+            if len(longer) > 1 and all(SIDES.fullmatch(_rest(image.key, label.key)) for image in longer):
+                return None  # two eyes or knees, of which the label is one's, and no two channels
             return context, label.key, longer, ""
         for start in _starts(label.key):
             shorter = _of_split(self.exact.get((context, start), []), label)
@@ -147,6 +153,8 @@ class _Index:
         images = _of_split(self.folder.get(label.context, []), label)
         if not images or len(images) > MOST_CHANNELS or not (label.context or (self.few and not label.key)):
             return None
+        if _numbers(label.key) and any(_shape(image.key) == _shape(label.key) for image in images):
+            return None  # `2` beside `1` is the label of an image that is not there
         return label.context, "", images, label.key
 
     def elsewhere(self, label: Named) -> Found | None:
@@ -218,6 +226,10 @@ def _rest(key: str, start: str) -> str:
 
 def _whole(named: Named) -> str:
     return "_".join(part for part in (*(folder.lower() for folder in named.context), named.key) if part)
+
+
+def _shape(key: str) -> str:
+    return re.sub(r"\d+", "#", key)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from medseg.data.label_numbers import with_numbers
 # A channel that fewer of the cases have is none, but a file beside the images.
 USUAL = 0.5
 # Of one slice, so that they are snapshots where volumes have labels.
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+ONE_SLICE = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 # Labels are drawn on images that these end, and not always on the grid of those without.
 PROCESSED = ("_preprocessed", "_processed", "_registered", "_coregistered")
 # How an image is called from which the skull was taken, beside the one it was made of.
@@ -29,7 +29,7 @@ Arrays = dict[Literal["image", "label"], str]
 
 def find_pairs(path: Path) -> tuple[Pairs, Arrays | None] | None:
     """What belongs together, and the keys of image and label where both are in one file; None without any."""
-    units, pictures = _without_pictures(list_units(path))
+    units, snapshots = _without_snapshots(list_units(path))
     named = with_channel_folders(with_numbers(name_units(units)))
     if not named:
         return None
@@ -43,20 +43,20 @@ def find_pairs(path: Path) -> tuple[Pairs, Arrays | None] | None:
             return Pairs(tuple(alone), (), ()), arrays
     named = roles_by_voxels(named)
     found = pair([one for one in named if one.role != "label"], [one for one in named if one.role == "label"])
-    if found.cases and all(_has_pictures_of_slices(case) for case in found.cases):
+    if found.cases and all(_has_files_of_slices(case) for case in found.cases):
         return None
-    found = replace(found, alone=(*found.alone, *name_units(pictures)))
+    found = replace(found, alone=(*found.alone, *name_units(snapshots)))
     return (_without_stripped(found), None) if found.cases else None
 
 
-def _without_pictures(units: Sequence[Unit]) -> tuple[list[Unit], list[Unit]]:
-    """Units without the pictures that lie beside volumes and their labels, such as snapshots; and those pictures."""
-    pictures = [unit for unit in units if unit.path.name.lower().endswith(PICTURES)]
-    rest = [unit for unit in units if not unit.path.name.lower().endswith(PICTURES)]
+def _without_snapshots(units: Sequence[Unit]) -> tuple[list[Unit], list[Unit]]:
+    """Units without the snapshots that lie beside volumes and their labels; and those."""
+    snapshots = [unit for unit in units if unit.path.name.lower().endswith(ONE_SLICE)]
+    rest = [unit for unit in units if not unit.path.name.lower().endswith(ONE_SLICE)]
     volumes = [unit for unit in rest if unit.kind == "dicom" or not unit.path.name.lower().endswith((".tif", ".tiff"))]
-    if not pictures or len({one.role == "label" for one in name_units(volumes)}) < 2:
+    if not snapshots or len({one.role == "label" for one in name_units(volumes)}) < 2:
         return list(units), []
-    return rest, pictures
+    return rest, snapshots
 
 
 def _without_stripped(pairs: Pairs) -> Pairs:
@@ -90,7 +90,7 @@ def unlabeled(pairs: Pairs, channels: Sequence[str]) -> list[FoundCase]:
     versions = {id(image) for image, _ in other_versions(pairs)}
     own = next(iter(pairs.cases[0].images.values()))
     for image in pairs.alone:
-        if id(image) in versions or _is_picture(image) != _is_picture(own):
+        if id(image) in versions or _is_one_slice(image) != _is_one_slice(own):
             continue
         if channels != [""]:
             for channel in channels:
@@ -121,16 +121,18 @@ def other_versions(pairs: Pairs) -> list[tuple[Named, Named]]:
     return found
 
 
-def _has_pictures_of_slices(case: FoundCase) -> bool:
-    """Whether labels of a DICOM series are pictures, one for each slice, of which nothing says which."""
+def _has_files_of_slices(case: FoundCase) -> bool:
+    """Whether labels of a DICOM series are 2D images, one for each slice, of which nothing says which."""
     labels = [label for found in case.labels.values() for label in found]
     return (
-        len(labels) > 1 and all(map(_is_picture, labels)) and all(i.unit.kind == "dicom" for i in case.images.values())
+        len(labels) > 1
+        and all(map(_is_one_slice, labels))
+        and all(i.unit.kind == "dicom" for i in case.images.values())
     )
 
 
-def _is_picture(named: Named) -> bool:
-    return named.unit.path.name.lower().endswith(PICTURES)
+def _is_one_slice(named: Named) -> bool:
+    return named.unit.path.name.lower().endswith(ONE_SLICE)
 
 
 def _starts(key: str) -> list[str]:

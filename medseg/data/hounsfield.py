@@ -21,8 +21,8 @@ DARK, BRIGHTEST = -200.0, 99.5
 SHIFT = (850.0, 1200.0)
 # A scan with so large a fraction of its voxels at its lowest value, which is brighter than air, was cut off there.
 AT_LOWEST = 0.02
-# All values of a scan that was windowed to a picture.
-PICTURE = (0.0, 255.0)
+# All values of a scan that was windowed to gray values.
+GRAY = (0.0, 255.0)
 # Where no air shows that a channel is CT: the median of tissue, and by what factor cases' bright ends may differ.
 TISSUE, AS_BRIGHT = (-200.0, 400.0), 2.0
 # Cases whose tissue is so near another's, in Hounsfield units, have the same zero.
@@ -48,7 +48,7 @@ class Levels:
     def is_windowed(self) -> bool:
         """Whether values below or above a window are gone, if it is CT."""
         cut_off = self.lowest > AIR[1] and self.at_lowest > AT_LOWEST
-        return cut_off or (self.lowest >= PICTURE[0] and self.highest <= PICTURE[1])
+        return cut_off or (self.lowest >= GRAY[0] and self.highest <= GRAY[1])
 
     @property
     def is_sound(self) -> bool:

@@ -92,6 +92,8 @@ def _by_ending(images: Sequence[Named]) -> dict[str, list[Named]]:
 
 def _as_label(named: Named, ending: str) -> Named:
     """The name as that of a label, whose case is called by what stands before the group's ending."""
+    if named.context and ending == "/".join(named.context):
+        return replace(named, role="label", kind=named.context[-1])
     if not ending.startswith("_") or not named.key.endswith(ending):
         return replace(named, role="label")
     return replace(named, role="label", key=named.key[: -len(ending)], kind=ending[1:])

@@ -67,6 +67,10 @@ def settle(cases: Sequence[FoundCase], *, overlapping: bool = False) -> Variants
         )
     if _are_objects(cases, counts):
         return Variants("objects", tuple(sorted(counts)), tuple(unclear))
+    if twice := [kind for kind in counts if any(len(case.labels.get(kind, ())) > 1 for case in cases)]:
+        files = next(case.labels[twice[0]] for case in cases if len(case.labels.get(twice[0], ())) > 1)
+        shown = _quoted(["/".join((*one.unit.folders, one.unit.path.name)) for one in files])
+        unclear.append(f"several labels of one image that nothing distinguishes ({shown}), of which the first is taken")
     if len(counts) == 1:
         return Variants("one", tuple(counts), tuple(unclear))
     read = _some_voxels(cases, tuple(counts))

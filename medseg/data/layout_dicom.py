@@ -126,11 +126,11 @@ def _channels(
 
 
 def _fix(path: Path, drawings: Sequence[_Drawing]) -> str:
-    pictures = [file for file in path.rglob("*.png") if not file.name.startswith(".")] if not drawings else []
-    if pictures:
-        shown = patterns([file.relative_to(path).as_posix() for file in sorted(pictures)])
+    slices = [file for file in path.rglob("*.png") if not file.name.startswith(".")] if not drawings else []
+    if slices:
+        shown = patterns([file.relative_to(path).as_posix() for file in sorted(slices)])
         return (
-            f"Where {shown} are labels, a picture for each slice, stack those of each series in the order of its "
+            f"Where {shown} are labels, a PNG for each slice, stack those of each series in the order of its "
             "slices into one NIfTI file on its grid, beside the series as NIfTI (dcm2niix)."
         )
     return "Name the channels: --config FILE with dataset: {channels: {CT: CT}}."

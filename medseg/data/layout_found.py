@@ -5,6 +5,7 @@ What was found is shown for a person to confirm, and `medseg audit DATASET --des
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,9 @@ from medseg.data.label_variants import Variants, class_names, settle
 from medseg.data.mask_colors import UNNAMED, guessed_colors
 from medseg.data.name_pattern import masks_pattern, patterns
 from medseg.data.table_dataset import build_dataset
+
+# May number channels, times, slices or cases; nnU-Net's four digits are channels'.
+NUMBERED = re.compile(r"\d{1,3}|(day|week|month|year|tp|timepoint|visit|ses|session|fu|followup)_?\d*|baseline")
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,10 @@ def _told(
     if beside:
         lines.append(f"not read, as no label is theirs: {patterns(beside)}")
     ambiguous = variants.ambiguous
+    if len(columns) > 1 and all(NUMBERED.fullmatch(channel) for channel in columns):
+        ambiguous += (
+            f"the images {', '.join(columns)} of each case are taken as its channels, not as cases or slices",
+        )
     if versions := other_versions(pairs):
         others, taken = ([_relative(pair[which], path) for pair in versions] for which in (0, 1))
         ambiguous += (f"images given twice, of which {patterns(taken)} are read, and not {patterns(others)}",)

@@ -209,7 +209,7 @@ def chaos_mr(root: Path) -> str:
             write_ct(folder / "DICOM_anon" / phase, scan(number).astype(np.int16), number)
         for k in range(SHAPE[2]):
             flat(folder / "Ground" / f"IMG-0004-0000{k}.png", labels(number, SHAPE[:2], 63))
-    return "Ground/.*a picture for each slice"
+    return "Ground/.*a PNG for each slice"
 
 
 def chaos_ct(root: Path) -> str:
@@ -218,7 +218,7 @@ def chaos_ct(root: Path) -> str:
         write_ct(folder / "DICOM_anon", scan(number).astype(np.int16), number)
         for k in range(SHAPE[2]):
             flat(folder / "Ground" / f"liver_GT_00{k}.png", labels(number, SHAPE[:2], 1) > 0)
-    return "Ground/.*a picture for each slice"
+    return "Ground/.*a PNG for each slice"
 
 
 # Each returns what is said of it.

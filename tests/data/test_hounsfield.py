@@ -76,6 +76,6 @@ def test_values_cut_off_at_a_window_are_seen(window):
     assert levels_of(np.clip(image, *window), None).is_windowed
     assert not levels_of(np.clip(image, -1024, 3000), None).is_windowed
     assert not levels_of(image[6:], None).is_windowed
-    picture = (np.clip(image, -160, 240) + 160) / 400 * 255
-    assert levels_of(np.rint(picture), None).is_windowed
-    assert levels_of(np.rint(picture)[6:], None).is_windowed
+    gray = (np.clip(image, -160, 240) + 160) / 400 * 255
+    assert levels_of(np.rint(gray), None).is_windowed
+    assert levels_of(np.rint(gray)[6:], None).is_windowed

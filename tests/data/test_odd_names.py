@@ -1,0 +1,79 @@
+"""Names that may bring a label together with another case's image, or hide one label behind another."""
+
+import numpy as np
+import pytest
+from public_layouts import drawn, flat, labels, nifti, photo, scan
+
+from medseg.data.layouts import read_dataset
+from medseg.errors import InputError
+
+
+def make(root, images, masks):
+    for number, name in enumerate((*images, *masks)):
+        is_mask = number >= len(images)
+        if name.endswith(".png"):
+            flat(root / name, drawn(number) if is_mask else photo(number)[..., 0])
+        else:
+            nifti(root / name, labels(number) if is_mask else scan(number))
+    return root
+
+
+def pairs_of(root, images, masks):
+    data = read_dataset(make(root, images, masks))
+    paths = {case.images[0].relative_to(root).as_posix(): case.reference for case in data.labeled}
+    found = {image: mask.relative_to(root).as_posix() for image, mask in paths.items()}
+    return found, " ".join(data.ambiguous)
+
+
+def test_a_label_of_one_site_is_not_that_of_another_site_s_image(tmp_path):
+    found, said = pairs_of(
+        tmp_path,
+        ["A/images/1.png", "B/images/1.png", "B/images/2.png"],
+        ["A/masks/1.png", "A/masks/2.png", "B/masks/1.png"],
+    )
+    assert found == {"A/images/1.png": "A/masks/1.png", "B/images/1.png": "B/masks/1.png"}
+    assert "no image was found for: A/masks/2.png" in said
+
+
+def test_a_label_of_another_number_is_not_the_only_image_s_of_its_folder(tmp_path):
+    found, said = pairs_of(
+        tmp_path,
+        ["images/site1/1.png", "images/site2/2.png", "images/site2/3.png"],
+        ["masks/site1/2.png", "masks/site2/1.png", "masks/site2/3.png"],
+    )
+    assert found == {"images/site2/3.png": "masks/site2/3.png"}
+    assert "no image was found for" in said
+
+
+def test_two_eyes_are_not_two_channels(tmp_path):
+    make(tmp_path, ["1_L.png", "1_R.png", "2_L.png", "2_R.png"], ["1_mask.png", "2_mask.png"])
+    with pytest.raises(InputError, match="no label has an image's name"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("ends", [("1", "2"), ("day0", "day7")])
+def test_numbered_images_of_a_case_are_said_to_be_taken_as_channels(tmp_path, ends):
+    images = [f"p{patient}_{end}.nii.gz" for patient in (1, 2) for end in ends]
+    _, said = pairs_of(tmp_path, images, ["p1_seg.nii.gz", "p2_seg.nii.gz"])
+    assert "are taken as its channels, not as cases or slices" in said
+
+
+def test_labels_that_nothing_distinguishes_are_said(tmp_path):
+    masks = [f"labels/{reader}/{number}.nii.gz" for reader in "ab" for number in (1, 2)]
+    found, said = pairs_of(tmp_path, ["images/1.nii.gz", "images/2.nii.gz"], masks)
+    assert found["images/1.nii.gz"] == "labels/a/1.nii.gz"
+    assert "'labels/a/1.nii.gz', 'labels/b/1.nii.gz'" in said
+
+
+def test_a_folder_an_organ_is_a_class_each(tmp_path):
+    images = [f"ct/{number}.nii.gz" for number in range(1, 5)]
+    make(tmp_path, images, [])
+    for number in range(1, 5):
+        for place, organ in enumerate(("Leber", "Milz")):
+            mask = np.zeros((16, 12, 8), np.uint8)
+            mask[8 * place : 8 * place + 3, 1:3] = 1
+            nifti(tmp_path / organ / f"{number}.nii.gz", mask)
+        nifti(tmp_path / f"ct/{number}.nii.gz", scan(number, (16, 12, 8)))
+    data = read_dataset(tmp_path)
+    assert [entry.name for entry in data.table] == ["Leber", "Milz"]
+    assert len(data.labeled) == 4
