@@ -18,7 +18,7 @@ from medseg.engine.isolation import run_isolated
 from medseg.engine.outcomes import Work, failure
 from medseg.engine.pipeline import Pipeline, assemble, load_pipeline
 from medseg.engine.run_files import add_seconds, remember_inputs, write_source_table
-from medseg.errors import ConfigError, MedsegError, UsageError, first_line
+from medseg.errors import ConfigError, InputError, MedsegError, UsageError, first_line
 from medseg.io.files.lock import exclusive
 from medseg.isolation.boundary import attempt
 from medseg.isolation.process import Guard
@@ -36,6 +36,7 @@ from medseg.types.stage import RunContext
 log = logging.getLogger("medseg.serve")
 PIPELINE = "batch-segmentation"
 WORK, OUTBOX = "work", "outbox"
+SEND_AGAIN = "Send the series again, then use `medseg serve retry`."
 
 
 def rule_pipeline(model: str, formats: Sequence[str], where: str = "") -> Pipeline:
@@ -137,6 +138,11 @@ class Segmenter:
         folder = self.config.folder / WORK / job.id
         folder.mkdir(parents=True, mode=FOLDER_MODE)
         rows = self.store.rows("select file, instance from objects where series=? and n<=?", job.series, job.upto)
+        gone = sum(not (self.config.incoming / row["file"]).is_file() for row in rows)
+        if gone:
+            what = f"{gone} of its {len(rows)} files are gone from {self.config.incoming.name}/"
+            self._settle(job, [failure(_unknown(job), what, SEND_AGAIN, InputError.code_of_kind())])
+            return ()
         for row in rows:
             _link(self.config.incoming / row["file"], folder / file_of(row["instance"]))
         inputs = Inputs((folder,), series_criteria=pipeline.series_criteria(), channels=pipeline.channels())

@@ -102,6 +102,17 @@ def test_a_model_that_cannot_be_run_fails_what_is_not_yet_done(store, settings, 
     assert store.rows("select error from jobs")[1]["error"] == "the device is gone"
 
 
+def test_a_series_whose_files_somebody_deleted_fails_and_holds_up_no_other(store, settings, taken):
+    first = next(settings.incoming.rglob("*.dcm"))
+    first.unlink()
+    segmenter = Segmenter(settings, store)
+    segmenter.do(taken)
+    assert not segmenter.waiting
+    assert [state for state, _ in rows(store)] == ["failed", "failed"]  # the other, because it holds no scan
+    errors = [row["error"] for row in store.rows("select error from jobs")]
+    assert sum(error == "1 of its 1 files are gone from incoming/" for error in errors) == 1
+
+
 def test_a_model_that_is_gone_fails_its_jobs_at_once_and_can_come_back(store, settings, incoming, tmp_path):
     package = tmp_path / "package"
     shutil.copytree(Path(medseg.__file__).parent / "models" / "shipped" / "hippocampus", package)
