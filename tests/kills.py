@@ -225,7 +225,7 @@ def disturbed(
     code = process.wait()
     said = []
     # The first tenths of a second belong to Python's own start, when no program hears a signal yet.
-    unheard = code == -kind and not out.exists() and not said_by(scratch).read_text()
+    unheard = code == -kind and not any(out.iterdir()) and not said_by(scratch).read_text()
     if kind in GENTLE and code not in (STOPPED, whole.code) and not unheard:
         said.append(f"exit code {code} after {kind.name}")
     last = f"medseg: stopped by {kind.name}; run the same command again to resume."
