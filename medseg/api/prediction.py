@@ -19,7 +19,8 @@ from medseg.draw.page import png_url
 from medseg.draw.preview import draw_preview
 from medseg.engine.stages.drawing import Preview
 from medseg.engine.stages.saving import Save
-from medseg.io.files.writable import check_writable, output_folder
+from medseg.io.discover import RESULTS
+from medseg.io.files.writable import check_not_read, check_writable, output_folder
 from medseg.io.formats import Labeled, write_file
 from medseg.post.class_values import measure_values
 from medseg.post.intervals import with_intervals
@@ -140,7 +141,7 @@ class Prediction:
         return self.segmented.prediction.every_class.to_nibabel()
 
     @check_arguments
-    def save(self, path: str | Path, *, formats: LabelFormats = ("nifti", "dicom-seg")) -> Path:
+    def save(self, path: str | Path, *, format: LabelFormats = ("nifti", "dicom-seg")) -> Path:
         """Write the labels to a file, or what `medseg predict` writes of a case to a folder.
 
         Parameters
@@ -148,7 +149,7 @@ class Prediction:
         path : str or Path
             A file whose name ends in .nii.gz, .nii, .nrrd, .mha, .stl, .obj, .glb, or in .seg.dcm for a DICOM scan;
             without any suffix a folder.
-        formats : str or sequence of str
+        format : str or sequence of str
             For a folder: as ``medseg predict --format``.
 
         Returns
@@ -159,18 +160,22 @@ class Prediction:
         Raises
         ------
         UsageError
-            When the name ends in anything else, or nothing can be written there.
+            When the name ends in anything else, nothing can be written there, or the scan itself is there.
         FormatLimitation
             When the format cannot hold these labels.
         """
         target = Path(path)
         check_writable(target)
+        read = self.segmented.case.scan.source.files
         if not target.suffix or target.is_dir():
             output_folder(target)
-            save = build(Save.Options, {"formats": names_in(formats)}, where="Prediction.save")
+            for name in RESULTS:
+                check_not_read(target / name, read)
+            save = build(Save.Options, {"formats": names_in(format)}, where="Prediction.save")
             context = RunContext(target.parent, target.name)
             Preview(Preview.Options()).run(Save(save).run(self.segmented, context), context)
             return target
+        check_not_read(target, read)
         write_file(
             Labeled(self.segmented.prediction.every_class, self.segmented.case.scan.source, self.segmented.model),
             target,

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from pydantic import BaseModel, ConfigDict, create_model
 
 from medseg.config.load import build
-from medseg.config.named_arguments import name_arguments
+from medseg.config.named_arguments import OTHERWISE, name_arguments, show_help
 from medseg.errors import OF_A_PATH, ConfigError, MedsegError, UsageError, did_you_mean
 
 P = ParamSpec("P")
@@ -32,7 +32,8 @@ def _bound(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> inspe
         return signature.bind(*args, **kwargs)
     except TypeError as error:
         known = signature.parameters
-        hint = next((near for name in kwargs if name not in known and (near := did_you_mean(name, known))), "")
+        unknown = [name for name in kwargs if name not in known]
+        hint = next((near for name in unknown if (near := did_you_mean(OTHERWISE.get(name, name), known))), "")
         raise TypeError(f"{function.__qualname__}() {error}. {hint}".removesuffix(". ")) from None
 
 
@@ -82,7 +83,11 @@ def check_arguments_of(public_name: str) -> Callable[[Callable[P, R]], Callable[
                 if name != "self"
             }
             _refuse_empty(given, model(), public_name)
-            found = build(model(), given, where=public_name)
+            try:
+                found = build(model(), given, where=public_name)
+            except ConfigError as error:
+                show_help(error, public_name)
+                raise
             bound.arguments.update({name: getattr(found, name) for name in given})
             try:
                 return function(*bound.args, **bound.kwargs)

@@ -134,7 +134,8 @@ def _metrics(given: str | Sequence[str]) -> None:
     for name in [given] if isinstance(given, str) else given:
         # A threshold may be a range, as in ap@0.5:0.95.
         if name not in METRICS and not re.fullmatch(r"nsd@[\d.]+mm|(f1|ap)@[\d.:]+", name):
-            raise ValueError(f"{name!r} is no metric. {did_you_mean(name, METRICS)} There are {', '.join(METRICS)}")
+            near = f"{did_you_mean(name, METRICS)} ".lstrip()
+            raise ValueError(f"{name!r} is no metric. {near}There are {', '.join(METRICS)}")
 
 
 def _shard(text: str) -> None:

@@ -40,7 +40,10 @@ class Complaint:
 
     def about(self, known: int) -> str:
         """Say it of the key, without as many of its parts as are known already."""
-        key = ".".join(map(str, self.path[known:]))
+        own = list(self.path[known:])
+        while own and isinstance(own[-1], int):  # which one of a list it is, the value shows
+            own.pop()
+        key = ".".join(map(str, own))
         if self.what == UNKNOWN:
             return f"{UNKNOWN} '{key or self.path[-1]}'"
         return f"{key}: {self.what}" if key else self.what

@@ -13,8 +13,15 @@ from contextlib import contextmanager
 from medseg.errors import MedsegError
 
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])")
-# Options that are not spelled as the arguments they stand for.
-OTHERWISE = {"from": "start", "set": "settings", "class": "classes", "metric": "metrics"}
+# Options that are not spelled as the arguments they stand for; see docs/decisions/0003.
+OTHERWISE = {
+    "class": "classes",
+    "from": "start",
+    "metric": "metrics",
+    "region": "regions",
+    "set": "settings",
+    "tolerance": "tolerances",
+}
 CODE = re.compile(r"(`[^`]*`)")
 # A whole command, which is to be typed, stays one.
 COMMAND = re.compile(r"\bmedseg [a-z]+[^.]*$")
@@ -40,6 +47,12 @@ def name_arguments(error: MedsegError, known: Container[str]) -> None:
     error.where = None if error.where is None else _named(error.where, known)
     error.fix = None if error.fix is None else _named(error.fix, known)
     error.args = (error.what,)
+
+
+def show_help(error: MedsegError, public_name: str) -> None:
+    """Name the documentation of a function in an error about its arguments that has no fix of its own."""
+    if error.fix is None and not _typed[0]:
+        error.fix = f"help({public_name}) shows what each argument may be."
 
 
 def _named(text: str, known: Container[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import shutil
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from medseg.engine.journal import RUNNING_FILE, STATUS_FILE
 from medseg.errors import InputError
 from medseg.io.files.atomic import place_folder, write_text
 from medseg.io.files.leftovers import held, part_name, sweep_once
+from medseg.io.files.walk import real
 
 
 class CaseFolder:
@@ -54,6 +56,14 @@ class CaseFolder:
         self._held.close()
         atexit.unregister(self.discard)
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def holds(folder: Path, files: Iterable[Path]) -> bool:
+    """Whether one of some files lies in a case's folder, by whatever links, where results would take its place."""
+    if not folder.is_dir():
+        return False
+    places = {real(place) for file in files for place in (file.parent, *([file] if file.is_symlink() else []))}
+    return any(place.is_relative_to(real(folder)) for place in places)
 
 
 def _check_ours(folder: Path) -> None:

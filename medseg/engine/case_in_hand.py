@@ -14,6 +14,7 @@ from medseg.engine.finishing import SMALL, Abandoned
 from medseg.engine.outcomes import Work, explained, from_status, pending, record_failure
 from medseg.engine.pipeline import Step
 from medseg.engine.staging import Staged, is_here, listed_hash, stage
+from medseg.errors import InputError
 from medseg.isolation.boundary import STOPS
 from medseg.types.case_report import CaseReport, combined
 from medseg.types.run import CaseOutcome, WindowsDone
@@ -30,6 +31,11 @@ def start(found: FoundScan, work: Work, steps: Sequence[Step], needed: Callable[
     """
     case = CaseInHand(found, work)
     try:
+        if pending(found, work.out).folder is None:
+            raise InputError(
+                "the scan lies in the folder that is for its results",
+                fix="Move the scan, or choose another --out.",
+            )
         # What is done need not be fetched again, where the manifest says what its bytes are.
         if not is_here(found) and (listed := listed_hash(found)) is not None and case.is_current(listed):
             return case

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.engine import journal
-from medseg.engine.case_folder import CaseFolder
+from medseg.engine.case_folder import CaseFolder, holds
 from medseg.engine.pipeline import Pipeline
 from medseg.engine.staging import is_here, listed_hash
 from medseg.errors import MedsegError, NotForThisModel
@@ -48,9 +48,13 @@ class Work:
 
 
 def pending(found: FoundScan, out: Path) -> CaseOutcome:
-    """Return the outcome of a case not reached; its source names the file or kind of series, free of patient data."""
+    """Return the outcome of a case not reached; its source names the file or kind of series, free of patient data.
+
+    It has no folder where its scan lies in the one that would be its own: what is there stays as it is.
+    """
     source = found.description or "DICOM series" if found.format == "dicom" else found.file_name or found.files[0].name
-    return CaseOutcome(found.case_id, "pending", source, out / found.case_id)
+    folder = out / found.case_id
+    return CaseOutcome(found.case_id, "pending", source, None if holds(folder, found.files) else folder)
 
 
 def failure(base: CaseOutcome, what: str, fix: str | None, code: str | None = None) -> CaseOutcome:

@@ -12,6 +12,7 @@ from pathlib import Path
 from medseg.cluster.connection import OnCluster
 from medseg.counted import counted
 from medseg.engine import journal
+from medseg.engine.case_folder import holds
 from medseg.engine.case_run import run_cases
 from medseg.engine.cluster_cases import run_on_cluster
 from medseg.engine.isolation import CaseEvent, run_isolated
@@ -175,7 +176,7 @@ def _corrupt(discovery: Discovery, out: Path) -> tuple[CaseOutcome, ...]:
             item.case_id,
             "failed",
             item.source or item.path.name,
-            out / item.case_id if item.case_id else None,
+            out / item.case_id if item.case_id and not holds(out / item.case_id, [item.path]) else None,
             error=item.reason,
             fix=item.fix,
             code=item.code or InputError.code_of_kind(),

@@ -127,7 +127,7 @@ def convert(
     with log_file(folder):
         allowed = {"allow_uneven": allow_uneven, "allow_incomplete": allow_incomplete}
         read = [file for one in scans for file in one.files] + [*found.label_objects.values()]
-        named = tuple(file for file in read if file.name in OUTPUTS)
+        named = tuple(file for file in read if file.name.lower() in OUTPUTS or file.is_symlink())
         how = _How(folder, format, content, allowed, keep_names, named)
         converted = [
             _shown(_failed(one.case_id, result) if isinstance(result, MedsegError) else result)
@@ -153,7 +153,7 @@ class _How:
     content: Content
     allowed: Mapping[str, bool]
     keep_names: bool
-    inputs: tuple[Path, ...]  # those called as outputs are
+    inputs: tuple[Path, ...]  # those called as outputs are, and links, which may lead to one
 
 
 def _scan(found: FoundScan, *, how: _How) -> Converted:

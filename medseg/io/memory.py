@@ -12,6 +12,8 @@ import numpy.typing as npt
 from medseg.errors import InputError, UsageError
 from medseg.io.intensities import as_intensities
 from medseg.types.geometry import Geometry
+from medseg.types.labels import LabelMap
+from medseg.types.overlapping import OverlappingLabels
 from medseg.types.scan import Scan
 
 WHERE = "the image in memory"
@@ -61,7 +63,8 @@ def scan_in_memory(image: ArrayLike | NibabelImage | ItkImage, affine: npt.Array
             raise UsageError("an affine was given for an image that has its own", fix="Omit the affine.")
         return _from_itk(image) if isinstance(image, ItkImage) else _from_nibabel(image)
     is_list = isinstance(image, Sequence) and all(isinstance(one, Sequence) for one in image)
-    if not (is_list or isinstance(image, ArrayLike)) or isinstance(image, str | bytes) or _holds_paths(image):
+    is_none = isinstance(image, str | bytes | LabelMap | OverlappingLabels) or _holds_paths(image)
+    if is_none or not (is_list or isinstance(image, ArrayLike)):
         raise UsageError(
             f"a scan cannot be made of type {type(image).__name__}",
             fix="Give a path, a medseg.Scan, a nibabel or SimpleITK image, or an array or tensor with its affine.",
@@ -72,11 +75,18 @@ def scan_in_memory(image: ArrayLike | NibabelImage | ItkImage, affine: npt.Array
             fix="Give its affine too: segment(array, affine=...), voxel indices to world mm, RAS+.",
         )
     try:
-        values: Any = image.detach().cpu() if hasattr(image, "detach") else image
-        array = np.asarray(values)
+        array = _values(image)
     except (TypeError, ValueError, RuntimeError) as error:  # a sparse tensor, lists of several lengths
         raise InputError(f"it is no array ({error})", where=WHERE, fix="Give a dense array of numbers.") from None
     return _scan(array[np.newaxis] if array.ndim == 3 else array, affine)
+
+
+def _values(image: Any) -> npt.NDArray[Any]:
+    """The values of an array or tensor; those of a type that NumPy lacks, such as bfloat16, as float32 holds them."""
+    values = image.detach().cpu() if hasattr(image, "detach") else image
+    if str(getattr(values, "dtype", "")).startswith(("torch.bfloat16", "torch.float8")):
+        values = values.float()
+    return np.asarray(values)
 
 
 def _holds_paths(image: object) -> bool:
@@ -111,6 +121,12 @@ def _scan(array: npt.NDArray[Any], affine: Any) -> Scan:
     if array.ndim != 4:
         raise InputError(
             f"an array of shape {array.shape} is not a scan", where=WHERE, fix="Give (X, Y, Z) or (C, X, Y, Z)."
+        )
+    if 0 in array.shape:
+        raise InputError(
+            f"an array of shape {array.shape[int(array.shape[0] == 1) :]} holds no voxels",
+            where=WHERE,
+            fix="Give at least one along each axis.",
         )
     x, y, z = array.shape[1:]
     try:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medseg.counted import counted
 from medseg.errors import InputError, ModelError
 from medseg.prepare.blockwise import fill
 from medseg.prepare.card import InputCard
@@ -40,15 +41,20 @@ class Prepared:
 Preparation = Callable[[Scan, InputCard, Route, LowResolutionStage | None], Prepared]
 
 
+IN_FILES = (
+    "Give them as one file in that order, as files named after them in a folder a case, as CASE_0000, CASE_0001, ..., "
+    "as DICOM series of one study, or in a table."
+)
+IN_MEMORY = "Give an array of four axes with the channels first, in that order: (C, X, Y, Z)."
+
+
 def check_channels(scan: Scan, card: InputCard) -> None:
     """Refuse a scan with another number of channels than the network has."""
     if scan.channels != len(card.channels):
         names = ", ".join(channel.name for channel in card.channels)
         raise ModelError(
-            f"the scan has {scan.channels} channel{'s' * (scan.channels != 1)}, the model needs {len(card.channels)} "
-            f"({names})",
-            fix="Give them as one file in that order, as files named after them in a folder a case, as CASE_0000, "
-            "CASE_0001, ..., as DICOM series of one study, or in a table.",
+            f"the scan has {counted(scan.channels, 'channel')}, the model needs {len(card.channels)} ({names})",
+            fix=IN_MEMORY if scan.source.format == "array" else IN_FILES,
         )
 
 

@@ -27,7 +27,7 @@ from pydicom.uid import (
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.dicom.header import lenient, looks_like_dicom, read_header
 from medseg.io.files.atomic import write_bytes, write_text
-from medseg.io.files.walk import Entry, absolute, walk
+from medseg.io.files.walk import Entry, real, walk
 from medseg.isolation.boundary import attempt, in_words
 from medseg.log_file import log_file
 from medseg.privacy.burned_in import MAPS, TOMOGRAPHY, uncertainty_about_pixels
@@ -114,7 +114,7 @@ def deidentify_folder(
     report and a log without anything of the old. `allow_burned_in` takes objects whose pixels may show the patient: a
     person has looked at them. `kept` names what stays beyond the basic profile.
     """
-    if any(Path(absolute(out)).is_relative_to(absolute(path)) for path in inputs if path.is_dir()):
+    if any(real(out).is_relative_to(real(path)) for path in inputs if path.is_dir()):
         raise UsageError("the output folder lies inside the input", where=out, fix="Choose a folder beside it.")
     entries, skipped = walk(inputs)
     cleaning = Cleaning(key, kept)

@@ -67,6 +67,7 @@ def crop(
     if ending is None:
         raise UsageError("no format has this ending", where=path, fix=f"Use one of {', '.join(WRITERS)}.")
     read = load_scan(scan, allow_uneven=allow_uneven, allow_incomplete=allow_incomplete)
+    check_not_read(path, read.source.files)  # of a folder
     part = crop_scan(read, numbers_in(around), extent)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as made:

@@ -13,7 +13,7 @@ from medseg.config.arguments import check_arguments
 from medseg.config.bounds import LabelFormats, Pattern, names_in
 from medseg.errors import MedsegError, UsageError
 from medseg.io.files.case_id import file_name
-from medseg.io.files.writable import output_folder
+from medseg.io.files.writable import check_not_read, output_folder
 from medseg.io.formats import MANUAL, WRITERS, Labeled, write
 from medseg.io.instances import IDS, TABLE, read_instances
 from medseg.io.object_labels import object_labels
@@ -81,7 +81,7 @@ def export(
     Raises
     ------
     UsageError
-        When an option is missing or unknown.
+        When an option is missing or unknown, or a file would take the place of the labels or the scan.
     GeometryMismatch
         When the labels are not on the scan's grid.
     FormatLimitation
@@ -91,6 +91,8 @@ def export(
     formats = names_in(format)
     _check(formats, source, model, manual)
     scan = None if source is None else insist(load_scan, Path(source))
+    for name in (*formats, *(("dicom-seg", "dicom-seg-objects") if "sr" in formats else ())):
+        check_not_read(folder / WRITERS[name].file_name, [labels, *(() if scan is None else scan.source.files)])
     identity = MANUAL if manual else ModelIdentity("origin not stated", "", "")
     table = LabelTable(())
     if model is not None:

@@ -95,6 +95,18 @@ def test_an_affine_goes_with_an_array_and_with_nothing_else(model: medseg.Model,
         medseg.load_model("hippocampus", save="scores")
 
 
+def test_an_array_that_is_no_scan_is_told_what_is_wrong_with_it(model: medseg.Model, array: np.ndarray) -> None:
+    coarse = torch.from_numpy(array).bfloat16()  # of which NumPy has no such type
+    expected = model.segment(coarse.float(), OBLIQUE)
+    np.testing.assert_array_equal(np.asarray(model.segment(coarse, OBLIQUE).labels), np.asarray(expected.labels))
+    with pytest.raises(medseg.InputError, match=r"an array of shape \(0, 9, 11\) holds no voxels\. Give at least one"):
+        model.segment(array[:0], OBLIQUE)
+    with pytest.raises(medseg.ModelError, match=r"has 13 channels.* with the channels first, in that order: \(C, X, Y"):
+        model.segment(array[..., np.newaxis], OBLIQUE)
+    with pytest.raises(medseg.UsageError, match="a scan cannot be made of type LabelMap"):
+        model.segment(expected.labels)
+
+
 def test_a_prediction_says_what_the_command_line_says(prediction: medseg.Prediction) -> None:
     voxels = int(np.count_nonzero(np.asarray(prediction.labels)))
     assert prediction.volumes == {"node & co": pytest.approx(voxels * 1.0 * 1.2 * 1.5 / 1000)}
@@ -118,7 +130,7 @@ def test_save_plot_and_the_page_of_a_notebook(prediction: medseg.Prediction, tmp
         np.testing.assert_array_equal(saved.array, prediction.labels.array)
         np.testing.assert_allclose(saved.geometry.affine, OBLIQUE, atol=1e-5)
         assert [entry.name for entry in saved.table] == ["node & co"]
-    prediction.save(tmp_path / "case", formats=("nifti",))
+    prediction.save(tmp_path / "case", format=("nifti",))
     assert {"labels.nii.gz", "measurements.csv", "preview.png"} <= {path.name for path in (tmp_path / "case").iterdir()}
     with pytest.raises(medseg.UsageError, match="needs a DICOM scan"):
         prediction.save(tmp_path / "a.seg.dcm")
@@ -126,8 +138,10 @@ def test_save_plot_and_the_page_of_a_notebook(prediction: medseg.Prediction, tmp
         medseg.UsageError, match=r"no format has this ending\. Use one of \.nii\.gz, \.nii, \.nrrd, \.mha"
     ):
         prediction.save(tmp_path / "a.xyz")
-    with pytest.raises(medseg.UsageError, match=r"Prediction\.save: formats: must be one or more of nifti"):
-        prediction.save(tmp_path / "other", formats=("png",))
+    with pytest.raises(medseg.UsageError, match=r"Prediction\.save: format: must be one or more of nifti"):
+        prediction.save(tmp_path / "other", format=("png",))
+    with pytest.raises(medseg.FormatLimitation, match=r"Add a format such as nifti: `format` nifti,dicom-seg\.$"):
+        prediction.save(tmp_path / "other", format="dicom-seg")
     with pytest.raises(medseg.UsageError, match="is not a folder"):
         prediction.save(tmp_path / "a.nii" / "below")
     with pytest.raises(medseg.UsageError, match=r"/proc/x/s\.nii\.gz: nothing can be written there"):
@@ -136,3 +150,19 @@ def test_save_plot_and_the_page_of_a_notebook(prediction: medseg.Prediction, tmp
     page = prediction._repr_html_()
     assert "node &amp; co" in page
     assert "data:image/png;base64," in page
+
+
+@pytest.mark.parametrize("read_by", ["its name", "a link"])
+def test_the_scan_itself_is_never_written_over(model: medseg.Model, array: np.ndarray, tmp_path: Path, read_by: str):
+    named = tmp_path / "in" / "labels.nii.gz"  # as a result is called
+    named.parent.mkdir()
+    nib.save(nib.Nifti1Image(array, OBLIQUE), named)
+    (tmp_path / "link.nii.gz").symlink_to(named)
+    before = named.read_bytes()
+    prediction = model.segment(named if read_by == "its name" else tmp_path / "link.nii.gz")
+    for place in (named, named.parent, tmp_path / "in" / ".." / "in" / named.name, tmp_path / "link.nii.gz"):
+        with pytest.raises(medseg.UsageError, match="would take the place of the file that it is made from"):
+            prediction.save(place)
+    assert [path.name for path in named.parent.iterdir()] == [named.name]
+    assert named.read_bytes() == before
+    assert prediction.save(tmp_path / "in" / "mask.nii.gz").is_file()

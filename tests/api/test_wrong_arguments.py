@@ -92,6 +92,11 @@ def test_every_argument_of_every_function(name: str, key: str) -> None:
         (lambda: medseg.predict("x", "hippocampus", "out", settings="a=1"), "`settings` a=1: unknown key 'a'"),
         (lambda: medseg.convert("x", "out", format="dcm"), "format: must be nifti, nrrd or mha, not 'dcm'"),
         (lambda: medseg.train("x", "out", epochs=ARRAY), "epochs: must be a whole number, not a value of type ndarray"),
+        (
+            lambda: medseg.evaluate("x", "y", "out", tolerances=[0]),
+            r"^medseg\.evaluate: tolerances: must be more than 0, not 0\. help\(medseg\.evaluate\) shows what each",
+        ),
+        (lambda: medseg.compare(["x", "y"], metrics="foo"), "'foo' is no metric. There are dice"),
         (lambda: medseg.load_model("n" * 300), "File name too long. Check the path"),
         (lambda: medseg.load_scan("empty"), "empty: there is no scan here"),
         (lambda: medseg.inspect(iter(["is-not-there"])), "is-not-there: there is no such file or folder"),
@@ -158,5 +163,5 @@ def test_a_prediction_is_not_saved_or_drawn_as_nonsense() -> None:
         if not isinstance(wrong, str | bytes | Path):
             assert refused(lambda wrong=wrong: prediction.save(wrong))
             assert refused(lambda wrong=wrong: prediction.plot(size=wrong))
-    assert "formats: must be one or more of" in refused(lambda: prediction.save("out", formats="niftii"))
+    assert "format: must be one or more of" in refused(lambda: prediction.save("out", format="niftii"))
     assert "size: must be at least 16" in refused(lambda: prediction.plot(size=-1))

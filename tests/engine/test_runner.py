@@ -126,6 +126,24 @@ def test_a_folder_of_somebody_else_is_never_touched(structure, texts, tmp_path):
     assert [path.name for path in theirs.iterdir()] == ["scan.dcm"]
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_a_scan_in_the_folder_for_its_own_results_is_never_touched(structure, texts, tmp_path, link):
+    """A case's folder is made anew by every run, with whatever somebody has put into it."""
+    out = tmp_path / "out"
+    assert states(go(structure, texts, out))["c"] == "done"
+    scan, given = out / "c" / "c.txt", out / "c"
+    scan.write_text("new")
+    if link:
+        given = tmp_path / "given"
+        given.mkdir()
+        (given / "c.txt").symlink_to(scan)
+    before = {path.name for path in (out / "c").iterdir()}
+    outcomes = {one.case_id: one for one in go(structure, given, out).outcomes}
+    assert outcomes["c"].error == "the scan lies in the folder that is for its results"
+    assert {path.name for path in (out / "c").iterdir()} == before
+    assert scan.read_text() == "new"
+
+
 def test_two_runs_cannot_write_the_same_folder_at_once(structure, texts, tmp_path):
     from medseg.io.files.lock import exclusive
 

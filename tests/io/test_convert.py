@@ -141,3 +141,10 @@ def test_no_input_is_written_over(tmp_path):
     assert "it would take the place of the file" in next(one.error for one in result.converted if one.error)
     assert (tmp_path / "image" / "image.nii.gz").read_bytes() == before
     assert not (tmp_path / "image" / "conversion.json").exists()
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "image.nii.gz").symlink_to(tmp_path / "image" / "image.nii.gz")
+    (tmp_path / "other.nii.gz").symlink_to(tmp_path / "other" / "image.nii.gz")
+    (tmp_path / "other" / "image.nii.gz").write_bytes(before)
+    assert convert([tmp_path / "links", tmp_path / "other.nii.gz"], tmp_path).exit_code == 4
+    assert (tmp_path / "image" / "image.nii.gz").read_bytes() == before
+    assert (tmp_path / "other" / "image.nii.gz").read_bytes() == before

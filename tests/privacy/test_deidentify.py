@@ -251,6 +251,11 @@ def test_keys(tmp_path):
 def test_output_inside_the_input_is_refused(tmp_path, study):
     with pytest.raises(UsageError, match="inside"):
         deidentify_folder([study[0]], study[0] / "clean", key=KEY)
+    (tmp_path / "link").symlink_to(study[0])
+    with pytest.raises(UsageError, match="inside"):
+        deidentify_folder([study[0]], tmp_path / "link" / "clean", key=KEY)
+    with pytest.raises(UsageError, match="inside"):
+        deidentify_folder([tmp_path / "link"], study[0] / "clean", key=KEY)
 
 
 def test_command_line(tmp_path, study, capsys):

@@ -224,3 +224,15 @@ def test_structures_of_what_is_no_rtstruct_are_refused(tmp_path, series):
     write_labels(some_labels(series[1].geometry), tmp_path / "labels.nii.gz")
     with pytest.raises(UsageError, match="`structures` liver: it is for an RTSTRUCT"):
         export(tmp_path / "labels.nii.gz", tmp_path / "out", format="stl", structures="liver")
+
+
+def test_neither_labels_nor_scan_are_written_over(tmp_path, series):
+    folder, scan = series
+    write_labels(some_labels(scan.geometry), tmp_path / "labels.nii.gz")
+    before = (tmp_path / "labels.nii.gz").read_bytes()
+    with pytest.raises(UsageError, match=r"labels\.nii\.gz: it would take the place of the file"):
+        export(tmp_path / "labels.nii.gz", tmp_path, format="nifti")
+    assert (tmp_path / "labels.nii.gz").read_bytes() == before
+    export(tmp_path / "labels.nii.gz", tmp_path, format="dicom-seg", source=folder, manual=True)
+    with pytest.raises(UsageError, match=r"labels\.seg\.dcm: it would take the place"):  # sr comes with a DICOM SEG
+        export(tmp_path / "labels.seg.dcm", tmp_path, format="sr", source=folder, manual=True)

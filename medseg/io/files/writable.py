@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from medseg.errors import UsageError
-from medseg.io.files.walk import real
 
 
 def output_folder(out: Path | str) -> Path:
@@ -32,10 +31,17 @@ def check_writable(out: Path, *, where: object = None, is_folder: bool = False) 
 
 def check_not_read(out: Path, read: Iterable[Path | str]) -> None:
     """Raise `UsageError` where a file would take the place of one it is made from, by whatever name or link."""
-    if out.exists() and real(out) in {real(Path(path)) for path in read}:
+    if out.exists() and any(_is_same(out, Path(path)) for path in read):
         raise UsageError(
             "it would take the place of the file that it is made from", where=out, fix="Choose another output."
         )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # it is gone, or an address
+        return False
 
 
 def _obstacle(out: Path, *, is_folder: bool) -> str | None:
