@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from medseg.infer.engines import measure, select
 from medseg.infer.engines.onnx_export import export_onnx
 from medseg.infer.engines.onnx_files import find_export
 from medseg.infer.engines.precision import allowed_precisions, why_precision
+from medseg.infer.engines.select import Candidate, _why
 from medseg.infer.engines.torch import TorchEngine, load_networks
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
@@ -153,11 +155,11 @@ def test_auto_measures_once_and_remembers(make, monkeypatch):
         return build
 
     makers = {"openvino": maker("openvino", 0.2), "torch": maker("torch", 0.1)}
-    assert measure.fastest(package, makers).name == "torch"
-    assert measure.fastest(package, makers).name == "torch"
+    assert measure.fastest(package, makers).engine.name == "torch"
+    assert measure.fastest(package, makers).engine.name == "torch"
     assert made == ["openvino", "torch", "torch"]
     # Another set of engines is another question; one engine is none.
-    assert measure.fastest(package, {"openvino": makers["openvino"]}).name == "openvino"
+    assert measure.fastest(package, {"openvino": makers["openvino"]}).engine.name == "openvino"
 
 
 def test_auto_leaves_a_hopeless_engine_after_one_window_unless_it_compiles(make, monkeypatch):
@@ -175,11 +177,11 @@ def test_auto_leaves_a_hopeless_engine_after_one_window_unless_it_compiles(make,
         "openvino float32": lambda: Compiling("openvino", clock, 0.2),
         "torch float32": lambda: Compiling("torch", clock, 0.1),
     }
-    assert measure.fastest(package, makers).name == "openvino"
+    assert measure.fastest(package, makers).engine.name == "openvino"
     assert runs == ["openvino"] * 3 + ["torch"]
     runs.clear()
     compiled = {f"{name} compiled": maker for name, maker in makers.items()}
-    assert measure.fastest(package, compiled, patient=True).name == "torch"
+    assert measure.fastest(package, compiled, patient=True).engine.name == "torch"
 
 
 def test_measuring_ends_after_two_seconds(make, monkeypatch):
@@ -190,8 +192,16 @@ def test_measuring_ends_after_two_seconds(make, monkeypatch):
         return lambda: made.append(name) or Timed(name, clock, seconds)
 
     slow_first = {"bfloat16": maker("bfloat16", 1.5), "float32": maker("float32", 0.1)}
-    assert measure.fastest(package, slow_first).name == "bfloat16"
+    assert measure.fastest(package, slow_first).engine.name == "bfloat16"
     assert made == ["bfloat16"]
+    assert measure.fastest(package, slow_first).measured == ("bfloat16",)  # from what was kept
+
+
+def test_only_what_was_measured_is_said_to_be(make):
+    both = [Candidate("openvino"), Candidate("openvino", "bfloat16")]
+    reason = partial(_why, both, both[1], make(), InferOptions())
+    assert reason(both).startswith("the fastest measured on this machine of openvino float32, openvino bfloat16; ")
+    assert reason(both[1:]).startswith("the only one measured on this machine; openvino float32 was not measured; ")
 
 
 def with_bfloat16(make):

@@ -9,11 +9,13 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
 from medseg.config.safe_json import parse_json
+from medseg.counted import counted
 from medseg.cpu_features import cpu_model, instruction_sets
 from medseg.errors import ModelError
 from medseg.infer.engines.base import Engine
@@ -29,13 +31,21 @@ HOPELESS = 3.0
 LONGEST = 2.0
 
 
+@dataclass(frozen=True, eq=False)
+class Fastest:
+    """An engine, and by name those that were measured on this machine; none where there was no choice."""
+
+    engine: Engine
+    measured: tuple[str, ...] = ()
+
+
 def fastest(
     package: ModelPackage,
     makers: Mapping[str, Callable[[], Engine]],
     *,
     patient: bool = False,
     progress: Callable[[str], None] | None = None,
-) -> Engine:
+) -> Fastest:
     """Make the engine that was fastest for this package on this machine; measure where that is not known.
 
     What was measured is kept in ``engines`` beside the user's models, by package, CPU and versions, so that the
@@ -44,15 +54,16 @@ def fastest(
     - `patient`: whether a first window may take long, because engines compile, without being held against them.
     """
     if len(makers) == 1:
-        return next(iter(makers.values()))()
+        return Fastest(next(iter(makers.values()))())
     key = _key(package, tuple(makers))
     path = store_folder().parent / "engines" / f"{key}.json"
     try:
-        known = parse_json(path.read_text(encoding="utf-8"))["fastest"]
+        known = parse_json(path.read_text(encoding="utf-8"))
+        make, measured = makers[known["fastest"]], tuple(known["seconds_per_window"])
     except (OSError, ValueError, KeyError, TypeError):
-        known = None
-    if known in makers:
-        return makers[known]()
+        pass
+    else:
+        return Fastest(make(), measured)
     (progress or log.info)(
         f"Measuring which of {', '.join(makers)} is the fastest on this machine, once for this model."
     )
@@ -63,7 +74,11 @@ def fastest(
     begun = time.perf_counter()
     for name, make in makers.items():
         if best is not None and not patient and time.perf_counter() - begun > LONGEST / 2:
-            log.info("The engine %s is not measured, since %.2g seconds have been spent on others.", name, LONGEST / 2)
+            log.info(
+                "The engine %s is not measured, since others took more than %s.",
+                name,
+                counted(round(LONGEST / 2), "second"),
+            )
             continue
         try:
             engine = make()
@@ -89,7 +104,7 @@ def fastest(
         write_text(path, json.dumps({"fastest": best[1], "seconds_per_window": seconds}) + "\n")
     except OSError as error:
         log.warning("The choice of engine cannot be stored (%s), so that the next run measures again.", error)
-    return best[2]
+    return Fastest(best[2], tuple(seconds))
 
 
 def _seconds(engine: Engine, window: np.ndarray) -> float:

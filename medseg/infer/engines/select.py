@@ -153,10 +153,11 @@ def _choose_on_cpu(
     # The lowest precision first: time for measuring is short, and it is the fastest as a rule.
     named = {_name(candidate, options): candidate for candidate in reversed(candidates)}
     makers: dict[str, Callable[[], Engine]] = {name: partial(make, name, one) for name, one in named.items()}
-    engine = fastest(package, makers, patient=options.compiled, progress=progress)
-    chosen = next(named[name] for name, one in made.items() if one is engine)
-    precision = getattr(engine, "precision", chosen.precision)
-    return Chosen(engine, "cpu", precision, _why(candidates, chosen, package, options))
+    found = fastest(package, makers, patient=options.compiled, progress=progress)
+    chosen = next(named[name] for name, one in made.items() if one is found.engine)
+    precision = getattr(found.engine, "precision", chosen.precision)
+    measured = [one for name, one in named.items() if name in found.measured]
+    return Chosen(found.engine, "cpu", precision, _why(candidates, chosen, package, options, measured))
 
 
 def _why(
@@ -164,12 +165,17 @@ def _why(
     candidate: Candidate,
     package: ModelPackage,
     options: InferOptions,
+    measured: Sequence[Candidate] = (),
     *,
     on_gpu: bool = False,
 ) -> str:
-    """Why this candidate, without anything that changes from run to run."""
+    """Why this candidate, without anything that changes from run to run once it was measured."""
     if len(candidates) > 1:
-        why = f"the fastest measured on this machine of {', '.join(_name(one, options) for one in candidates)}"
+        names = [_name(one, options) for one in candidates if one in measured]
+        left = [_name(one, options) for one in candidates if one not in measured]
+        one_alone = "the only one measured on this machine"
+        why = f"the fastest measured on this machine of {', '.join(names)}" if len(names) > 1 else one_alone
+        why += f"; {' and '.join(left)} {'was' if len(left) == 1 else 'were'} not measured" if left else ""
     elif options.engine == "auto":
         why = f"the fastest engine for a {'GPU' if on_gpu else 'CPU'} that is installed and runs this network"
     else:
