@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from medseg import review
     from medseg.api.model import Model, load_model, load_scan, segment
     from medseg.api.prediction import Prediction
     from medseg.engine.bundle import bundle
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from medseg.longitudinal.follow import follow
     from medseg.monitoring.monitor import monitor
     from medseg.review.audit import audit
+    from medseg.review.calling import CalledPackage
     from medseg.review.crop import crop
     from medseg.review.export import export
     from medseg.review.inspect import inspect
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from medseg.types import Geometry, LabelMap, OverlappingLabels, Scan
 
     __version__: str
+    review: CalledPackage
 
 __all__ = [
     "ConfigError",
@@ -125,7 +126,7 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and no name that
         if name in __all__:
             from importlib import import_module
 
-            if name == "review":  # a package, with functions of its own
+            if name == "review":  # a package, which can be called
                 return import_module("medseg.review")
             return getattr(import_module(_MODULE_OF.get(name, "medseg.errors")), name)
         raise AttributeError(f"module 'medseg' has no attribute '{name}'")

@@ -14,6 +14,8 @@ import pytest
 
 import medseg
 from medseg.cli.verb import VERBS
+from medseg.config.named_arguments import OTHERWISE
+from medseg.review.calling import CalledPackage
 
 NAMES = {
     "verbs": {
@@ -85,6 +87,18 @@ def test_functions_of_the_review_are_documented_and_typed(name: str) -> None:
     assert hints["return"] is not typing.Any
 
 
+def test_the_package_of_the_review_is_called_as_the_verb(tmp_path: Path) -> None:
+    assert inspect.signature(medseg.review) == inspect.signature(medseg.review.review)
+    with pytest.raises(medseg.UsageError, match="is-not-there"):
+        medseg.review(tmp_path / "is-not-there")
+    with pytest.raises(TypeError, match="Did you mean 'reviewer'"):
+        medseg.review(tmp_path, reviewr="A")
+    offered = {name for name in vars(CalledPackage) if not name.startswith("_")}
+    assert not offered  # all of them are the package's own
+    text = (Path(medseg.__file__).parent / "review" / "calling.py").read_text()
+    assert set(re.findall(r"^        (\w+) = staticmethod", text, re.MULTILINE)) == {*medseg.review.__all__, "__call__"}
+
+
 def test_reviewing_takes_the_options_of_the_command_line() -> None:
     from medseg.cli.review import results
 
@@ -117,20 +131,26 @@ def typed_name(parameter: inspect.Parameter) -> str:
     option = parameter.annotation.__metadata__[0]
     declared = [name for name in (option.default, *(option.param_decls or ())) if isinstance(name, str)]
     typed = next((name[2:].replace("-", "_") for name in declared if name.startswith("--")), parameter.name)
-    return NAMED.get(typed, typed)
+    return OTHERWISE.get(typed, typed)
 
 
 # What a verb prints, and how, is no matter of the function.
 PRINTED = {"json", "thumbnails"}
-# Options that may be repeated are plural in Python; two names are words of Python's own.
-NAMED = {
-    "class": "classes",
-    "from": "start",
-    "metric": "metrics",
-    "region": "regions",
-    "set": "settings",
-    "tolerance": "tolerances",
-}
+
+
+@pytest.mark.parametrize(("option", "argument"), OTHERWISE.items())
+def test_where_an_argument_has_another_name_than_its_option(option: str, argument: str) -> None:
+    """The documentation names the option, and whoever gives the option's name is told the argument's."""
+    functions = [getattr(medseg, name) for name in sorted(NAMES["verbs"])]
+    having = [one for one in functions if argument in inspect.signature(one).parameters]
+    assert having
+    for function in having:
+        parts = re.split(r"^(\w+(?:, \w+)*) : ", inspect.getdoc(function) or "", flags=re.MULTILINE)
+        described = next(text for names, text in zip(parts[1::2], parts[2::2], strict=True) if argument in names)
+        assert f"--{option}" in described, f"{function.__name__}: {argument}"
+        needed = {key for key, one in inspect.signature(function).parameters.items() if one.default is one.empty}
+        with pytest.raises(TypeError, match=f"Did you mean '{argument}'"):
+            function(**dict.fromkeys(needed, "x"), **{option: "x"})
 
 
 USE = """
@@ -159,6 +179,9 @@ reveal_type(medseg.monitor("a", "out"))
 reveal_type(medseg.review.open("out"))
 reveal_type(medseg.review.open("out").corrections())
 reveal_type(medseg.review.review("out"))
+reveal_type(medseg.review("out", scans="scans"))
+reveal_type(medseg.review)
+medseg.review("out", readers=1)
 medseg.nonsense
 """
 
@@ -177,4 +200,5 @@ def test_mypy_sees_no_any_in_three_lines_of_a_user(tmp_path: Path) -> None:
     assert len(revealed) == USE.count("reveal_type(")
     assert not [kind for kind in revealed if "Any" in kind], revealed
     assert 'Module has no attribute "nonsense"' in found
-    assert found.count("error:") == 1, found
+    assert 'Unexpected keyword argument "readers"' in found
+    assert found.count("error:") == 2, found

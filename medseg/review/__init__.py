@@ -4,9 +4,10 @@
 >>> with medseg.review.open("results") as review:  # doctest: +SKIP
 ...     [(case, review.case(case).state) for case in review.cases()]
 
-`open` gives the cases, revisions and verdicts of a review; `review` shows it in a browser; `import_labels` takes
-corrections from other programs; `export_dataset` and `export_results` pass on what was accepted; `agreement` compares
-readers. All are fetched when they are first used, so that importing medseg stays quick.
+Called, as ``medseg.review("results")``, it shows results in a browser; `review` is another name for that. `open` gives
+the cases, revisions and verdicts of a review; `import_labels` takes corrections from other programs; `export_dataset`
+and `export_results` pass on what was accepted; `agreement` compares readers. All are fetched when they are first used,
+so that importing medseg stays quick.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["agreement", "export_dataset", "export_results", "import_labels", "open", "review", "status"]
 
-if not TYPE_CHECKING:  # a type checker sees the imports above
+if not TYPE_CHECKING:  # a type checker sees the imports above, and `CalledPackage` where it is an attribute of medseg
+    import sys
+
+    from medseg.review.calling import CalledPackage
+
+    sys.modules[__name__].__class__ = CalledPackage
     _PLACES = {
         "agreement": ("medseg.review.reader_agreement", "agreement"),
         "export_dataset": ("medseg.review.dataset_export", "export_dataset"),

@@ -43,7 +43,7 @@ def audit(
     config : str or Path, optional
         A configuration whose `dataset` says what the files do not; all of it is checked.
     settings : str or sequence of str
-        Single values of the configuration, ``a.b=c`` each.
+        Single values of the configuration, ``a.b=c`` each (``--set``).
     folds, fold : int, optional
         Look for what lies on both sides of this fold of this split; by default of the split that training makes.
     jobs : int, optional

@@ -29,7 +29,7 @@ log = logging.getLogger("medseg.review")
 Port = Annotated[int, Ge(0), Le(65535)]
 
 
-@check_arguments_of("medseg.review.review")
+@check_arguments_of("medseg.review")
 def review(
     folder: Path | str,
     *,
