@@ -56,7 +56,8 @@ def _register() -> None:
             loaded = import_module(f"medseg.cli.{module}")
             if hasattr(loaded, "group"):
                 for command in loaded.group.registered_commands:
-                    command.cls = VerbCommand
+                    if command.cls is None or not issubclass(command.cls, VerbCommand):
+                        command.cls = VerbCommand
                     command.short_help = _first_sentence(command.callback.__doc__)
                 loaded.group.callback()(log_options)
                 summary = _first_sentence(loaded.group.info.help)

@@ -141,10 +141,13 @@ def evaluate(
         out,
         table=table,
         group_by=group_by or [],
-        classes={_value(value, "--class"): name for value, name in _pairs(classes, "--class")} or None,
+        classes={
+            _value(value, f"--class {value}={name}"): name for value, name in _pairs(classes, "--class", "1=liver")
+        }
+        or None,
         regions={
-            name: [_value(value, "--region") for value in values.split(",")]
-            for name, values in _pairs(regions, "--region")
+            name: [_value(value, f"--region {name}={values}") for value in values.split(",")]
+            for name, values in _pairs(regions, "--region", "both=1,2")
         }
         or None,
         tolerances=tolerances,
@@ -165,18 +168,20 @@ def evaluate(
     return result.exit_code
 
 
-def _pairs(texts: list[str] | None, option: str) -> Iterator[tuple[str, str]]:
+def _pairs(texts: list[str] | None, option: str, example: str) -> Iterator[tuple[str, str]]:
     """Both sides of each ``A=B``."""
     for text in texts or ():
         left, _, right = (part.strip() for part in text.partition("="))
         if not left or not right:
-            raise UsageError(f"{option} {text}: must be of the form A=B", fix="Write --class 1=liver --region both=1,2")
+            raise UsageError("must be of the form A=B", where=f"{option} {text}", fix=f"Write {option} {example}.")
         yield left, right
 
 
-def _value(text: str, option: str) -> int:
+def _value(text: str, where: str) -> int:
     if not text.strip().isdecimal() or not 1 <= int(text) <= 65535:
         raise UsageError(
-            f"{option}: '{text.strip()}' is not a class value", fix="Class values are whole numbers from 1 to 65535."
+            f"'{text.strip()}' is not a class value",
+            where=where,
+            fix="Give whole numbers from 1 to 65535, as the files hold them.",
         )
     return int(text)

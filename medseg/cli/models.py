@@ -31,14 +31,14 @@ def list_models(json: JsonOption = False) -> int:
     Example: medseg models list
     """
     from medseg import resources
-    from medseg.models.card_text import cards_table
+    from medseg.models.card_text import cards_table, overview
     from medseg.models.package import load_package
     from medseg.models.store import stored
 
     found = {**stored(), **resources.models()}
     cards = {name: load_package(folder).card for name, folder in sorted(found.items())}
     if json:
-        print_json([{"name": n, "title": c.title, "version": c.version, "folder": found[n]} for n, c in cards.items()])
+        print_json([{"name": name, **overview(card), "folder": found[name]} for name, card in cards.items()])
         return 0
     sys.stdout.write(cards_table(cards))
     return 0

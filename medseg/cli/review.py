@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medseg.cli.help import VerbGroup
+from medseg.cli.help import VerbCommand, VerbGroup
 from medseg.cli.options import INPUT, NETWORK, RUN, WHAT, JsonOption, argument, option
 from medseg.cli.review_agreement import agreement
 from medseg.cli.review_export import export
@@ -40,6 +40,11 @@ class ReviewGroup(VerbGroup):
             args = [*args[:first], BROWSER, *args[first:]]
         return super().parse_args(ctx, args)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Call the verb of the page by the folder that stands for it, in its `--help` and in errors."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return self.shown_name(name or ""), command, rest
+
     def _is_verb(self, word: str, rest: list[str]) -> bool:
         """Whether a first word is a verb; that of the page, when it is followed by a folder."""
         if word == BROWSER:
@@ -52,6 +57,14 @@ class ReviewGroup(VerbGroup):
             return True
         verbs = [name for name in self.commands if name != BROWSER]
         return not word.startswith("-") and not Path(word).exists() and bool(did_you_mean(word, verbs))
+
+
+class PageCommand(VerbCommand):
+    """The verb of the page, which has no word of its own."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return what must be typed after the folder."""
+        return super().collect_usage_pieces(ctx)[1:]
 
 
 group_class = ReviewGroup
@@ -210,11 +223,11 @@ def results(
     return 0
 
 
-def _add(name: str, panel: str, function: Callable[..., int | None]) -> None:
-    group.command(name, rich_help_panel=panel)(function)
+def _add(name: str, panel: str, function: Callable[..., int | None], cls: type[VerbCommand] = VerbCommand) -> None:
+    group.command(name, rich_help_panel=panel, cls=cls)(function)
 
 
-_add(BROWSER, PAGE, results)
+_add(BROWSER, PAGE, results, PageCommand)
 _add("import", MOVE, verb(import_labels))
 _add("export", MOVE, verb(export))
 _add("agreement", CHECK, verb(agreement))

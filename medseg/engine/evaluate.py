@@ -53,11 +53,11 @@ def evaluate(
     group_by : str or sequence of str
         Columns of the table to report by.
     classes : mapping of int to str, optional
-        Names by value; measures these classes only.
+        Names by value (``--class``); measures these classes only.
     regions : mapping of str to sequence of int, optional
-        Unions of classes, each measured as one class more.
+        Unions of classes (``--region``), each measured as one class more.
     tolerances : sequence of float, optional
-        For NSD, mm; 1 and 2 by default.
+        For NSD, mm (``--tolerance``); 1 and 2 by default.
     objects : {"components", "instances", "none"}, optional
         Objects are connected components of each class, or the files' values are ids of objects, or none.
     images : path, optional
@@ -67,7 +67,7 @@ def evaluate(
     config : path or EvaluateOptions, optional
         Options from a YAML file, or as an object; the options given here come on top.
     settings : str or sequence of str
-        Single options on top of all, such as ``"lesions.dilation=1"``.
+        Single options on top of all, such as ``"lesions.dilation=1"`` (``--set``).
     keep_names : bool
         Leave file names that look like a patient's in case ids and reports; by default they are hashed.
     jobs : int, optional

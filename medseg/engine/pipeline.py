@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field
 from medseg.config.load import build, read_yaml, under, unknown_key
 from medseg.config.strict import Strict
 from medseg.engine.registry import stage_class
-from medseg.errors import PipelineError
+from medseg.errors import PipelineError, UsageError
 from medseg.types.case_report import CaseReport
 from medseg.types.channels import WantedChannel
 from medseg.types.run import BatchResult, Inputs
@@ -188,7 +188,10 @@ def _build_step(
                 fix=f"Add --set {step.name}.{key}={key.upper()}, or write it in the file of --config.",
             )
     options = build(kind.Options, given, where=f"{where or pipeline}, step {step.name}")
-    stage = kind(options)
+    try:
+        stage = kind(options)
+    except UsageError as error:
+        raise _by_override(error, given) from error
     if getattr(stage, "runs", "main") not in typing.get_args(Where):
         known = ", ".join(typing.get_args(Where))
         raise PipelineError(
@@ -214,6 +217,14 @@ def _build_step(
             )
     available[step.name] = _gives(stage)
     return Step(step.name, stage, step.source, takes)
+
+
+def _by_override(error: UsageError, given: Mapping[str, Any]) -> UsageError:
+    """An error about an option, such as ``--model M``, which names the ``--set`` where that gave the value."""
+    for key, override in getattr(given, "given", {}).items():
+        if error.where == f"--{key.replace('_', '-')} {given[key]}":
+            error.where = f"--set {override}"
+    return error
 
 
 def _givers(needed: Any, available: Mapping[str, Any]) -> str:

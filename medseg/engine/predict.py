@@ -150,7 +150,7 @@ def predict(
     config : str or Path
         Configuration to start from: a shipped one, or a YAML file.
     settings : str or sequence of str
-        Single values of the configuration, ``a.b=c`` each, applied last.
+        Single values of the configuration, ``a.b=c`` each, applied last (``--set``).
     shard : str, optional
         ``"k/n"``: only part k of n of the cases. ``"auto"`` takes both from SLURM or Kubernetes, ``"auto/n"`` only k.
     ray : str, optional

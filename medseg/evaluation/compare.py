@@ -45,7 +45,7 @@ def compare(
     evaluations : sequence of path
         Output folders of `medseg evaluate`, or their per_case.csv; two or more, the baseline first.
     metrics, classes : str or sequence of str
-        What to compare; by default Dice, one NSD and HD95, and every class all of them have.
+        What to compare (``--metric``, ``--class``); by default Dice, one NSD and HD95, and every class that all have.
     table : path, optional
         CSV with case_id and patient; by default patients are those of the evaluations' own tables.
     out : path, optional

@@ -240,12 +240,13 @@ def _versions() -> dict[str, str]:
 
 
 def _log_unpaired(pairing: Pairing) -> None:
-    for names, what in (
-        (pairing.without_reference, "predictions have no reference and are not measured"),
-        (pairing.without_prediction, "references have no prediction and are not measured"),
+    for names, one, other in (
+        (pairing.without_reference, "prediction", "reference"),
+        (pairing.without_prediction, "reference", "prediction"),
     ):
         if names:
             shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-            log.warning("%d %s: %s", len(names), what, shown)
+            what = counted(len(names), f"{one} has", f"{one}s have")
+            log.warning("%s no %s and %s not measured: %s", what, other, "is" if len(names) == 1 else "are", shown)
     for case_id, why in pairing.failed.items():
         log.error("%s: %s", case_id, why)

@@ -52,7 +52,7 @@ def follow(
     scans : path or sequence of path
         Where the scans are: of results, if they were moved since; of two label files, their scans in the same order.
     classes : str or sequence of str
-        Classes whose objects are followed; by default the countable ones, or all where none is.
+        Classes whose objects are followed (``--class``); by default the countable ones, or all where none is.
     short_axis : str or sequence of str
         Classes that are lymph nodes, of which RECIST sums the short axis.
     registered : bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from medseg.counted import counted
 from medseg.models.calibration_card import CalibrationCard
@@ -14,6 +15,22 @@ from medseg.models.license import WORDS
 from medseg.models.volume_interval_card import VolumeIntervalCard
 
 WIDTH, LABEL = 100, 14
+# DICOM's codes of modalities that are no words of a reader's.
+MODALITIES = {
+    "DX": "digital radiography",
+    "CR": "computed radiography",
+    "ES": "endoscopy",
+    "GM": "general microscopy",
+    "MG": "mammography",
+    "NM": "nuclear medicine",
+    "OP": "ophthalmic photography",
+    "OPT": "ophthalmic tomography",
+    "PT": "PET",
+    "SM": "slide microscopy",
+    "US": "ultrasound",
+    "XA": "X-ray angiography",
+    "XC": "photography",
+}
 MOST_ROWS = 20  # of classes; more are listed in lines, so that the card stays on one screen
 
 
@@ -38,6 +55,18 @@ def cards_table(cards: Mapping[str, ModelCard]) -> str:
     return "".join(
         "  ".join([*(row[column].ljust(widths[column]) for column in range(5)), row[5]]) + "\n" for row in rows
     )
+
+
+def overview(card: ModelCard) -> dict[str, Any]:
+    """Return what the table says of a model, as plain data: modalities by DICOM's codes, null where not stated."""
+    return {
+        "title": card.title,
+        "version": card.version,
+        "modalities": [channel.modality for channel in card.input.channels],
+        "body_parts": _body_parts(card),
+        "mean_dice": card.mean_dice,
+        "use": card.license.use or None,
+    }
 
 
 def _rows(card: ModelCard) -> Iterator[tuple[str, list[str]]]:
@@ -104,13 +133,18 @@ def _calibration(card: CalibrationCard) -> str:
     )
 
 
-def _body_part(card: ModelCard) -> str:
+def _body_parts(card: ModelCard) -> list[str]:
     meanings = [entry.code.meaning for entry in card.classes if entry.code is not None]
-    return ", ".join(dict.fromkeys((*card.input.body_parts, *meanings))) or "not stated"
+    return list(dict.fromkeys((*card.input.body_parts, *meanings)))
+
+
+def _body_part(card: ModelCard) -> str:
+    return ", ".join(_body_parts(card)) or "not stated"
 
 
 def _modality(card: ModelCard) -> str:
-    modalities = [channel.modality for channel in card.input.channels if channel.modality]
+    codes = [channel.modality for channel in card.input.channels if channel.modality]
+    modalities = [MODALITIES.get(code, code) for code in codes]
     return ", ".join(dict.fromkeys(modalities)) or ("2D images" if card.network.dimensions == 2 else "not stated")
 
 

@@ -78,7 +78,7 @@ def plan(
     config : str or Path, optional
         A configuration whose ``dataset`` says what the files do not.
     settings : str or sequence of str
-        Single values of the configuration, ``a.b=c`` each.
+        Single values of the configuration, ``a.b=c`` each (``--set``).
     preset : {"cpu", "8gb", "24gb", "40gb", "80gb"}, optional
         Size of the device; by default that of `device`.
     configuration : {"3d_fullres", "3d_lowres", "2d"}, optional

@@ -116,6 +116,14 @@ PREDICT = ["predict", ".", "-m", "hippocampus", "-o", "never-made"]
         (["predikt"], "Did you mean 'predict'"),
         (["models", "shw"], "there is no verb 'shw'. Did you mean 'show'?"),
         (["models", "--quiet"], "a verb is missing, so add one of list, show"),
+        ([*PREDICT, "--set", "segment.model=nosuch"], "--set segment.model=nosuch: there is no model called 'nosuch'"),
+        (["evaluate", ".", ".", "-o", "x", "--region", "a=b"], "--region a=b: 'b' is not a class value. Give whole"),
+        (
+            ["evaluate", ".", ".", "-o", "x", "--class", "3"],
+            "--class 3: must be of the form A=B. Write --class 1=",
+        ),
+        (["compare", ".", ".", "--metric", "foo"], "'foo' is no metric. There are dice"),
+        (["review", ".", "--port", "a"], "`medseg review DIR --help` shows the options."),
         (["list", "extra"], "'extra' is more than `medseg list` takes."),
         (["list", "--json=yes"], "--json takes no value, so write --json alone."),
         (["convert"], "INPUT is missing, so add it: files and folders, mixed."),
@@ -442,3 +450,10 @@ def test_a_terminal_that_has_few_letters_gets_the_others_written_as_what_they_ar
     )
     assert (done.returncode, done.stderr) == (4, b"no scan was found\n")
     assert rb"l\xe9sion.nii.gz" in done.stdout
+
+
+def test_the_page_of_a_review_has_its_help_under_the_folder(capsys):
+    assert run(["review", "results-of-mine", "--help"]) == 0
+    assert "Usage: medseg review DIR [OPTIONS]\n" in capsys.readouterr().out
+    assert run(["review", "results", "folder", "--help"]) == 0  # its name among the verbs
+    assert "Usage: medseg review DIR [OPTIONS]\n" in capsys.readouterr().out

@@ -23,7 +23,12 @@ def stored(tmp_path, monkeypatch):
 def test_list_and_show(stored, capsys):
     assert run(["models", "list", "--json"]) == 0
     listed = {"name": "tiny", "title": "A tiny U-Net", "version": "1", "folder": str(stored.folder)}
-    assert listed in json.loads(capsys.readouterr().out)
+    listed |= {"modalities": [None], "body_parts": [], "mean_dice": None, "use": None}
+    every = {card["name"]: card for card in json.loads(capsys.readouterr().out)}
+    assert every["tiny"] == listed
+    assert every["hippocampus"]["modalities"] == ["MR"]
+    assert 0.8 < every["hippocampus"]["mean_dice"] < 1
+    assert "Hippocampus" in every["hippocampus"]["body_parts"]
     assert run(["models", "list"]) == 0
     shown = capsys.readouterr().out
     first = r"^hippocampus +MR +HEAD, BRAIN, Hippocampus +0\.\d{3} +research +Anterior and posterior"
@@ -33,6 +38,11 @@ def test_list_and_show(stored, capsys):
     assert json.loads(capsys.readouterr().out)["sha256"] == stored.hash
     assert run(["models", "show", "tiny", "--yaml"]) == 0
     assert "title: A tiny U-Net" in capsys.readouterr().out
+
+
+def test_a_modality_is_a_word_and_no_code(capsys):
+    assert run(["models", "show", "nuclei"]) == 0
+    assert "general microscopy (" in capsys.readouterr().out
 
 
 def test_a_card_is_readable_on_one_screen(capsys):

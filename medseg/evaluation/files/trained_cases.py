@@ -30,10 +30,11 @@ def with_training(pairs: Sequence[CasePair], predictions: Path) -> tuple[CasePai
     if not trained:
         return tuple(pairs)
     log.warning(
-        "%d of %s named as a case that the model was trained on; such figures say nothing about new scans, and are "
-        "reported apart.",
-        len(trained),
+        "Of %s, %d %s of one that the model was trained on; such figures say nothing about new scans, and are reported "
+        "apart.",
         counted(len(pairs), "case"),
+        len(trained),
+        "has the name" if len(trained) == 1 else "have the name",
     )
     return tuple(
         replace(
