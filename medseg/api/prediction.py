@@ -169,8 +169,7 @@ class Prediction:
         read = self.segmented.case.scan.source.files
         if not target.suffix or target.is_dir():
             output_folder(target)
-            for name in RESULTS:
-                check_not_read(target / name, read)
+            check_not_read((target / name for name in RESULTS), read)
             save = build(Save.Options, {"formats": names_in(format)}, where="Prediction.save")
             context = RunContext(target.parent, target.name)
             Preview(Preview.Options()).run(Save(save).run(self.segmented, context), context)

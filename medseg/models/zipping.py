@@ -18,7 +18,10 @@ def write_zip(package: ModelPackage, path: Path) -> None:
     """Write a package's files, stored rather than compressed: weights are noise to a compressor.
 
     - raises `ModelError`: when the weights are not the ones the card describes.
+    - raises `UsageError`: when the path is a folder.
     """
+    if path.is_dir():
+        raise UsageError("it is a folder", where=path, fix="Name a file, such as model.zip.")
     with atomic_path(path) as part, zipfile.ZipFile(part, "w") as archive:
         for name in package.files()[::-1]:
             content = (package.folder / name).read_bytes()

@@ -91,8 +91,9 @@ def export(
     formats = names_in(format)
     _check(formats, source, model, manual)
     scan = None if source is None else insist(load_scan, Path(source))
-    for name in (*formats, *(("dicom-seg", "dicom-seg-objects") if "sr" in formats else ())):
-        check_not_read(folder / WRITERS[name].file_name, [labels, *(() if scan is None else scan.source.files)])
+    names = (*formats, *(("dicom-seg", "dicom-seg-objects") if "sr" in formats else ()))
+    read = [labels, *(() if scan is None else scan.source.files)]
+    check_not_read((folder / WRITERS[name].file_name for name in names), read)
     identity = MANUAL if manual else ModelIdentity("origin not stated", "", "")
     table = LabelTable(())
     if model is not None:

@@ -14,7 +14,7 @@ from medseg.draw.thumbnail import thumbnail
 from medseg.errors import MedsegError, UsageError
 from medseg.io.discover import discover
 from medseg.io.files.atomic import atomic_path, write_text
-from medseg.io.files.writable import output_folder
+from medseg.io.files.writable import check_not_read, output_folder
 from medseg.io.read import read_scan
 from medseg.isolation.each import each_isolated
 from medseg.isolation.process import Guard
@@ -75,7 +75,7 @@ def inspect(
     Raises
     ------
     UsageError
-        When an input or the model does not exist, or the manifest cannot be written.
+        When an input or the model does not exist, or the manifest cannot be written, or would replace an input.
     """
     if root is not None and manifest is None:
         raise UsageError("--root goes with --manifest", fix="Omit it, or name the manifest.")
@@ -86,6 +86,7 @@ def inspect(
     criteria = None if card is None else card.series_criteria()
     guard = Guard(max_memory, max_seconds)
     discovery: Discovery = discover(paths, guard=guard)
+    _check_outputs(discovery, folder, table)
     read = partial(
         _report,
         headers_only=headers_only,
@@ -106,6 +107,15 @@ def inspect(
     if folder is not None:
         _write(inspection, folder, ", ".join(map(str, paths)))
     return inspection
+
+
+def _check_outputs(discovery: Discovery, folder: Path | None, table: Path | None) -> None:
+    """Refuse outputs in the place of what was found, such as a page beside 2D images, whose names its own would be."""
+    outs = [] if table is None else [table]
+    if folder is not None:
+        outs += [folder / f"{found.case_id}.png" for found in discovery.found] + [folder / "index.html"]
+    files = [file for found in discovery.found for file in found.files]
+    check_not_read(outs, [*files, *(left.path for left in discovery.skipped)])
 
 
 def _write(inspection: Inspection, out: Path, title: str) -> None:

@@ -20,7 +20,7 @@ from medseg.errors import UsageError
 from medseg.review.review_status import ReviewStatus, status_of
 from medseg.review.sample import draw_sample
 from medseg.review.server.listening import LOOPBACK, allowed_hosts, check_address, listen
-from medseg.review.store import check_name, open_store
+from medseg.review.store import check_cases, check_name, open_store
 
 if TYPE_CHECKING:
     from medseg.review.server.click_answers import Answerer
@@ -118,10 +118,7 @@ def review(
     check_address(host, certificate, key_file)
     answerer = _answerer(clicks, assist)
     with open_store(Path(folder), create=True, scans=[Path(path) for path in listed(scans)]) as store:
-        if not store.results.cases():
-            raise UsageError(
-                "no case has labels to review", where=folder, fix="Give the --out of `medseg predict`, not its parent."
-            )
+        check_cases(store.results)
         drawn = None if sample is None else draw_sample(store, sample, who)
         readers = listed(adjudicate)
         settled = open_adjudication(store, readers, reviewer=who) if readers else None

@@ -62,14 +62,28 @@ def open_store(folder: Path, *, create: bool = False, scans: Sequence[Path] = ()
     Raises
     ------
     UsageError
-        When there is no such folder, or no review in it and none is to be begun.
+        When there is no such folder, or no review in it and none is to be begun, or no results to begin one with.
     InputError
         When the audit trail is not as it was written.
     """
     results, place = Results(folder), folder / REVIEW
-    if not is_review(place) and not create:
-        raise UsageError("nothing was reviewed there yet", where=folder, fix=f"Begin with `medseg review {folder}`.")
+    if not is_review(place):
+        if not create:
+            raise UsageError(
+                "nothing was reviewed there yet", where=folder, fix=f"Begin with `medseg review {folder}`."
+            )
+        check_cases(results)  # before anything is left in a folder that holds none
     return Store(results, place, ScanFinder(folder, scans), check=check)
+
+
+def check_cases(results: Results) -> None:
+    """Raise `UsageError` where a folder holds no results."""
+    if not results.cases():
+        raise UsageError(
+            "no case has labels to review",
+            where=results.folder,
+            fix="Give the --out of `medseg predict`, not its parent.",
+        )
 
 
 class Store(CaseStore):

@@ -22,7 +22,7 @@ from medseg.data.plan import Plan, make_plan
 from medseg.data.plan_text import explanation, plan_text
 from medseg.data.splits import keep_in_training, split_cases, without
 from medseg.io.files.atomic import write_text
-from medseg.io.files.writable import check_writable, output_folder
+from medseg.io.files.writable import check_not_read, check_writable, output_folder
 from medseg.training.audit_run import audit_for_run
 from medseg.training.config import SplitConfig, TrainConfig
 from medseg.training.cost import predict_cost
@@ -98,9 +98,11 @@ def plan(
     InputError
         When the dataset cannot be read.
     UsageError
-        When an option cannot be what was given.
+        When an option cannot be what was given, or the plan would replace what it is made from.
     """
     target = None if out is None else _plan_file(Path(out))
+    if target is not None:
+        check_not_read(target, [*Path(dataset).glob("dataset.*"), dataset, *([] if config is None else [config])])
     given = stated(config, listed(settings))
     source = DatasetSource(Path(dataset), given.dataset, given.split.group)
     wanted = PlanFor(preset or fitting_preset(device), configuration, mirror=given.plan.axes)

@@ -66,3 +66,12 @@ def test_a_good_place_is_not_in_the_way(name: str, tmp_path: Path) -> None:
         call(name, tmp_path / "new" / "out")
     assert "nothing can be written" not in str(raised.value)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["dataset.yaml", "mine.yaml"])
+def test_a_plan_replaces_nothing_that_it_is_made_from(name: str, tmp_path: Path) -> None:
+    for file in ("dataset.yaml", "mine.yaml"):
+        (tmp_path / file).write_text("# by hand")
+    with pytest.raises(medseg.UsageError, match="would take the place of the file that it is made from"):
+        medseg.plan(tmp_path, tmp_path / name, config=tmp_path / "mine.yaml")
+    assert (tmp_path / name).read_text() == "# by hand"

@@ -79,6 +79,7 @@ def test_what_cannot_be_is_said_in_one_line(out: Path, capsys, arguments, code: 
     errors = capsys.readouterr().err.strip()
     assert message in errors
     assert "\n" not in errors
+    assert not any((out.parent / "empty").iterdir())  # no review is begun where there is nothing to review
 
 
 def test_a_folder_called_like_the_verb_of_the_page_is_a_folder(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -115,3 +115,22 @@ def test_thumbnail_keeps_proportions():
     geometry = Geometry(np.diag([1, 1, 4, 1]), (40, 20, 10))
     scan = Scan(np.random.default_rng(0).random((1, 40, 20, 10), np.float32), geometry)
     assert thumbnail(scan, 64).size == (64, 32)
+
+
+def test_nothing_that_was_found_is_written_over(tmp_path, capsys):
+    scan, photo = tmp_path / "in" / "scan.nii.gz", tmp_path / "photos" / "photo.png"
+    scan.parent.mkdir()
+    photo.parent.mkdir()
+    nib.save(nib.Nifti1Image(np.zeros((8, 8, 8), np.int16), np.eye(4)), scan)
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(photo)
+    (scan.parent / "notes.txt").write_text("precious")
+    before = [scan.read_bytes(), photo.read_bytes()]
+    for taken in (scan, scan.parent / "notes.txt"):
+        assert run(["inspect", str(scan.parent), "--manifest", str(taken)]) == 2
+        assert f"{taken.name}: it would take the place of the file that it is made from" in capsys.readouterr().err
+    assert run(["inspect", str(photo.parent), "--out", str(photo.parent)]) == 2
+    assert "photo.png: it would take the place of the file" in capsys.readouterr().err
+    assert [scan.read_bytes(), photo.read_bytes()] == before
+    assert (scan.parent / "notes.txt").read_text() == "precious"
+    assert run(["inspect", str(scan.parent), "--manifest", str(tmp_path / "cases.csv")]) == 0
+    assert run(["inspect", str(scan.parent), "--manifest", str(tmp_path / "cases.csv")]) == 0  # its own may be replaced

@@ -29,19 +29,23 @@ def check_writable(out: Path, *, where: object = None, is_folder: bool = False) 
         raise UsageError(f"nothing can be written there: {what}", where=where or out, fix=fix)
 
 
-def check_not_read(out: Path, read: Iterable[Path | str]) -> None:
+def check_not_read(outs: Path | Iterable[Path], read: Iterable[Path | str]) -> None:
     """Raise `UsageError` where a file would take the place of one it is made from, by whatever name or link."""
-    if out.exists() and any(_is_same(out, Path(path)) for path in read):
+    there = {out: found for out in ([outs] if isinstance(outs, Path) else outs) if (found := _identity(out))}
+    taken = {_identity(Path(path)) for path in read} if there else set()
+    if at := next((out for out, found in there.items() if found in taken), None):
         raise UsageError(
-            "it would take the place of the file that it is made from", where=out, fix="Choose another output."
+            "it would take the place of the file that it is made from", where=at, fix="Choose another output."
         )
 
 
-def _is_same(one: Path, other: Path) -> bool:
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What a file is, by whatever name it is reached; None where nothing is there, as at an address."""
     try:
-        return one.samefile(other)
-    except OSError:  # it is gone, or an address
-        return False
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _obstacle(out: Path, *, is_folder: bool) -> str | None:
