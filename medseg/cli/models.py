@@ -10,6 +10,7 @@ import typer
 from medseg.cli.model_packages import export_model, import_model, optimize
 from medseg.cli.options import MODEL, WRITE, DeviceOption, JsonOption, ModelArgument, option
 from medseg.cli.verb import print_json, verb
+from medseg.config.bounds import AliasName, RegisteredName
 
 group = typer.Typer(
     no_args_is_help=True,
@@ -77,10 +78,17 @@ def register(
     model: ModelArgument,
     name: Annotated[
         str | None,
-        option(MODEL, "--name", help="Name in the registry. By default, the package's own.", metavar="NAME"),
+        option(
+            MODEL,
+            "--name",
+            help="Name in the registry. By default, the package's own.",
+            metavar="NAME",
+            kind=RegisteredName,
+        ),
     ] = None,
     alias: Annotated[
-        str, option(MODEL, "--alias", help="Alias of this version from now on.", metavar="ALIAS")
+        str,
+        option(MODEL, "--alias", help="Alias of this version from now on.", metavar="ALIAS", kind=AliasName),
     ] = "champion",
     json: JsonOption = False,
 ) -> int:

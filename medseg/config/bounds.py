@@ -193,6 +193,14 @@ Metrics = Annotated[str | Sequence[str], Form(_metrics)]
 Point = Annotated[str | Sequence[float], Form(_three_numbers)]  # of the world, mm RAS+
 BoxSize = Annotated[str | Sequence[float], Form(_three_sizes)]  # mm
 Pattern = Annotated[str, Form(_regular_expression)]
+# As MLflow has them.
+AliasName = Annotated[
+    str,
+    matching(
+        r"(?!latest$|[vV]\d+$)[A-Za-z0-9_-]+", "letters, digits, underscores and hyphens, and not latest or as v1"
+    ),
+]
+RegisteredName = Annotated[str, matching(r"[^/:]+", "text without / and :")]
 ShardName = Annotated[str, Form(_shard)]
 
 
