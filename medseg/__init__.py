@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from medseg.longitudinal.follow import follow
     from medseg.monitoring.monitor import monitor
     from medseg.review.audit import audit
-    from medseg.review.calling import CalledPackage
+    from medseg.review.call_types import ReviewPackage
     from medseg.review.crop import crop
     from medseg.review.export import export
     from medseg.review.inspect import inspect
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from medseg.types import Geometry, LabelMap, OverlappingLabels, Scan
 
     __version__: str
-    review: CalledPackage
+    review: ReviewPackage
 
 __all__ = [
     "ConfigError",

@@ -15,7 +15,7 @@ import pytest
 import medseg
 from medseg.cli.verb import VERBS
 from medseg.config.named_arguments import OTHERWISE
-from medseg.review.calling import CalledPackage
+from medseg.review.call_types import ReviewPackage
 
 NAMES = {
     "verbs": {
@@ -93,10 +93,9 @@ def test_the_package_of_the_review_is_called_as_the_verb(tmp_path: Path) -> None
         medseg.review(tmp_path / "is-not-there")
     with pytest.raises(TypeError, match="Did you mean 'reviewer'"):
         medseg.review(tmp_path, reviewr="A")
-    offered = {name for name in vars(CalledPackage) if not name.startswith("_")}
-    assert not offered  # all of them are the package's own
-    text = (Path(medseg.__file__).parent / "review" / "calling.py").read_text()
-    assert set(re.findall(r"^        (\w+) = staticmethod", text, re.MULTILINE)) == {*medseg.review.__all__, "__call__"}
+    typed = {name: getattr(ReviewPackage, name) for name in vars(ReviewPackage) if not name.startswith("_")}
+    assert typed == {name: getattr(medseg.review, name) for name in medseg.review.__all__}
+    assert ReviewPackage().__call__ is medseg.review.review
 
 
 def test_reviewing_takes_the_options_of_the_command_line() -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["agreement", "export_dataset", "export_results", "import_labels", "open", "review", "status"]
 
-if not TYPE_CHECKING:  # a type checker sees the imports above, and `CalledPackage` where it is an attribute of medseg
+if not TYPE_CHECKING:  # a type checker sees the imports above, and `call_types` where it is an attribute of medseg
     import sys
 
     from medseg.review.calling import CalledPackage
