@@ -31,9 +31,9 @@ def check_writable(out: Path, *, where: object = None, is_folder: bool = False) 
 
 def check_not_read(outs: Path | Iterable[Path], read: Iterable[Path | str]) -> None:
     """Raise `UsageError` where a file would take the place of one it is made from, by whatever name or link."""
-    there = {out: found for out in ([outs] if isinstance(outs, Path) else outs) if (found := _identity(out))}
-    taken = {_identity(Path(path)) for path in read} if there else set()
-    if at := next((out for out, found in there.items() if found in taken), None):
+    existing = {out: found for out in ([outs] if isinstance(outs, Path) else outs) if (found := _identity(out))}
+    taken = {_identity(Path(path)) for path in read} if existing else set()
+    if at := next((out for out, found in existing.items() if found in taken), None):
         raise UsageError(
             "it would take the place of the file that it is made from", where=at, fix="Choose another output."
         )
