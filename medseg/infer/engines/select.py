@@ -153,11 +153,11 @@ def _choose_on_cpu(
     # The lowest precision first: time for measuring is short, and it is the fastest as a rule.
     named = {_name(candidate, options): candidate for candidate in reversed(candidates)}
     makers: dict[str, Callable[[], Engine]] = {name: partial(make, name, one) for name, one in named.items()}
-    found = fastest(package, makers, patient=options.compiled, progress=progress)
-    chosen = next(named[name] for name, one in made.items() if one is found.engine)
-    precision = getattr(found.engine, "precision", chosen.precision)
-    measured = [one for name, one in named.items() if name in found.measured]
-    return Chosen(found.engine, "cpu", precision, _why(candidates, chosen, package, options, measured))
+    quickest = fastest(package, makers, patient=options.compiled, progress=progress)
+    chosen = next(named[name] for name, one in made.items() if one is quickest.engine)
+    precision = getattr(quickest.engine, "precision", chosen.precision)
+    measured = [one for name, one in named.items() if name in quickest.measured]
+    return Chosen(quickest.engine, "cpu", precision, _why(candidates, chosen, package, options, measured))
 
 
 def _why(
