@@ -172,9 +172,10 @@ def _declares_labels(found: FoundScan) -> bool:
 
         return nifti.declares_labels(found.files[0])
     if found.format == "nrrd":
+        from medseg.io.itk import SEGMENT_KEY
         from medseg.io.itk_header import read_header
 
-        return "Segment0_ID" in read_header(found.files[0], "nrrd").keys
+        return any(map(SEGMENT_KEY.fullmatch, read_header(found.files[0], "nrrd").keys))
     return False
 
 

@@ -100,9 +100,12 @@ def test_labels_are_told_by_what_files_say(tmp_path):
     labels = LabelMap(np.ones((3, 4, 5), np.uint8), Geometry(np.eye(4), (3, 4, 5)), LabelTable.unnamed([1]))
     nifti.write_labels(labels, tmp_path / "in" / "a.nii.gz")
     itk.write_labels(labels, tmp_path / "in" / "b.seg.nrrd")
+    itk.write_labels(labels, tmp_path / "in" / "d.seg.nrrd")
+    whole = (tmp_path / "in" / "d.seg.nrrd").read_bytes()
+    (tmp_path / "in" / "d.seg.nrrd").write_bytes(whole.replace(b"Segment0_", b"Segment5_"))
     nib.save(nib.Nifti1Image(np.ones((3, 4, 5), np.uint8), np.eye(4)), tmp_path / "in" / "c.nii.gz")
     names = {one.case_id: one.path.name for one in convert([tmp_path / "in"], tmp_path / "out").converted}
-    assert names == {"a": "labels.nii.gz", "b": "labels.nii.gz", "c": "image.nii.gz"}
+    assert names == {"a": "labels.nii.gz", "b": "labels.nii.gz", "c": "image.nii.gz", "d": "labels.nii.gz"}
     told = convert([tmp_path / "in" / "c.nii.gz"], tmp_path / "out", content="labels")
     assert told.converted[0].path.name == "labels.nii.gz"
 
