@@ -106,7 +106,7 @@ def test_the_report_shows_what_was_measured(trained):
         assert f"<td>{case_id}</td>" in page
         assert f"{case_id}, mean Dice" in page
     assert page.count("data:image/png;base64,") == 2
-    assert page.count('class="curve"') == 4
+    assert page.count('class="curve"') == 5
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
 
 
