@@ -36,6 +36,7 @@ class ScanFinder:
                 raise UsageError("there is no such file or folder", where=f"--scans {path}", fix="Check the path.")
         self._results, self._scans = results, tuple(scans)
         self._digests: dict[tuple[Path, ...], tuple[Mark, str]] = {}  # of files, as they were when they were hashed
+        self._lost: set[str] = set()  # cases whose scan was looked for last without being found
         self._known: dict[str, tuple[FoundScan, ...]] = {}  # by input_sha256: the scan, or that of each channel
         self._all: tuple[FoundScan, ...] | None = None
         self._ids: frozenset[str] | None = None
@@ -61,8 +62,10 @@ class ScanFinder:
             scans = self._matching(group, input_sha256, alone=not is_its_own)
             if scans is not None:
                 self._known[input_sha256] = scans
+                self._lost.discard(case_id)
                 return scans
             changed = changed or (is_its_own and bool(group))
+        self._lost.add(case_id)
         if changed:
             raise InputError(
                 "the scan is there, and its bytes are not those that the labels were made of",
@@ -101,11 +104,13 @@ class ScanFinder:
         return before[1]
 
     def is_missing(self, case_id: str) -> bool:
-        """Whether nothing has the case's name or place; the content is looked at when the case is opened.
+        """Whether nothing has the case's name or place, or what has it is of other bytes, once the case was opened.
 
         Where nothing is at its place, everything is searched aside, and until that is done no case counts as missing.
         """
         self._look()
+        if case_id in self._lost:
+            return True
         if any(True for _ in self._near(case_id)):
             return False
         if self._search is None:
@@ -128,6 +133,7 @@ class ScanFinder:
             self._roots = self._scans or tuple(path for path in read_inputs(self._results) if path.exists())
             self._sources = read_sources(self._results)
             self._all = self._ids = self._search = None
+            self._lost.clear()
 
     def _near(self, case_id: str) -> Iterator[Path]:
         place = self._sources.get(case_id, CaseSource()).path

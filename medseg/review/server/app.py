@@ -37,7 +37,7 @@ from medseg.review.server.page_files import INDEX, page_files
 from medseg.review.server.reading import Reading
 from medseg.review.server.security import Access, Guard, named
 from medseg.review.server.suggestions import Suggester
-from medseg.review.server.transport import largest_body, unpack
+from medseg.review.server.transport import GZIP, largest_body, unpack
 from medseg.types import LabelMap
 
 LARGEST_VERDICT = 16_384
@@ -187,8 +187,11 @@ class ReviewApp:
         async with self._turns[case_id]:
             model = await run_in_threadpool(self.reading.store.model_labels, case_id)
             body = await read_body(request, largest_body(model.geometry))
+            if request.headers.get("content-encoding", "").lower() == "gzip" and not body.startswith(GZIP):
+                raise InputError("Content-Encoding says gzip, and the body is none", fix="Send it compressed.")
 
             def work() -> dict[str, Any]:
+                self.reading.store.scan(case_id)  # what cannot be shown cannot be drawn on
                 drawn = unpack(body, model.geometry)
                 table = self.reading.table(case_id, who)
                 saved = self.reading.store.save_labels(
@@ -232,6 +235,8 @@ class ReviewApp:
                 if self.reading.adjudication is not None and given["revision"] == 0 and given["kind"] == "accept":
                     # What was shown is what both readings have in common, not the model's labels.
                     given["revision"] = self._save_agreed(case_id, who)
+                if given["kind"] != "take_back":
+                    store.scan(case_id)  # nobody signs what cannot be shown
                 store.verdict(case_id, who=who, reader=reader, **given)
                 n, digest = store.log.head
                 return {"n": n, "hash": digest, "state": store.case(case_id, reader).state}

@@ -296,6 +296,22 @@ def test_the_page_is_the_files_of_its_folder_and_no_others(out, tmp_path, monkey
         assert requests.get(f"{client.at}/tools/pen.js", timeout=30).status_code == 401
 
 
+def test_nobody_draws_on_or_signs_what_cannot_be_shown(client: Client, out) -> None:
+    body = client.get(f"case/{CASE}/labels").content
+    (out.parent / "scans" / f"{CASE}.nii.gz").write_bytes(b"another")
+    assert client.put(CASE, body).status_code == 422
+    assert client.judge(CASE, kind="accept", revision=0).status_code == 422
+    assert CASE in client.get("worklist").json()["missing"]
+    (row,) = (row for row in client.get("worklist").json()["cases"] if row["case_id"] == CASE)
+    assert (row["state"], row["revision"]) == ("open", 0)
+
+
+def test_what_says_that_it_is_gzip_must_be(client: Client) -> None:
+    body = client.get(f"case/{CASE}/labels").content
+    assert client.put(CASE, body, **{"Content-Encoding": "gzip"}).status_code == 422
+    assert client.put(CASE, gzip.compress(body), **{"Content-Encoding": "gzip"}).status_code == 200
+
+
 def test_an_error_answers_in_one_line_without_a_path(client: Client, out, monkeypatch: pytest.MonkeyPatch) -> None:
     (out.parent / "scans" / f"{CASE}.nii.gz").write_bytes(b"another")
     answer = client.get(f"case/{CASE}/image")
