@@ -69,7 +69,7 @@ def levels_of(channel: npt.NDArray[np.floating], inside: npt.NDArray[np.floating
     within = float(np.median(inside)) if inside is not None and len(inside) else float("nan")
     brightest = float(np.percentile(sample, BRIGHTEST))
     lowest = float(flat.min())
-    at_lowest = np.count_nonzero(sample == lowest) / max(len(sample), 1)
+    at_lowest = float(np.count_nonzero(sample == lowest)) / max(len(sample), 1)
     return Levels(float(np.median(sample)), within, lowest, float(air), brightest, float(flat.max()), at_lowest)
 
 

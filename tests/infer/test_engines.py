@@ -387,7 +387,7 @@ def test_predict_with_openvino_imports_neither_torch_nor_monai(make, tmp_path):
     export_onnx(package, package.folder)
     scan = nib.Nifti1Image(np.random.default_rng(0).normal(size=(12, 13, 14)).astype(np.float32), np.eye(4))
     nib.save(scan, tmp_path / "scan.nii.gz")
-    command = ["predict", tmp_path / "scan.nii.gz", "--model", package.folder, "--engine", "openvino"]
+    command = ["predict", tmp_path / "scan.nii.gz", "--model", package.folder, "--engine", "openvino", "--debug"]
     done = subprocess.run(
         [Path(sys.executable).with_name("medseg"), *command, "--out", tmp_path / "out"],
         # Every process, the one that runs the cases too, names on standard error what it imports.

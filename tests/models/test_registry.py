@@ -48,7 +48,7 @@ def test_an_unknown_name_lists_the_known_ones():
     ("name", "arguments", "message"),
     [
         ("unet", {"featrues": [8, 16]}, "network unet: unknown key 'featrues'.*Known keys there: features"),
-        ("unet", {"features": [8, 0]}, "network unet: features.1"),
+        ("unet", {"features": [8, 0]}, "network unet: features: must be at least 1, not 0"),
         ("unet", {"features": [8]}, "network unet: features"),
         ("unet", {"norm": "layer"}, "network unet: norm.*'layer'"),
         ("unet", {"features": [8, 16], "strides": [1, 2, 2]}, "network unet: strides: 3 strides for 2 stages"),

@@ -25,7 +25,7 @@ def configure(dataset: Path, config: str | None, settings=(), *, out=None, **opt
     [
         ({"optimizer": {"learning_rte": 0.1}}, "optimizer.learning_rte"),
         ({"optimizer": {"learning_rate": -1}}, "optimizer.learning_rate"),
-        ({"augment": {"flip": ["w"]}}, "augment.flip.0"),
+        ({"augment": {"flip": ["w"]}}, "augment.flip"),
         ({"sampling": {"foreground": 1.5}}, "sampling.foreground"),
         ({"batch": 3}, "batch"),
         ({"epochs": 0}, "epochs"),
