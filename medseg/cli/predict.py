@@ -182,4 +182,4 @@ def predict(
         keep_names=keep_names,
     )
     print_result(result, json=json, dry_run=dry_run)
-    return 0 if dry_run and result.outcomes else result.exit_code
+    return result.exit_code

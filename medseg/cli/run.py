@@ -48,4 +48,4 @@ def run(
     )
     result = run_pipeline(pipeline, inputs, out, config=config, settings=settings or [], options=options)
     print_result(result, json=json, dry_run=dry_run)
-    return 0 if dry_run and result.outcomes else result.exit_code
+    return result.exit_code

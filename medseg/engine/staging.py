@@ -20,6 +20,7 @@ SAME_TIME = 1e-3
 # Of one without a fraction, which spreadsheets cut off.
 SAME_SECOND = 1.0
 AGAIN = "Copy it back as it was, or make the manifest again with `medseg inspect --manifest`."
+MOVED = "If its folder was moved, give the folder that the manifest's paths are relative to with --root. Else: " + AGAIN
 
 
 class Staged:
@@ -78,7 +79,7 @@ def _here(found: FoundScan, staged: Staged) -> FoundScan:
         files = tuple(_brought(listed, staged))
     for path in files:
         if not path.exists():
-            raise InputError("the file that the manifest lists is not there", where=path.name, fix=AGAIN)
+            raise InputError("the file that the manifest lists is not there", where=path.name, fix=MOVED)
         if not path.is_file() and (listed.is_identified or not path.is_dir()):
             raise InputError("it is not a plain file", where=path.name, fix="Correct the manifest.")
     here = replace(found, files=files)
@@ -92,7 +93,7 @@ def _brought(listed: Recorded, staged: Staged) -> list[Path]:
         if scheme_of(listed.archive) is not None:
             (archive,) = fetch(listed.archive, folder)
         elif not archive.is_file():
-            raise InputError("the archive that the manifest lists is not there", where=archive.name, fix=AGAIN)
+            raise InputError("the archive that the manifest lists is not there", where=archive.name, fix=MOVED)
         inside = folder / "archive"
         inside.mkdir()
         return unpack_some(archive, listed.addresses, inside)

@@ -138,6 +138,16 @@ def test_a_second_run_does_nothing_and_a_changed_option_does_all_again(results, 
     assert times() == before
     dry = medseg("predict", scans, "--model", MODEL, "--out", out, *quick, "--overlap", "0.3", "--dry-run")
     assert [line.split("\t")[1] for line in dry.stdout.splitlines()].count("pending") >= 2
+    assert dry.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"), [(["../evil,a.nii"], 4), (["../evil,a.nii", "b,b.nii"], 3), (["b,b.nii"], 0)]
+)
+def test_a_dry_run_ends_with_the_code_that_its_cases_call_for(medseg, tmp_path, rows, code):
+    (tmp_path / "cases.csv").write_text("\n".join(["case_id,path", *rows]))
+    done = medseg("predict", "--manifest", tmp_path / "cases.csv", "-m", MODEL, "-o", tmp_path / "out", "--dry-run")
+    assert done.returncode == code, done.stderr
 
 
 def test_a_folder_without_scans_is_exit_code_4(medseg, tmp_path):
