@@ -75,7 +75,8 @@ def main():
     titles = [f"alarms at --false-alarms {level:g}" for level in LEVELS]
     paragraphs = [
         "By `python benchmarks/bench_monitor.py` on simulated histories of one hospital: volumes with a standard "
-        "deviation of 20%, intensities of 13%, entropy, counts of components and warnings, spacings, seconds, verdicts. "
+        "deviation of 20%, intensities of 13%, entropy, counts of components and warnings, spacings, seconds and "
+        "verdicts. "
         f"The baseline is the first {BASELINE} cases. [How it works](../how-to/monitor.md).",
         "## Nothing changed",
         table(["histories", *titles, "some Western Electric rule broken"], rows),
