@@ -42,12 +42,12 @@ LINES = {
     "inspect {i} {b}": (3,),
     "inspect {i} {b} --json": (3,),
     "inspect {i} {b} --out {o}": (3,),
-    "inspect {i} {b} --manifest {o}/m.csv && predict --manifest {o}/m.csv --model {m} --dry-run --out {o}/r": (3, 0),
+    "inspect {i} {b} --manifest {o}/m.csv && predict --manifest {o}/m.csv --model {m} --dry-run --out {o}/r": (3, 3),
     "convert {i} {b} --out {o} --format nifti --json": (3,),
     "predict {i} {b} --model {m} --anyway --engine torch --out {o} --format nifti,dicom-seg,rtstruct,sr,sc": (
         3,
     ),
-    "predict {i} {b} --model {m} --out {o} --dry-run": (0,),
+    "predict {i} {b} --model {m} --out {o} --dry-run": (3,),
     "run batch-segmentation {i} --set segment.model={m} --out {o}": (3,),
     " && ".join(
         [
