@@ -29,7 +29,7 @@ def write_shipped(path: Path) -> bool:
     try:
         with atomic_path(path, keep=True) as part, closing(sqlite3.connect(part)) as connection:
             connection.executescript(statements)
-    except OSError:
+    except (OSError, sqlite3.Error):  # of a full disk, SQLite says so itself
         return False
     return True
 

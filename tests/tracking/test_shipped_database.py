@@ -43,3 +43,10 @@ def test_it_is_not_used_with_other_migrations(newest, tmp_path, monkeypatch):
     monkeypatch.setattr(shipped_database, "newest_revision", lambda: newest)
     assert not write_shipped(tmp_path / "empty.db")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_sqlite_cannot_write_is_left_to_mlflow(tmp_path, monkeypatch):
+    (tmp_path / "broken.sql").write_text(f"INSERT INTO alembic_version VALUES('{newest_revision()}');")
+    monkeypatch.setattr(shipped_database, "STATEMENTS", tmp_path / "broken.sql")
+    assert not write_shipped(tmp_path / "home" / "empty.db")
+    assert not list((tmp_path / "home").iterdir())
