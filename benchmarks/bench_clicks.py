@@ -124,10 +124,11 @@ def _package(folder: Path) -> Any:
     import torch
 
     from medseg.config.load import read_yaml
-    from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
+    from medseg.models.card import ClassCard, ModelCard, NetworkCard
     from medseg.models.interactive_card import InteractiveCard
     from medseg.models.package import write_package
     from medseg.models.registry import build_network
+    from medseg.models.training_card import TrainingCard
     from medseg.prepare.card import InputCard
     from medseg.resources import find
 

@@ -64,8 +64,9 @@ def run_medseg(scan: Path, out: Path, classes: int) -> None:
     from medseg.infer.options import InferOptions
     from medseg.infer.predictor import Predictor
     from medseg.io.nifti import read_scan, write_labels
-    from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
+    from medseg.models.card import ClassCard, ModelCard, NetworkCard
     from medseg.models.package import ModelPackage
+    from medseg.models.training_card import TrainingCard
     from medseg.prepare.card import ChannelCard, InputCard
 
     slopes, offsets = lines(classes)

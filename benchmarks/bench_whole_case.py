@@ -62,8 +62,10 @@ def prepare(folder: Path) -> dict[str, float]:
 
     from medseg.infer.engines.onnx_export import export_onnx
     from medseg.infer.engines.quantize import quantize
-    from medseg.models.card import ClassCard, ModelCard, NetworkCard, PrecisionCard, TrainingCard
+    from medseg.models.card import ClassCard, ModelCard, NetworkCard
     from medseg.models.package import write_card, write_package
+    from medseg.models.training_card import TrainingCard
+    from medseg.models.validation_card import PrecisionCard
     from medseg.prepare.card import ChannelCard, InputCard
 
     torch.manual_seed(0)

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from medseg.infer.clicks.model import ClickModel
-from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import ClassCard, ModelCard, NetworkCard
 from medseg.models.interactive_card import InteractiveCard
 from medseg.models.package import ModelPackage, write_package
 from medseg.models.registry import build_network
+from medseg.models.training_card import TrainingCard
 from medseg.prepare.card import InputCard
 
 

@@ -14,7 +14,7 @@ from medseg.evaluation.evaluation import Evaluation
 from medseg.evaluation.options import EvaluateOptions, options_from
 from medseg.evaluation.report import write_evaluation
 from medseg.evaluation.tables import require_pyarrow
-from medseg.io.files.writable import output_folder
+from medseg.io.files.writable import report_folder
 from medseg.tracking.evaluation_figures import record_evaluation
 from medseg.tracking.runs import OpenRun
 
@@ -94,7 +94,7 @@ def evaluate(
     MissingDependency
         When Parquet is asked for and pyarrow is not installed.
     """
-    folder = None if out is None else output_folder(out)
+    folder = None if out is None else report_folder(out)
     options = options_from(
         config,
         listed(settings),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -16,6 +15,8 @@ from medseg.models.interactive_card import OUTPUTS, InteractiveCard
 from medseg.models.license_card import LicenseCard
 from medseg.models.locate_card import LocateCard
 from medseg.models.result_card import ResultCard
+from medseg.models.training_card import TrainingCard
+from medseg.models.validation_card import PrecisionCard, UncertaintyCard, ValidationCard
 from medseg.models.volume_interval_card import VolumeIntervalCard
 from medseg.prepare.card import InputCard
 from medseg.types.labels import BORDER, Code, LabelClass, LabelTable
@@ -113,90 +114,6 @@ class PostCard(Strict):
 
     stage: str = Field(description="name of the stage")
     options: dict[str, Any] = Field(default={}, description="options of the stage")
-
-
-class TrainingCard(Strict):
-    """Where the weights come from."""
-
-    data: str = Field(description="what the model was trained on, and where that comes from")
-    license: str = Field(description="license of the data, and what it means for the weights")
-    cases: int = Field(description="number of cases trained on")
-    command: str = Field(description="command that trained the model")
-    seed: int | None = Field(description="seed of the training; null: not known")
-    duration: str = Field(default="", description="how long the training took, and on what")
-    software: dict[str, str] = Field(default={}, description="packages and versions used in training")
-    held_out: tuple[str, ...] = Field(default=(), description="case ids not trained on, used for `validation`")
-    trained_on: tuple[str, ...] = Field(
-        default=(), description="case ids that the weights were trained on; empty where they are not known"
-    )
-    untrained: tuple[str, ...] = Field(
-        default=(), description="classes that no training case has: the model cannot find them, and no Dice is given"
-    )
-    run: str | None = Field(default=None, description="MLflow's id of the run that trained the model; null: not known")
-    parent: str = Field(
-        default="", description="name, version and hash of the package whose weights these started from; empty: none"
-    )
-    annotated: dict[str, int] = Field(
-        default={},
-        description="class name to the number of cases that annotate it, for classes that not all of them do; in the "
-        "others the class was masked in the loss",
-    )
-    border_mm: float | None = Field(
-        default=None,
-        description="width in mm of the class `border` that was made from numbered objects; null without one",
-    )
-
-
-class ValidationCard(Strict):
-    """What was measured on cases the weights were not trained on."""
-
-    split: str = Field(description="which cases were held out, and how they were chosen")
-    cases: int = Field(description="number of cases measured")
-    dice: dict[str, float] = Field(description="class name to mean Dice over cases; no class that was not trained")
-    mean_dice: float = Field(description="mean over the classes of `dice`")
-    volume_range_ml: dict[str, tuple[float, float]] = Field(
-        default={},
-        description="class name to smallest and largest volume in the training references; of regions that results "
-        "fold into one map, of what stays of each",
-    )
-    volume_quantiles_ml: dict[str, tuple[float, ...]] = Field(
-        default={},
-        description="class name to evenly spaced quantiles of its volume in the training references, smallest first; "
-        "`medseg monitor` compares results with them",
-    )
-    notes: str = Field(default="", description="how it was measured, and further results")
-
-
-class UncertaintyCard(StrictFinite):
-    """How uncertain the network is on ordinary cases, measured on cases it was not trained on."""
-
-    boundary_entropy: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
-        description="class name to the largest mean entropy along its boundary in ordinary cases"
-    )
-    cases: Annotated[int, Field(ge=1)] = Field(description="number of cases measured")
-
-
-class PrecisionCard(StrictFinite):
-    """What a lower precision than float32 costs, as `medseg models optimize` measured it."""
-
-    dice_drop: dict[str, float] = Field(description="class name to mean Dice in float32 minus that in this precision")
-    cases: Annotated[int, Field(ge=1)] = Field(description="number of cases measured")
-    held_out: bool | None = Field(
-        default=None, description="whether these cases were held out from training; null: not known"
-    )
-    agreement: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, description="smallest fraction, over cases, of voxels with the label that float32 gives"
-    )
-    engine: str = Field(default="", description="engine that ran both precisions")
-    files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(
-        default={}, description="files beside the card that hold the network in this precision, and their SHA-256"
-    )
-
-    @model_validator(mode="after")
-    def _files_lie_beside_the_card(self) -> PrecisionCard:
-        if any(PurePath(name).name != name or "\\" in name for name in self.files):
-            raise ValueError("files must be plain names inside the package")
-        return self
 
 
 class ModelCard(Strict):

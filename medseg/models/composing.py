@@ -9,7 +9,7 @@ from pathlib import Path
 from medseg.errors import FormatLimitation, UsageError
 from medseg.io.files.atomic import atomic_folder
 from medseg.models.adapters import nnunet
-from medseg.models.card import ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import ModelCard, NetworkCard
 from medseg.models.composite_card import COMPOSITE, PARTS_FOLDER, CompositeCard, GridCard
 from medseg.models.composite_description import CompositeDescription, PartDescription
 from medseg.models.composite_labels import Part, classes_of, entry_of, locator_of
@@ -17,6 +17,7 @@ from medseg.models.fit import check_package
 from medseg.models.license import strictest
 from medseg.models.license_card import LicenseCard, Use
 from medseg.models.package import ModelPackage, holds_package, load_package, write_card
+from medseg.models.training_card import TrainingCard
 from medseg.models.zipping import copy_package
 
 NOTICE = str(ModelCard.model_fields["notice"].default)

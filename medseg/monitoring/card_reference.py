@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medseg.models.card import ModelCard, ValidationCard
+from medseg.models.card import ModelCard
+from medseg.models.validation_card import ValidationCard
 from medseg.monitoring.charts import LEAST_SINCE
 from medseg.monitoring.shift import distance_from_quantiles, outside_range, stability_index
 

@@ -17,7 +17,7 @@ from medseg.evaluation.consensus import Method, consensus
 from medseg.evaluation.readers import MODEL, Agreement, Reading, compare_readers
 from medseg.evaluation.readers_report import write_agreement
 from medseg.io.files.atomic import write_text
-from medseg.io.files.writable import output_folder
+from medseg.io.files.writable import report_folder
 from medseg.io.formats import MANUAL, Labeled, write_file
 from medseg.isolation.boundary import insist
 from medseg.review.adjudication import disputes, worklist_csv
@@ -70,7 +70,7 @@ def agreement(
     UsageError
         When there is no review, or nobody of a given name read.
     """
-    place = output_folder(out)
+    place = report_folder(out)
     with open_store(Path(folder)) as store:
         names = chosen_readers(store, listed(reviewers))
         if MODEL in names:

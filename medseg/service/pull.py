@@ -11,8 +11,10 @@ from io import BytesIO
 from pathlib import Path
 
 import pydicom
-from pydicom.datadict import tag_for_keyword
+from pydicom.config import RAISE
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
+from pydicom.valuerep import validate_value
 
 from medseg.errors import UsageError
 from medseg.io.dicom.header import lenient
@@ -28,6 +30,7 @@ STUDY_KEYS = {
 }  # fmt: skip
 IDENTITY = ["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID"]
 REPORT = "Report it to the administrator of the archive."
+VRS_OF_TIME = ("DA", "TM", "DT")
 COUNT = "NumberOfSeriesRelatedInstances"
 Find = Callable[[Archive, str, Mapping[str, str]], list[Dataset]]
 log = logging.getLogger("medseg.service.pull")
@@ -51,20 +54,7 @@ def search(archive: Archive, query: Mapping[str, str]) -> list[Series]:
     ``?`` stand for any text and any character, as in DICOM. An archive ignores keys that it does not search by; an
     answer that does not say, or contradicts, what was asked for is an `ArchiveRefusal`.
     """
-    if empty := [keyword for keyword, value in query.items() if not value.strip()]:
-        raise UsageError(
-            f"{empty[0]} has no value, which would match everything", fix="Give a value, or omit the keyword."
-        )
-    if all(not value.strip("*? ") for value in query.values()):
-        raise UsageError(
-            "this would fetch the whole archive", fix="Restrict it with --query, for instance AccessionNumber=123."
-        )
-    if unknown := [keyword for keyword in query if tag_for_keyword(keyword) is None]:
-        raise UsageError(
-            "this is not a DICOM keyword",
-            where=f"--query {unknown[0]}={query[unknown[0]]}",
-            fix="Write it as in StudyInstanceUID.",
-        )
+    _check_query(query)
     find = _find(archive)
     of_study = {keyword: value for keyword, value in query.items() if keyword in STUDY_KEYS}
     of_series = {keyword: value for keyword, value in query.items() if keyword not in STUDY_KEYS}
@@ -88,6 +78,39 @@ def search(archive: Archive, query: Mapping[str, str]) -> list[Series]:
                     f"the archive has series {series_uid} in two studies", where=archive.name, fix=REPORT
                 )
     return list(found.values())
+
+
+def _check_query(query: Mapping[str, str]) -> None:
+    """Raise `UsageError` where a query would match everything, or nothing that an archive may hold."""
+    if empty := [keyword for keyword, value in query.items() if not value.strip()]:
+        raise UsageError(
+            f"{empty[0]} has no value, which would match everything", fix="Give a value, or omit the keyword."
+        )
+    if all(not value.strip("*? ") for value in query.values()):
+        raise UsageError(
+            "this would fetch the whole archive", fix="Restrict it with --query, for instance AccessionNumber=123."
+        )
+    if unknown := [keyword for keyword in query if tag_for_keyword(keyword) is None]:
+        raise UsageError(
+            "this is not a DICOM keyword",
+            where=f"--query {unknown[0]}={query[unknown[0]]}",
+            fix="Write it as in StudyInstanceUID.",
+        )
+    for keyword, value in query.items():
+        if dictionary_VR(keyword) in VRS_OF_TIME and not _is_value(dictionary_VR(keyword), value):
+            raise UsageError(
+                "this is no date or time as DICOM writes them",
+                where=f"--query {keyword}={value}",
+                fix="Write a date as 20240131 and dates from one to another as 20240101-20240131, a time as 1345.",
+            )
+
+
+def _is_value(representation: str, value: str) -> bool:
+    try:
+        validate_value(representation, value, RAISE)
+    except ValueError:
+        return False
+    return True
 
 
 def _check(answer: Dataset, query: Mapping[str, str], archive: Archive) -> None:

@@ -11,10 +11,12 @@ import numpy as np
 from medseg.data.dataset import Dataset
 from medseg.data.partial_labels import partly_annotated
 from medseg.io.files.patient_names import public_name
-from medseg.models.card import ClassCard, ModelCard, PostCard, TrainingCard, ValidationCard
+from medseg.models.card import ClassCard, ModelCard, PostCard
 from medseg.models.license import strictest
 from medseg.models.license_card import LicenseCard, Use
 from medseg.models.package import ModelPackage
+from medseg.models.training_card import TrainingCard
+from medseg.models.validation_card import ValidationCard
 from medseg.prepare.acceptance import AcceptanceCard
 from medseg.prepare.card import InputCard
 from medseg.training.config import ClassConfig, PretrainedConfig, TrainConfig

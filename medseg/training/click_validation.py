@@ -24,8 +24,9 @@ from medseg.infer.clicks.session import ClickSession, Present
 from medseg.infer.clicks.simulate import next_click
 from medseg.infer.options import InferOptions
 from medseg.io.files.patient_names import public_name
-from medseg.models.card import ModelCard, ValidationCard
+from medseg.models.card import ModelCard
 from medseg.models.package import ModelPackage
+from medseg.models.validation_card import ValidationCard
 from medseg.training.interactive.start_masks import with_errors
 from medseg.training.loop import WARM_UP_PASSES, Loop
 from medseg.training.samples.inputs import Inputs

@@ -16,8 +16,8 @@ from medseg.data.splits import folds_to_cross, split_pool
 from medseg.errors import ConfigError, InputError, UsageError
 from medseg.io.files.atomic import write_text
 from medseg.models.calibration_card import CalibrationCard
-from medseg.models.card import ValidationCard
 from medseg.models.package import ModelPackage, load_package
+from medseg.models.validation_card import ValidationCard
 from medseg.models.volume_interval_card import VolumeIntervalCard
 from medseg.training.final_model import Claims, Final, final_package
 from medseg.training.fold_results import finished_fold, rule_tables, tables_without_rules

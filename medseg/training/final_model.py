@@ -12,8 +12,9 @@ from medseg.config.safe_json import parse_json
 from medseg.data.splits import Split
 from medseg.infer.engines.onnx_export import ensure_export
 from medseg.models.calibration_card import CalibrationCard
-from medseg.models.card import ModelCard, PostCard, ValidationCard
+from medseg.models.card import ModelCard, PostCard
 from medseg.models.package import ModelPackage, load_package, write_card, write_package
+from medseg.models.validation_card import ValidationCard
 from medseg.models.volume_interval_card import VolumeIntervalCard
 from medseg.training.card import annotated_counts
 from medseg.training.final_test import measure_test

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from medseg.models.card import ModelCard, ValidationCard
+from medseg.models.card import ModelCard
 from medseg.models.package import ModelPackage, write_card
+from medseg.models.validation_card import ValidationCard
 from medseg.training.measured_classes import class_dice
 from medseg.training.samples.inputs import Inputs
 from medseg.training.selection.validate import CaseDice, mean_dice, validate, write_validation

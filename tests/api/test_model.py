@@ -9,9 +9,10 @@ import SimpleITK as sitk  # noqa: N813
 import torch
 
 import medseg
-from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import ClassCard, ModelCard, NetworkCard
 from medseg.models.package import write_package
 from medseg.models.registry import build_network
+from medseg.models.training_card import TrainingCard
 from medseg.prepare.card import ChannelCard, InputCard
 
 # Oblique, with the first axis from right to left and the second and third swapped.

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from medseg.infer.blend import windows_along
-from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import ClassCard, ModelCard, NetworkCard
 from medseg.models.package import ModelPackage
+from medseg.models.training_card import TrainingCard
 from medseg.prepare.card import ChannelCard, InputCard, NormalizationCard
 from medseg.prepare.resample import resample
 

@@ -23,8 +23,8 @@ from medseg.infer.engines.torch import TorchEngine, load_networks
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.infer.sliding_window import WindowOptions
-from medseg.models.card import PrecisionCard
 from medseg.models.package import load_package, write_card
+from medseg.models.validation_card import PrecisionCard
 
 
 @needs_onnx

@@ -19,7 +19,8 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.infer.sliding_window import WindowOptions
 from medseg.io.read import load_scan, read_any_labels
-from medseg.models.card import PostCard, ValidationCard
+from medseg.models.card import PostCard
+from medseg.models.validation_card import ValidationCard
 from medseg.prepare.card import ChannelCard, InputCard, NormalizationCard
 from medseg.review.store import open_store
 from medseg.types import Geometry, Prediction, Scan, Source

@@ -8,7 +8,8 @@ from small_files import volume
 
 from medseg.data.dataset import Channel, Dataset, DatasetCase
 from medseg.errors import ConfigError
-from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import ClassCard, ModelCard, NetworkCard
+from medseg.models.training_card import TrainingCard
 from medseg.prepare.card import ChannelCard, InputCard
 from medseg.training.config import FineTuningConfig
 from medseg.training.configure import Configurator

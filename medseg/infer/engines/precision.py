@@ -7,7 +7,8 @@ from typing import Literal
 
 from medseg.counted import counted
 from medseg.errors import UsageError
-from medseg.models.card import ModelCard, PrecisionCard
+from medseg.models.card import ModelCard
+from medseg.models.validation_card import PrecisionCard
 
 LowerPrecision = Literal["bfloat16", "int8"]
 Precision = Literal["float32", LowerPrecision]

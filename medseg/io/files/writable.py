@@ -17,6 +17,18 @@ def output_folder(out: Path | str) -> Path:
     return folder
 
 
+def report_folder(out: Path | str) -> Path:
+    """Return a folder for a report of its own; raise `UsageError` where results lie, whose report it would replace."""
+    folder = output_folder(out)
+    if (folder / "run.json").is_file():
+        raise UsageError(
+            "this folder holds results of medseg predict, whose report would be replaced",
+            where=folder,
+            fix="Choose another output, such as a new folder inside it.",
+        )
+    return folder
+
+
 def check_writable(out: Path, *, where: object = None, is_folder: bool = False) -> None:
     """Raise before any work when nothing can be written at a place, tried with a file that has no name.
 

@@ -14,8 +14,9 @@ from medseg.errors import FormatLimitation, InputError, ModelError, UsageError
 from medseg.io.files.temporary import temporary_folder
 from medseg.models.adapters import nnunet_plans, nnunet_weights
 from medseg.models.adapters.monai_config import read_mapping
-from medseg.models.card import LowResolutionCard, ModelCard, TrainingCard
+from medseg.models.card import LowResolutionCard, ModelCard
 from medseg.models.package import ModelPackage, write_package
+from medseg.models.training_card import TrainingCard
 from medseg.models.unzip import extract, zip_names
 
 CHECKPOINT = "checkpoint_final.pth"

@@ -28,8 +28,8 @@ from medseg.infer.engines.select import Candidate, make_engine
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.files.patient_names import public_name
-from medseg.models.card import PrecisionCard
 from medseg.models.package import ModelPackage, write_card
+from medseg.models.validation_card import PrecisionCard
 from medseg.prepare.prepared import prepare
 from medseg.training.selection.comparable import comparable
 from medseg.training.selection.uncertainty_limit import boundary_entropy, uncertainty_limits

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from medseg.models.card import ModelCard, UncertaintyCard
+from medseg.models.card import ModelCard
+from medseg.models.validation_card import UncertaintyCard
 from medseg.types import Prediction
 
 # A few dozen cases estimate the tail badly: beyond the 99th percentile of 21 lay 6 of 21 other ordinary scans of the

@@ -1,0 +1,20 @@
+"""A report of its own never takes the place of the report of results."""
+
+import pytest
+
+from medseg.engine.evaluate import evaluate
+from medseg.errors import UsageError
+from medseg.io.files.writable import report_folder
+
+
+def test_results_keep_their_report(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "report.html").write_text("of the batch")
+    with pytest.raises(UsageError, match="would be replaced"):
+        evaluate(tmp_path, tmp_path, out=tmp_path)
+    assert (tmp_path / "report.html").read_text() == "of the batch"
+
+
+def test_a_folder_inside_results_is_taken(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    assert report_folder(tmp_path / "evaluation") == tmp_path / "evaluation"
