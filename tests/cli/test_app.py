@@ -1,6 +1,5 @@
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -83,17 +82,16 @@ import sys
 from medseg.cli.app import run
 run(["--help"])
 heavy = {"torch", "monai", "mlflow", "SimpleITK", "scipy", "pandas", "openvino", "matplotlib", "numpy", "pydantic"}
-sys.exit(f"imported {heavy & set(sys.modules)}" if heavy & set(sys.modules) else 0)
+if heavy & set(sys.modules):
+    sys.exit(f"imported {heavy & set(sys.modules)}")
+sys.exit(f"imported {len(sys.modules)} modules" if len(sys.modules) > 400 else 0)
 """
 
 
-def test_help_imports_nothing_heavy_and_takes_under_half_a_second_of_cpu():
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def test_help_imports_nothing_heavy_and_little_else():
     done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=False)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
     assert "predict" in done.stdout
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
 def test_version_and_shell_completion(capsys):
