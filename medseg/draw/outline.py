@@ -17,6 +17,7 @@ Mask = npt.NDArray[np.bool_]
 # Sky blue and orange of Okabe and Ito: distinguished with every common kind of color vision, and from gray.
 REFERENCE: Color = (86, 180, 233)
 PREDICTION: Color = (255, 159, 28)
+LEAST_ROOM = 8.0  # pixels around a number to the edge of what it stands on
 DASH = 7  # pixels; a third of a dashed outline is open
 
 
@@ -29,6 +30,7 @@ class Layer:
     fill: float = 0.0  # how much of the color covers the inside, 0 to 1
     width: int = 1  # of the outline in pixels; 0 draws none
     dashed: bool = False  # so that two outlines are distinguished in gray too
+    numbered: bool = False  # each value is written where it is widest, for those who do not see the colors
 
 
 def paint(base: npt.NDArray[np.uint8], values: npt.NDArray[Any], layer: Layer) -> None:
@@ -43,6 +45,21 @@ def paint(base: npt.NDArray[np.uint8], values: npt.NDArray[Any], layer: Layer) -
             core = ndimage.binary_erosion(grown, iterations=layer.width)[1:-1, 1:-1]
             line = inside & ~core
             shown[line & _dashes(line.shape, place) if layer.dashed else line] = color.astype(np.uint8)
+
+
+def number_places(values: npt.NDArray[Any], size: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
+    """Each value of a plane, with the row and column of its number: where it is widest, or beside it if narrow."""
+    for value, place, inside in _shapes(values, size):
+        depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+        row, column = (int(at) for at in np.unravel_index(depth.argmax(), depth.shape))
+        if not inside.any():
+            continue
+        if depth.max() < LEAST_ROOM:  # past its right edge in that row, or its left edge at the image's end
+            across = np.flatnonzero(inside[row])
+            column = int(across[-1] + LEAST_ROOM)
+            if place[1].start + column > size[1] - LEAST_ROOM:
+                column = int(across[0] - LEAST_ROOM)
+        yield value, row + place[0].start, column + place[1].start
 
 
 def _dashes(shape: tuple[int, ...], place: tuple[slice, slice]) -> Mask:

@@ -45,4 +45,5 @@ addEventListener("keydown", (event) => {
   parts[next].focus({ preventScroll: true });
   parts[next].scrollIntoView();
 });
+for (const wide of document.querySelectorAll(".wide")) if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => (one.open = true)));

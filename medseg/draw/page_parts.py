@@ -8,7 +8,8 @@ import re
 from functools import cache
 from importlib.resources import files
 
-FEWEST = 3  # parts that are worth a table of contents
+FEWEST = 2  # parts that are worth a table of contents
+KEYS = '<span class="soft keys">n, p: next and previous part; a heading of a table sorts it</span>'
 HEADING = re.compile(r"<h2((?: class=\"[\w ]+\")?)>(.*?)</h2>", re.DOTALL)
 POLICY = "default-src 'none';"
 
@@ -25,7 +26,7 @@ def with_parts(page: str) -> str:
 
     page = HEADING.sub(numbered, page)
     if len(listed) >= FEWEST:
-        contents = f'<nav class="contents" aria-label="Contents">{" ".join(listed)}</nav>'
+        contents = f'<nav class="contents" aria-label="Contents">{" ".join(listed)}{KEYS}</nav>'
         page = page.replace("</h1>", f"</h1>\n{contents}", 1)
     script, digest = _script()
     page = page.replace(POLICY, f"{POLICY} script-src 'sha256-{digest}';", 1)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from medseg.draw.orientation import Cut, Orientation
-from medseg.draw.outline import Layer, paint
+from medseg.draw.outline import Layer, number_places, paint
 from medseg.types import Geometry, Scan
 from medseg.types.window import gray_levels, gray_window
 
@@ -52,7 +52,17 @@ def plane_image(backdrop: Backdrop, cut: Cut, layers: Sequence[Layer], size: int
     shown = np.array(base)
     for layer in layers:
         paint(shown, orientation.slice_of(layer.values, cut), layer)
-    return Image.fromarray(shown)
+    image = Image.fromarray(shown)
+    for layer in layers:
+        if layer.numbered:
+            for value, row, column in number_places(orientation.slice_of(layer.values, cut), shown.shape[:2]):
+                _write(ImageDraw.Draw(image), (column, row), str(value), "mm")
+    return image
+
+
+def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, anchor: str) -> None:
+    """Write light on a dark edge, to be read on any scan."""
+    draw.text(place, text, fill=INK, font=font(13), anchor=anchor, stroke_width=2, stroke_fill=BACKGROUND)
 
 
 def pane(backdrop: Backdrop, cut: Cut, layers: Sequence[Layer], size: int) -> Image.Image:
@@ -68,7 +78,7 @@ def pane(backdrop: Backdrop, cut: Cut, layers: Sequence[Layer], size: int) -> Im
         (plane.top, (size // 2, 2), "ma"),
         (f"{plane.name} {cut.index + 1}/{backdrop.orientation.shape[plane.axis]}", (4, size - 4), "ld"),
     ):
-        draw.text(place, text, fill=INK, font=font(13), anchor=anchor, stroke_width=2, stroke_fill=BACKGROUND)
+        _write(draw, place, text, anchor)
     return drawn
 
 

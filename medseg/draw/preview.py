@@ -17,6 +17,7 @@ from medseg.types.run import ClassVolume, Volumes
 
 GAP = 12
 LINE = 22
+MOST_NAMED = 12  # classes in the legend
 FILL = 0.38
 
 
@@ -25,7 +26,8 @@ def draw_preview(
 ) -> Image.Image:
     """Draw the axial, coronal and sagittal plane in which the labels are largest; a single slice with and without them.
 
-    Each object of `instances` is outlined, or without them each class; `volumes` are for the legend. `size` is the
+    Each object of `instances` is outlined, or without them each class; `volumes` are for the legend. Where the
+    legend names several classes, the value of each is written on it, so that a print in gray can be read. `size` is the
     width and height in pixels of the square each plane is fitted into.
     """
     labels.geometry.match(scan.geometry, what="labels and scan")
@@ -39,11 +41,12 @@ def draw_preview(
     else:
         cuts = [Cut(plane, largest_slice(classes, plane)) for plane in orientation.planes]
         panes = [pane(backdrop, cut, layers, size) for cut in cuts]
+    is_numbered = layers[0].numbered
     legend = [
-        (c.color, f"{c.name}  {_amount(row, in_pixels=orientation.is_2d)}")
+        (c.color, f"{f'{c.value} ' if is_numbered else ''}{c.name}  {_amount(row, in_pixels=orientation.is_2d)}")
         for c, row in zip(labels.table, volumes.rows, strict=True)
     ]
-    return _compose(panes, legend[:12], more=max(0, len(legend) - 12))
+    return _compose(panes, legend[:MOST_NAMED], more=max(0, len(legend) - MOST_NAMED))
 
 
 def first_pane(preview: Image.Image, size: int) -> Image.Image:
@@ -59,11 +62,12 @@ def _layers(
     classes: npt.NDArray[Any], labels: LabelMap, ids: npt.NDArray[Any] | None, instances: Instances | None
 ) -> list[Layer]:
     """A light fill of each class, and an outline of each object, or of each class where there are no objects."""
+    is_numbered = 1 < len(labels.table) <= MOST_NAMED
     colors = {entry.value: entry.color for entry in labels.table}
     if ids is None or instances is None:
-        return [Layer(classes, colors.__getitem__, FILL)]
+        return [Layer(classes, colors.__getitem__, FILL, numbered=is_numbered)]
     of_id = {row.id: colors[row.class_value] for row in instances.rows}
-    return [Layer(classes, colors.__getitem__, FILL, width=0), Layer(ids, of_id.__getitem__)]
+    return [Layer(classes, colors.__getitem__, FILL, width=0, numbered=is_numbered), Layer(ids, of_id.__getitem__)]
 
 
 def _amount(row: ClassVolume, *, in_pixels: bool) -> str:

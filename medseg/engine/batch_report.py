@@ -10,11 +10,11 @@ from typing import Any
 
 from PIL import Image
 
-from medseg.config.safe_json import parse_json
 from medseg.draw.page import render, small_url
 from medseg.engine.measured_rows import COLUMNS, measured_rows
 from medseg.harmless import TableWriter
 from medseg.io.files.atomic import write_text
+from medseg.models.card_summary import summaries_in
 from medseg.types.run import BatchResult, CaseOutcome
 from medseg.types.volume_interval import VolumeInterval
 
@@ -93,7 +93,7 @@ def report_pages(result: BatchResult, *, previews: int = 200) -> dict[str, str]:
         "counted": _counted(result),
         "columns": COLUMNS,
         "identity": result.identity,
-        "models": _models(result.out),
+        "models": summaries_in(result.out),
     }
     embedded = 0 if paged else previews
     return {
@@ -111,15 +111,6 @@ def report_pages(result: BatchResult, *, previews: int = 200) -> dict[str, str]:
         )
         for number, (name, part) in enumerate(zip(names, parts, strict=True))
     }
-
-
-def _models(out: Path) -> list[dict[str, Any]]:
-    """What the run's record has of each model's card: title, measured Dice, limits."""
-    try:
-        listed = parse_json((out / "run.json").read_text(encoding="utf-8")).get("models", [])
-    except (OSError, ValueError):  # a report that is made before the record
-        return []
-    return [one for one in listed if {"title", "dice", "limits", "n_cases", "split"} <= one.keys()]
 
 
 def _card(outcome: CaseOutcome, out: Path, *, embed: bool) -> dict[str, Any]:

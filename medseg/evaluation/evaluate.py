@@ -20,13 +20,14 @@ from medseg.evaluation.files.label_files import class_names
 from medseg.evaluation.files.object_ids import look_like_objects
 from medseg.evaluation.files.pairing import CasePair, Pairing, pair_cases
 from medseg.evaluation.files.reference_dataset import reference_dataset
-from medseg.evaluation.files.trained_cases import with_training
+from medseg.evaluation.files.trained_cases import batch_folder, with_training
 from medseg.evaluation.metrics.definitions import definitions_of
 from medseg.evaluation.metrics.measure import ALL, measure_case
 from medseg.evaluation.options import EvaluateOptions
 from medseg.evaluation.summary import not_annotated, summarize
 from medseg.isolation.boundary import attempt
 from medseg.isolation.each import each_isolated
+from medseg.models.card_summary import summaries_in
 from medseg.types import Geometry, LabelMap, LabelTable, MeasurementRow
 
 log = logging.getLogger("medseg.evaluate")
@@ -109,6 +110,7 @@ def measure_folders(files: EvaluationFiles, options: EvaluateOptions) -> Evaluat
         options,
         names,
         warnings,
+        summaries_in(batch_folder(files.predictions)),
     )
 
 

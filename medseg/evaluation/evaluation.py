@@ -9,6 +9,7 @@ from typing import Any
 from medseg.counted import counted
 from medseg.evaluation.files.pairing import Pairing
 from medseg.evaluation.options import EvaluateOptions
+from medseg.models.card_summary import CardSummary
 from medseg.types import Report
 
 
@@ -32,6 +33,8 @@ class Evaluation(Report):
         Names of the classes, from the options or the dataset.
     warnings : tuple of str
         What was asked for and occurs in no file; it makes exit code 3.
+    models : tuple of CardSummary
+        Cards of the models that made the predictions; empty where that is not known.
     """
 
     summary: Mapping[str, Any] = field(default_factory=dict)
@@ -41,6 +44,7 @@ class Evaluation(Report):
     options: EvaluateOptions = field(default_factory=EvaluateOptions)
     names: Mapping[int, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    models: tuple[CardSummary, ...] = ()
 
     def __repr__(self) -> str:
         cases = len({row.case_id for row in self.rows})

@@ -20,6 +20,7 @@ from medseg.errors import MedsegError
 from medseg.evaluation.aggregate import badness
 from medseg.evaluation.case import load_case, scan_on_grid
 from medseg.evaluation.files.pairing import CasePair
+from medseg.evaluation.files.trained_cases import COLUMN, TRAINED
 from medseg.evaluation.limits_of_agreement import limits_of_agreement
 from medseg.evaluation.metrics.definitions import metric
 from medseg.evaluation.summary import Values, as_json, by_class_and_metric
@@ -52,6 +53,7 @@ def write_evaluation(evaluation: Evaluation, out: Path, *, images: Path | None =
 def render_report(evaluation: Evaluation, out: Path, images: Path | None = None) -> str:
     """Return the text of report.html: one file that fetches nothing; links are relative to `out`."""
     values = by_class_and_metric(evaluation.rows)
+    shared = _shared_notes(evaluation)
     classes = list(evaluation.summary["classes"])
     headline = headline_metrics(evaluation.summary["classes"])
     colors = {name: "#{:02x}{:02x}{:02x}".format(*PALETTE[i % len(PALETTE)]) for i, name in enumerate(classes)}
@@ -62,7 +64,10 @@ def render_report(evaluation: Evaluation, out: Path, images: Path | None = None)
         summary=evaluation.summary,
         pairing=evaluation.pairing,
         failed=evaluation.failed,
-        notes=evaluation.notes,
+        notes={case: own for case, lines in evaluation.notes.items() if (own := [x for x in lines if x not in shared])},
+        shared_notes=shared,
+        models=evaluation.models,
+        n_trained=sum(pair.row.groups.get(COLUMN) == TRAINED for pair in evaluation.pairing.pairs),
         definitions=evaluation.definitions,
         versions=evaluation.versions,
         options=evaluation.options,
@@ -75,6 +80,14 @@ def render_report(evaluation: Evaluation, out: Path, images: Path | None = None)
         worst=[_card(evaluation, pair, out, images) for pair in _worst(evaluation)],
         curves=_curves(evaluation.summary),
     )
+
+
+def _shared_notes(evaluation: Evaluation) -> list[str]:
+    """Notes that every case has, where there are several; they are said once."""
+    notes = list(evaluation.notes.values())
+    if len(notes) < max(2, evaluation.summary["cases"]):
+        return []
+    return [line for line in notes[0] if all(line in others for others in notes)]
 
 
 def _boxes(values: Values, headline: list[str], colors: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from medseg.counted import counted
 from medseg.data.dataset import Dataset
 from medseg.data.partial_labels import partly_annotated
 from medseg.io.files.patient_names import public_name
@@ -69,7 +70,7 @@ def build_card(inputs: Inputs, seconds: float, steps: int, run_id: str | None = 
             cases=len(cases),
             command=inputs.run.command,
             seed=config.seed,
-            duration=_start(config) + f"{steps} steps of {patches} patches in {seconds / 60:.0f} minutes",
+            duration=_start(config) + f"{steps} steps of {patches} patches in {counted(round(seconds / 60), 'minute')}",
             software=versions(),
             held_out=tuple(public_name(name) for name in inputs.split.validation),
             trained_on=_trained_on(cases, start),
@@ -128,16 +129,16 @@ def with_validation(card: ModelCard, inputs: Inputs, results: Sequence[CaseDice]
 
 
 def _class(known: LabelClass, chosen: ClassConfig | None, data: Dataset) -> ClassCard:
-    counted = data.border_mm is not None and known.name != BORDER
+    is_counted = data.border_mm is not None and known.name != BORDER
     if chosen is None:
-        return ClassCard(value=known.value, name=known.name, color=known.color, is_thing=counted)
+        return ClassCard(value=known.value, name=known.name, color=known.color, is_thing=is_counted)
     return ClassCard(
         value=known.value,
         name=chosen.name or known.name,
         category=chosen.category,
         code=chosen.code,
         color=chosen.color or known.color,
-        is_thing=chosen.is_thing or counted,
+        is_thing=chosen.is_thing or is_counted,
     )
 
 

@@ -13,14 +13,15 @@ from medseg.draw.charts import BoxRow, box_plot, line_chart
 from medseg.draw.page import png_url, render
 from medseg.io.files.atomic import write_text
 from medseg.models.card import ModelCard
+from medseg.models.card_summary import CardSummary, summary
 from medseg.training.samples.inputs import Inputs
 from medseg.training.selection.held_out_patches import DICE
 from medseg.training.selection.validate import CaseDice
 from medseg.training.selection.worst_cases import WorstCases
 
 CURVES = {
-    "loss": "loss",
     DICE: "Dice in held-out patches",
+    "loss": "loss",
     "learning_rate": "learning rate",
     "steps_per_second": "steps a second",
     "data_wait_fraction": "fraction of time waiting for data",
@@ -53,7 +54,7 @@ def write_run_report(
     card, results = measured.card, measured.results
     steps = [float(row["step"]) for row in history]
     curves = [
-        line_chart(list(zip(steps, [float(row[key]) for row in history], strict=True)), x_title="step", y_title=title)
+        (title[0].upper() + title[1:], _curve(steps, [float(row[key]) for row in history], title))
         for key, title in CURVES.items()
         if history and key in history[0]
     ]
@@ -62,6 +63,7 @@ def write_run_report(
         "run.html",
         name=run.name,
         card=card,
+        model=None if card is None else CardSummary.model_validate(summary(card)),
         dataset=run.dataset.name,
         layout=run.dataset.layout,
         split=inputs.split.name,
@@ -80,6 +82,10 @@ def write_run_report(
         config=yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110),
     )
     write_text(run.out / "report.html", page)
+
+
+def _curve(steps: Sequence[float], values: Sequence[float], title: str) -> object:
+    return line_chart(list(zip(steps, values, strict=True)), x_title="step", y_title="", title=title)
 
 
 def _classes(results: Sequence[CaseDice]) -> list[dict[str, object]]:

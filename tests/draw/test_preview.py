@@ -6,7 +6,7 @@ import pytest
 from objects_for_tests import label_map
 from PIL import Image
 
-from medseg.draw.outline import Layer, paint
+from medseg.draw.outline import Layer, number_places, paint
 from medseg.draw.preview import draw_preview
 from medseg.errors import GeometryMismatch
 from medseg.io.read import load_scan
@@ -117,3 +117,28 @@ def test_a_dashed_outline_is_part_of_the_whole_one_wherever_it_runs():
     assert (drawn[True] <= drawn[False]).all()
     for side in (np.s_[10, 8:52], np.s_[49, 8:52], np.s_[10:50, 8], np.s_[10:50, 51]):
         assert 0.3 < drawn[True][side].mean() < 0.9
+
+
+def test_a_number_stands_in_a_wide_region_and_beside_a_narrow_one():
+    values = np.zeros((80, 80), np.uint8)
+    values[10:50, 10:50], values[60:64, 20:60], values[70:74, 60:80] = 1, 2, 3
+    places = {value: (row, column) for value, row, column in number_places(values, (80, 80))}
+    assert values[places[1]] == 1
+    assert places[2][0] in range(60, 64)
+    assert places[2][1] in range(60, 72)
+    assert places[3][1] in range(48, 60), "to the left at the right end of the image"
+
+
+def test_two_classes_look_different_in_gray():
+    """Drawn in one color, that of both in gray."""
+    table = LabelTable((LabelClass(1, "front", color=GREEN), LabelClass(2, "back", color=GREEN)))
+    values = np.zeros((40, 40, 40), np.uint8)
+    values[5:35, 22:36, 5:35], values[5:35, 4:18, 5:35] = 1, 2
+    drawn = []
+    for array in (values, np.choose(values, [0, 2, 1])):
+        labels = label_map(array, table=table)
+        scan = Scan(np.zeros((1, *array.shape), np.float32), labels.geometry)
+        drawn.append(np.asarray(draw_preview(scan, labels, measure_volumes(labels)).convert("L")))
+    assert drawn[0].shape == drawn[1].shape
+    axial = (slice(12, 312), slice(12, 312))
+    assert 50 < (drawn[0][axial] != drawn[1][axial]).sum() < 800, "two numbers have changed places"

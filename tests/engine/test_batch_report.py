@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from medseg.draw.page import small_url
@@ -48,6 +49,32 @@ def test_the_page_names_failures_with_their_fix_and_escapes_everything(tmp_path)
     assert "touches the edge" in page
     assert EVIL not in page
     assert "not a medical device" in page
+
+
+def test_the_model_stands_on_top_with_whom_it_was_trained_on_and_its_limits(tmp_path):
+    card = {
+        "title": "Livers in CT", "name": "liver", "version": "2", "data": "Adults of one center.", "trained_cases": 7,
+        "limits": ["No children.", EVIL], "dice": {"liver": 0.91234, "spleen": None}, "n_cases": 1, "split": "fold 0",
+    }  # fmt: skip
+    (tmp_path / "run.json").write_text(json.dumps({"models": [card]}))
+    page = render_report(result(tmp_path))
+    top = page[: page.index('class="counts"')]
+    for text in (
+        "Livers in CT",
+        "liver 0.912, spleen –; 1 case (fold 0)",
+        "7 cases. Adults of one center.",
+        "No children.",
+    ):
+        assert text in top
+    assert EVIL not in page
+
+
+@pytest.mark.parametrize(
+    "record", ["", "[]", "{}", '{"models": 3}', '{"models": [{"title": "x"}]}', '{"models": [null]}']
+)
+def test_a_record_that_says_nothing_of_the_model_is_no_error(tmp_path, record):
+    (tmp_path / "run.json").write_text(record)
+    assert 'class="model"' not in render_report(result(tmp_path))
 
 
 def test_previews_are_embedded_up_to_a_number_and_linked_beyond(tmp_path):

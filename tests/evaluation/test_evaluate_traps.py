@@ -65,6 +65,12 @@ def test_equal_values_in_every_case_are_classes(tmp_path, caplog):
     assert "look like ids" not in caplog.text
 
 
+# What `medseg predict` records of a card, before it had the training data too.
+SUMMARY = {
+    "title": "Cubes in noise", "limits": ["No spheres."], "dice": {"class-1": 0.5}, "n_cases": 2, "split": "a fold",
+}  # fmt: skip
+
+
 @pytest.fixture
 def three(tmp_path):
     """Cases a to c, of which the prediction of c is poor."""
@@ -78,15 +84,18 @@ def three(tmp_path):
 
 @pytest.mark.parametrize("trained_on", [[], ["A", "b"], ["a", "b", "c"], ["d"]])
 def test_cases_the_model_was_trained_on_are_reported_apart(trained_on, three, caplog, capsys):
-    (three / "pred" / "run.json").write_text(json.dumps({"trained_on": trained_on}))
+    (three / "pred" / "run.json").write_text(json.dumps({"trained_on": trained_on, "models": [SUMMARY]}))
     out = three / "out"
     assert run(["evaluate", str(three / "pred"), str(three / "ref"), "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     groups = json.loads((out / "summary.json").read_text())["groups"]
     report = (out / "report.html").read_text()
+    assert "Cubes in noise" in report
+    assert "No spheres." in report
     known = len(trained_on) if trained_on != ["d"] else 0
     assert (f"Of 3 cases, {known} ha" in caplog.text) == bool(known)
     assert ("By use in training" in report) == bool(known)
+    assert (f"{known} of these cases have names of those that the model was trained on" in report) == bool(known)
     if not known:
         assert groups == {}
         assert "trained on" not in printed

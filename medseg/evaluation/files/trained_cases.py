@@ -54,11 +54,15 @@ def _names(pair: CasePair) -> tuple[str, ...]:
     return (pair.case_id, *pair.prediction.names, *pair.reference.names)
 
 
+def batch_folder(predictions: Path) -> Path:
+    """Return the folder of a batch: the predictions' own, or the one that the case of a single file lies in."""
+    return predictions if predictions.is_dir() else predictions.parent.parent
+
+
 def _trained_on(predictions: Path) -> list[str]:
-    """Case ids in the `run.json` of a batch's folder, or of the one a single file of it lies in."""
-    folder = predictions if predictions.is_dir() else predictions.parent.parent
+    """Case ids in the `run.json` of a batch's folder."""
     try:
-        found = parse_json((folder / "run.json").read_text(encoding="utf-8")).get("trained_on")
+        found = parse_json((batch_folder(predictions) / "run.json").read_text(encoding="utf-8")).get("trained_on")
     except (OSError, ValueError, AttributeError):
         return []
     return [str(name) for name in found] if isinstance(found, list) else []

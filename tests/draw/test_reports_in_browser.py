@@ -1,0 +1,117 @@
+"""Reports in Chromium: none is wider than a phone, axe finds nothing in light and dark, all of it is printed.
+
+Needs Playwright with Chromium, and axe (the extra `peers`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_here import run_here
+from tiny_dataset import write_config, write_msd
+
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(900)]
+REPORTS = {
+    "batch": "results/report.html",
+    "evaluation": "evaluation/report.html",
+    "audit": "audit/audit.html",
+    "training": "run/report.html",
+}
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Each report of a small model, with a scan that cannot be read and a case without label."""
+    here = tmp_path_factory.mktemp("reports")
+    write_msd(here / "data")
+    write_config(here / "recipe.yaml", iterations_per_epoch=2, epochs=2, limits=["Balls only."])
+    scans, labels = here / "data" / "imagesTr", here / "data" / "labelsTr"
+    trained = ("train", here / "data", "--config", here / "recipe.yaml", "--out", here / "run", "--device", "cpu")
+    assert run_here(*trained).returncode == 0
+    (scans / "case_01.nii.gz").write_bytes((scans / "case_01.nii.gz").read_bytes()[:2000])
+    assert run_here("predict", scans, "--model", here / "run" / "model", "--out", here / "results").returncode == 3
+    assert run_here("evaluate", here / "results", labels, "--out", here / "evaluation").returncode == 3
+    assert run_here("audit", here / "data", "--out", here / "audit").returncode == 3
+    return here
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from review.browser.served import chromium
+
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("kind", REPORTS)
+def test_axe_finds_nothing(reports: Path, browser: Any, kind: str, scheme: str) -> None:
+    found = importlib.util.find_spec("axe_playwright_python")
+    if found is None or found.origin is None:
+        pytest.skip("needs axe-playwright-python")
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.goto((reports / REPORTS[kind]).as_uri())
+    page.add_script_tag(path=str(Path(found.origin).parent / "axe.min.js"))
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    result = page.evaluate("rules => axe.run(document, rules)", RULES)
+    faults = [f"{one['id']}: {node['html'][:160]}" for one in result["violations"] for node in one["nodes"]]
+    context.close()
+    assert not faults, "\n".join(faults[:20])
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("kind", REPORTS)
+def test_nothing_is_wider_than_the_screen(reports: Path, browser: Any, kind: str, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 844})
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto((reports / REPORTS[kind]).as_uri())
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    parts = page.locator("nav.contents a").count()
+    context.close()
+    assert wide <= width
+    assert parts >= 2
+    assert not faults
+
+
+def test_a_table_sorts_by_the_keyboard_and_keys_go_through_the_parts(reports: Path, browser: Any) -> None:
+    page = browser.new_page()
+    page.goto((reports / REPORTS["training"]).as_uri())
+    table = page.locator("table", has_text="case_").first
+    heading = table.locator("th", has_text="bright")
+    heading.press("Enter")
+    values = [float(text) for text in table.locator("td:nth-child(2)").all_inner_texts()]
+    assert len(values) == 2
+    assert values == sorted(values)
+    assert heading.get_attribute("aria-sort") == "ascending"
+    page.keyboard.press("n")
+    assert page.evaluate("document.activeElement.tagName") == "H2"
+    page.close()
+
+
+@pytest.mark.parametrize("kind", REPORTS)
+def test_what_is_printed_is_dark_on_white_and_closed_parts_are_open(reports: Path, browser: Any, kind: str) -> None:
+    context = browser.new_context(viewport={"width": 700, "height": 900}, color_scheme="dark")
+    page = context.new_page()
+    page.goto((reports / REPORTS[kind]).as_uri())
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    shown = page.evaluate(
+        """() => {
+          const style = getComputedStyle(document.body);
+          const empty = [...document.querySelectorAll("h2")].filter(
+            (one) => one.checkVisibility() && !(one.nextElementSibling && one.nextElementSibling.checkVisibility()));
+          const closed = [...document.querySelectorAll("details")].filter((one) => one.checkVisibility() && !one.open);
+          return [style.color, style.backgroundColor, empty.length, closed.length];
+        }"""
+    )
+    context.close()
+    assert shown == ["rgb(0, 0, 0)", "rgb(255, 255, 255)", 0, 0]
