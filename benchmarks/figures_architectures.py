@@ -1,9 +1,9 @@
 """Draws the figures of docs/explanation/architectures.md, and prints the numbers its text quotes.
 
-    python benchmarks/figures_architectures.py [--seconds 20]
+    python benchmarks/figures_architectures.py [--seconds 60]
 
 Everything is made here: tissue of cells drawn from seeds, networks trained on it by `medseg.bench.architectures` for so
-many seconds each, and operations counted by PyTorch. Figures go to docs/images.
+many seconds of CPU time each, and operations counted by PyTorch. Figures go to docs/images.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from markdown import machine
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
@@ -59,7 +60,7 @@ def tissue(seed: int) -> tuple[Any, Any]:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--seconds", type=float, default=20.0)
+    arguments.add_argument("--seconds", type=float, default=60.0)
     given = arguments.parse_args()
     FIGURES.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
@@ -222,6 +223,7 @@ def draw_architectures(seconds: float) -> None:
             read_architectures(folder / "architectures.yaml"), data, folder / "work", seconds, "cpu"
         )
         results = compare_architectures(comparison)
+        print(f"Measured on: {machine()}.")
         split = json.loads((folder / "work" / "unet-concat" / "split.json").read_text())
         case = split["validation"][0]
         scan = load_scan(folder / "tissue" / "image" / f"{case}.png")
@@ -235,7 +237,7 @@ def draw_architectures(seconds: float) -> None:
             predicted = Predictor(package, InferOptions(device="cpu", engine="torch")).segment(scan).labels.array
             dice = float(np.mean(list(per_case(result.dice).values())))
             edges = float(np.mean(list(per_case(result.boundary_f1).values())))
-            print(f"{result.name}: Dice {dice:.3f}, boundary F1 {edges:.3f}, {result.steps} steps")
+            print(f"| {result.name} | {dice:.3f} | {edges:.3f} | {result.steps} |", flush=True)
             shown.append((f"{result.name}: {dice:.2f}", COLORS[predicted[..., 0].T]))
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     show(figure.subplots(2, 5).ravel(), shown)

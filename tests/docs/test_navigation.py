@@ -16,6 +16,18 @@ def test_every_page_is_in_the_navigation_once() -> None:
     assert set(named.values()) == {1}
 
 
+def test_no_two_pages_have_one_name_in_the_navigation() -> None:
+    lines = re.findall(
+        r'^ +- (?:"?([^"\n]+?)"?: )?((?:[a-z-]+/)?[\w-]+\.md)$', (ROOT / "mkdocs.yml").read_text(), re.MULTILINE
+    )
+    names = Counter(
+        name or re.search(r"^# (.+)$", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.MULTILINE).group(1)
+        for name, page in lines
+    )
+    assert len(lines) > 90
+    assert [name for name, count in names.items() if count > 1] == []
+
+
 def test_decisions_have_numbers_of_their_own() -> None:
     numbers = [page.name[:4] for page in (ROOT / "docs/decisions").glob("0*.md")]
     assert len(numbers) == len(set(numbers))

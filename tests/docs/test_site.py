@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from page_commands import ROOT
+from review.browser.served import SLOW
 
 pytestmark = pytest.mark.peers
 PAGES = (
@@ -86,7 +87,7 @@ def test_axe_finds_nothing(site: Path, browser: Any, name: str, scheme: str) -> 
         pytest.skip("needs axe-playwright-python")
     context = browser.new_context(viewport=DESKTOP, color_scheme=scheme)
     page = context.new_page()
-    page.goto((site / name).as_uri())
+    page.goto((site / name).as_uri(), timeout=SLOW)
     page.add_script_tag(path=str(Path(found.origin).parent / "axe.min.js"))
     rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
     result = page.evaluate("rules => axe.run(document, rules)", rules)
@@ -103,7 +104,7 @@ def test_axe_finds_nothing(site: Path, browser: Any, name: str, scheme: str) -> 
 def test_nothing_is_wider_than_a_phone(site: Path, browser: Any, name: str) -> None:
     context = browser.new_context(viewport=PHONE)
     page = context.new_page()
-    page.goto((site / name).as_uri())
+    page.goto((site / name).as_uri(), timeout=SLOW)
     wide = page.evaluate("document.documentElement.scrollWidth")
     context.close()
     assert wide <= PHONE["width"]
@@ -114,9 +115,9 @@ def test_the_search_finds_without_a_server_and_without_network(site: Path, brows
     page = context.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto((site / "index.html").as_uri())
+    page.goto((site / "index.html").as_uri(), timeout=SLOW)
     page.locator(".md-search__input").fill("fine-tuning")
-    page.wait_for_selector(".md-search-result__item")
+    page.wait_for_selector(".md-search-result__item", timeout=SLOW)
     addresses = [link.get_attribute("href") for link in page.locator(".md-search-result__link").all()]
     context.close()
     assert any(address and "how-to/fine-tune.html" in address for address in addresses)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from review.browser.served import SLOW
 from run_here import run_here
 from tiny_dataset import write_config, write_msd
 
@@ -56,7 +57,7 @@ def test_axe_finds_nothing(reports: Path, browser: Any, kind: str, scheme: str) 
         pytest.skip("needs axe-playwright-python")
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, bypass_csp=True)
     page = context.new_page()
-    page.goto((reports / REPORTS[kind]).as_uri())
+    page.goto((reports / REPORTS[kind]).as_uri(), timeout=SLOW)
     page.add_script_tag(path=str(Path(found.origin).parent / "axe.min.js"))
     page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
     result = page.evaluate("rules => axe.run(document, rules)", RULES)
@@ -73,7 +74,7 @@ def test_nothing_is_wider_than_the_screen(reports: Path, browser: Any, kind: str
     faults: list[str] = []
     page.on("console", lambda message: faults.append(message.text))
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto((reports / REPORTS[kind]).as_uri())
+    page.goto((reports / REPORTS[kind]).as_uri(), timeout=SLOW)
     wide = page.evaluate("document.documentElement.scrollWidth")
     parts = page.locator("nav.contents a").count()
     context.close()
@@ -84,7 +85,7 @@ def test_nothing_is_wider_than_the_screen(reports: Path, browser: Any, kind: str
 
 def test_a_table_sorts_by_the_keyboard_and_keys_go_through_the_parts(reports: Path, browser: Any) -> None:
     page = browser.new_page()
-    page.goto((reports / REPORTS["training"]).as_uri())
+    page.goto((reports / REPORTS["training"]).as_uri(), timeout=SLOW)
     table = page.locator("table", has_text="case_").first
     heading = table.locator("th", has_text="bright")
     heading.press("Enter")
@@ -101,7 +102,7 @@ def test_a_table_sorts_by_the_keyboard_and_keys_go_through_the_parts(reports: Pa
 def test_what_is_printed_is_dark_on_white_and_closed_parts_are_open(reports: Path, browser: Any, kind: str) -> None:
     context = browser.new_context(viewport={"width": 700, "height": 900}, color_scheme="dark")
     page = context.new_page()
-    page.goto((reports / REPORTS[kind]).as_uri())
+    page.goto((reports / REPORTS[kind]).as_uri(), timeout=SLOW)
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     shown = page.evaluate(

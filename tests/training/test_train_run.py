@@ -101,7 +101,7 @@ def test_what_is_left_lies_where_the_documentation_says(trained):
 def test_the_report_shows_what_was_measured(trained):
     page = (trained / "report.html").read_text()
     card = load_package(trained / "model").card
-    assert f"{card.validation.mean_dice:.4f}" in page
+    assert f"{card.validation.mean_dice:.3f}</b>mean Dice" in page
     for case_id in card.training.held_out:
         assert f"<td>{case_id}</td>" in page
         assert f"{case_id}, mean Dice" in page
