@@ -9,8 +9,8 @@ setup:
 demo: setup  ## segment a small folder of real scans; results in demo
 	@$(BIN)/medseg demo --out demo
 
-test: setup  ## the fast tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
+test: setup  ## the fast tests; what is compiled is kept, else each of their processes compiles it again
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile
 
 test-lowest:  ## the fast tests with the lowest versions that pyproject.toml allows, in .venv-lowest
 	@$(PYTHON) -m venv .venv-lowest

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import signal
 import socketserver
+import subprocess
 import time
 from collections.abc import Generator
 from functools import cache
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from run_here import log_restored
 from shared_data import missing
 
@@ -26,6 +29,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # How often a server looks whether it should end: half a second for each that a test starts is a minute in all.
 socketserver.BaseServer.serve_forever.__defaults__ = (0.05,)
+# Building the command line takes longer than most of what small verbs do, and it stays the same.
+typer.main.get_command = cache(typer.main.get_command)
 _started = pytest.StashKey[float]()
 
 
@@ -48,7 +53,7 @@ def raylets() -> Generator[Any]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _forker(request: pytest.FixtureRequest) -> Generator[Any]:
-    """Fork workers rather than start them, unless lines are counted, which only those that are started do."""
+    """Fork workers and commands rather than start them, unless lines are counted: only those that are started do."""
     from forked_workers import Forker
 
     from medseg.isolation import process
@@ -57,12 +62,14 @@ def _forker(request: pytest.FixtureRequest) -> Generator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         if not request.config.pluginmanager.hasplugin("_cov"):
             patch.setattr(process, "start_module", forker.start_module)
+            patch.setattr(subprocess.Popen, "_execute_child", lambda popen, *how: forker.execute_child(popen, *how))
         yield forker
 
 
 @pytest.fixture(autouse=True)
 def _workers(request: pytest.FixtureRequest, _forker: Any) -> None:
-    _forker.is_on = request.node.get_closest_marker("starts_workers") is None
+    on_cluster = "raylets" in request.fixturenames  # where Ray starts and ends processes in its own way
+    _forker.is_on = request.node.get_closest_marker("starts_workers") is None and not on_cluster
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +82,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let xdist take files in the order of `pytest_collection_modifyitems`, not those with the most tests first."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Let nobody look for garbage among all that is imported, neither now nor while the tests run."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

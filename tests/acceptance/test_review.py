@@ -28,11 +28,11 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def test_a_case_is_corrected_and_accepted_and_a_new_result_opens_it_again(tmp_path: Path, capsys) -> None:
+def test_a_case_is_corrected_and_accepted_and_a_new_result_opens_it_again(tmp_path: Path, capsys, quick) -> None:
     scans, out = tmp_path / "scans", tmp_path / "out"
     lay_out(scans)
     scan = next(scans.rglob(f"{CASE}.nii.gz"))
-    predict = ["predict", str(scan), "--model", "hippocampus", "--out", str(out), "--device", "cpu", "--quiet"]
+    predict = ["predict", str(scan), "--model", "hippocampus", "--out", str(out), "--device", "cpu", "--quiet", *quick]
     assert run(predict) == 0
     before = contents(out / CASE)
     page = Page(out)

@@ -36,6 +36,7 @@ def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
+@pytest.mark.starts_workers  # which begins with Python's own start
 def test_from_the_first_moment(tmp_path, number):
     process = start("inspect", tmp_path)
     while not hears(process, number):  # Python itself hears SIGINT a little earlier, and SIGHUP last

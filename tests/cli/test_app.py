@@ -94,6 +94,7 @@ def test_help_imports_nothing_heavy_and_little_else():
     assert "predict" in done.stdout
 
 
+@pytest.mark.starts_workers  # as a shell starts it
 def test_version_and_shell_completion(capsys):
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("medseg ")

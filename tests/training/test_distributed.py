@@ -78,6 +78,7 @@ def test_two_processes_are_one_with_twice_the_batch(balls, tmp_path, batch_dice)
 
 
 @pytest.mark.slow
+@pytest.mark.starts_workers
 def test_a_signal_to_the_launcher_leaves_a_checkpoint_to_resume_from(balls, tmp_path):
     changes = {**PLAIN, "epochs": 400, "sampling": {"batch": 2}, "checkpoint_every": 3600}
     config, out = write_config(tmp_path / "two.yaml", **changes), tmp_path / "out"

@@ -73,33 +73,17 @@ def test_stopping_after_every_step(balls, undisturbed, tmp_path, monkeypatch):
     assert_same(undisturbed, tmp_path)
 
 
-KILLER = """
-import os, signal, sys, torch
-torch.set_num_threads(1)
-from medseg.training import step
-from medseg.cli.app import run
-real, calls = step.segmentation_loss, []
-def deadly(*arguments, **options):
-    calls.append(1)
-    if len(calls) == int(sys.argv[1]):
-        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
-    return real(*arguments, **options)
-step.segmentation_loss = deadly
-sys.exit(run(sys.argv[3:]))
-"""
-
-
 def test_killed_and_stopped_processes(balls, undisturbed, tmp_path, capsys):
     """SIGKILL loses what came after the last checkpoint, SIGTERM nothing and exits with 75; both end the same."""
-    path = write_config(tmp_path / "c.yaml", checkpoint_every=1e-6)
+    config = write_config(tmp_path / "c.yaml", checkpoint_every=1e-6)
     out = tmp_path / "out"
-    command = ["train", str(balls), "--config", str(path), "--out", str(out), "--device", "cpu"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = ["train", str(balls), "--config", str(config), "--out", str(out), "--device", "cpu"]
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
 
     def stopped_at(step: int, name: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", KILLER, str(step), name, *command], env=environment, capture_output=True, text=True
-        )
+        program = [sys.executable, "-m", "stopped_training", str(step), name]
+        return subprocess.run([*program, *command], env=environment, capture_output=True, text=True)
 
     killed = stopped_at(6, "SIGKILL")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
