@@ -92,6 +92,7 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(7_000)  # ten times the usual: most tests leave little
         gc.enable()
 
 
