@@ -177,7 +177,7 @@ def _reviewed(folder: Path) -> Mapping[str, ReviewCase]:
 def _verdict(case: ReviewCase | None) -> str:
     if case is None or not case.is_judged:
         return ""
-    return "corrected" if case.state == "accepted" and case.is_corrected else case.state
+    return "corrected" if case.is_accepted_corrected else case.state
 
 
 def _figures(folder: Path, status: Status) -> tuple[dict[str, float], str]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from medseg.counted import counted
-from medseg.errors import InputError, UsageError
+from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.files.file_system import is_local
 from medseg.io.files.review_folder import DATABASE, LABELS
 from medseg.io.instances import IDS
@@ -17,8 +18,8 @@ from medseg.io.nifti import read_scan as read_nifti
 from medseg.io.read import read_labels, read_scan
 from medseg.prepare.regrid import regrid
 from medseg.review import label_files
-from medseg.review.case_table import case_table
-from medseg.review.difference import Counts
+from medseg.review.case_table import case_table, with_values_of
+from medseg.review.difference import Counts, may_be_equal
 from medseg.review.events import Event, EventLog
 from medseg.review.results import CaseResult, Results
 from medseg.review.review_case import ReviewCase, Revision, revisions, seen_by, state, verdict
@@ -52,6 +53,7 @@ class CaseStore:
             )
         # Of the cases read last: saves are compared with them, voxel by voxel and value by value.
         self._model_labels: dict[tuple[str, str], tuple[LabelMap, Counts]] = {}
+        self._compared: dict[tuple[str, str | None, str], bool] = {}  # revisions with labels of another model
 
     def __repr__(self) -> str:
         return f"Store({counted(len(self.cases()), 'case')}, {counted(self.log.head[0], 'event')})"
@@ -177,6 +179,19 @@ class CaseStore:
         drawn = (revision.table for revision in self.case(case_id, reader).revisions)
         return case_table(self.model_labels(case_id).table, drawn)
 
+    def _is_other(self, revision: Revision) -> bool:
+        """Whether a revision differs from the labels that the model makes now, by what both files hold."""
+        model = self.model_labels(revision.case_id)
+        table = case_table(model.table, [revision.table])
+        drawn = with_values_of(label_files.read_revision(revision.file, revision.sha256, revision.table), table)
+        if not np.array_equal(drawn.array, model.array):
+            return True
+        if revision.instances_file is None or revision.instances_sha256 is None:
+            return False
+        own = self.objects(revision.case_id, 0)
+        ids = read_nifti(label_files.checked(revision.instances_file, revision.instances_sha256)).array[0]
+        return own is None or not np.array_equal(own, ids)
+
     def _revision(self, case: ReviewCase, number: int) -> Revision:
         found = next((one for one in case.revisions if one.number == number), None)
         if found is None:
@@ -193,6 +208,7 @@ class CaseStore:
         given = verdict(visible)
         drawn = revisions(visible, self.folder)
         model, scan = (None, None) if result is None else (result.model_sha256, result.input_sha256)
+        looked_at = [one for one in drawn if one is drawn[-1] or (given is not None and one.number == given.revision)]
         return ReviewCase(
             case_id,
             state(given, model, scan, drawn),
@@ -203,4 +219,17 @@ class CaseStore:
             given,
             0.0 if result is None else float(result.content["review_priority"]),
             () if result is None else tuple(result.content["warnings"]),
+            frozenset(one.number for one in looked_at if self._is_changed(one, result)),
         )
+
+    def _is_changed(self, revision: Revision, result: CaseResult | None) -> bool:
+        """Whether a revision differs from the labels that the model makes now; what cannot be read does."""
+        if result is None or revision.model_sha256 == result.model_sha256:
+            return revision.is_changed
+        key = revision.sha256, revision.instances_sha256, result.model_sha256
+        if key not in self._compared:
+            try:
+                self._compared[key] = not may_be_equal(revision, result) or self._is_other(revision)
+            except (MedsegError, OSError):
+                return True
+        return self._compared[key]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from medseg.review.results import CaseResult
+from medseg.review.review_case import Revision
 from medseg.types import LabelMap
 from medseg.types.value_counts import N_VALUES, value_counts
 
@@ -53,3 +56,10 @@ def difference(labels: LabelMap, model: LabelMap, model_counts: Counts | None = 
         {entry.name: float(new[entry.value] * ml) for entry in labels.table},
         new,
     )
+
+
+def may_be_equal(revision: Revision, result: CaseResult) -> bool:
+    """Whether labels could be those of a model, by the volumes that are on record of both; no file is read."""
+    figures = (result.content["volumes"] or {}).items()
+    of_model = {name: one["volume_ml"] for name, one in figures if "volume_ml" in one}
+    return all(math.isclose(ml, revision.volume_ml.get(name, 0.0), rel_tol=1e-6) for name, ml in of_model.items())

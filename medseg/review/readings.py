@@ -49,7 +49,7 @@ def readings_of(store: Store, readers: Sequence[str], *, with_model: bool = True
     found: list[Reading] = []
     for name in readers:
         for case_id, case in store.all_cases(name).items():
-            if case.model_sha256 is None or not (case.revisions or case.is_judged):
+            if case.model_sha256 is None or not (case.newest or case.is_judged):
                 continue
             number = _number(case)
             read = None if number is None else partial(labels_of, store, case_id, number)
@@ -94,5 +94,4 @@ def verdict_of(case: ReviewCase) -> str | None:
         return None
     if case.verdict.kind == "reject":
         return REJECTED
-    accepted = next((one for one in case.revisions if one.number == case.verdict.revision), None)
-    return CORRECTED if accepted is not None and accepted.is_changed else ACCEPTED
+    return CORRECTED if case.is_accepted_corrected else ACCEPTED

@@ -56,8 +56,17 @@ class Revision:
 
     @property
     def is_changed(self) -> bool:
-        """Whether it differs from what the model made: in a voxel's class, or in which object it belongs to."""
+        """Whether it differs from what the model made at that time: in a voxel's class, or in what object it is of."""
         return self.changed_voxels != 0 or self.objects_changed
+
+    def stands(self, model_sha256: str | None) -> bool:
+        """Whether it is to be shown beside the labels that a model makes now.
+
+        What a person corrected or drew is; an untouched copy of an earlier model's labels is not. `model_sha256` is
+        None where there are no labels of a model any more.
+        """
+        is_own = self.is_changed or self.origin in (UNAIDED, ADJUDICATED)
+        return is_own or model_sha256 in (None, self.model_sha256)
 
     def __repr__(self) -> str:
         return f"Revision('{self.case_id}', {self.number}, who='{self.who}', t='{self.t}')"
@@ -98,19 +107,37 @@ class ReviewCase:
     verdict: Verdict | None
     review_priority: float = 0.0
     warnings: tuple[str, ...] = ()
+    # Numbers of those revisions that differ from the labels the model makes now: of the newest, and of the judged one.
+    changed: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
         return f"ReviewCase('{self.case_id}', {self.state}, revision={self.revision}, warnings={len(self.warnings)})"
 
     @property
     def revision(self) -> int:
-        """Number of the newest revision; 0 before the first."""
-        return self.revisions[-1].number if self.revisions else 0
+        """Number of the newest revision; 0 for the model's labels."""
+        return 0 if self.newest is None else self.newest.number
 
     @property
     def newest(self) -> Revision | None:
-        """The newest revision; None before the first."""
-        return self.revisions[-1] if self.revisions else None
+        """The newest revision; None before the first, and where it is an untouched copy of an earlier model's labels.
+
+        There, the labels that the model makes now take its place.
+        """
+        last = self.revisions[-1] if self.revisions else None
+        return last if last is not None and last.stands(self.model_sha256) else None
+
+    @property
+    def next_number(self) -> int:
+        """Number of the revision that is saved next."""
+        return self.revisions[-1].number + 1 if self.revisions else 1
+
+    @property
+    def is_of_earlier_model(self) -> bool:
+        """Whether the newest labels are a person's, drawn when the model made others than it does now."""
+        newest = self.newest
+        is_beside_a_model = newest is not None and newest.origin not in (UNAIDED, ADJUDICATED)
+        return is_beside_a_model and newest is not None and self.model_sha256 not in (None, newest.model_sha256)
 
     @property
     def is_judged(self) -> bool:
@@ -119,8 +146,13 @@ class ReviewCase:
 
     @property
     def is_corrected(self) -> bool:
-        """Whether the newest labels differ from the model's."""
-        return self.newest is not None and self.newest.is_changed
+        """Whether the newest labels differ from those that the model makes now."""
+        return self.revision in self.changed
+
+    @property
+    def is_accepted_corrected(self) -> bool:
+        """Whether labels were accepted that differ from those that the model makes now."""
+        return self.state == "accepted" and self.verdict is not None and self.verdict.revision in self.changed
 
 
 def seen_by(events: Iterable[Event], reader: str | None) -> list[Event]:

@@ -27,7 +27,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class ErrorRate:
-    """How many of a sample's cases were wrong: rejected, or accepted only once they were corrected."""
+    """How many of a sample's cases were wrong: rejected, or accepted with other labels than the model makes now."""
 
     size: int
     population: int
@@ -80,7 +80,7 @@ def error_rate(sample: Sample, cases: Mapping[str, ReviewCase]) -> ErrorRate:
     from scipy.stats import binomtest
 
     judged = [cases[case_id] for case_id in sample.case_ids if case_id in cases and cases[case_id].is_judged]
-    wrong = sum(case.state == "rejected" or case.is_corrected for case in judged)
+    wrong = sum(case.state == "rejected" or case.is_accepted_corrected for case in judged)
     rate, interval = None, None
     if judged:
         found = binomtest(wrong, len(judged)).proportion_ci(CONFIDENCE, method="exact")

@@ -198,7 +198,7 @@ class Store(CaseStore):
             with self.log.transaction():
                 self._check_newest(self.case(case_id, reader), body["base"])
                 # Numbers are the case's own, also where blinded readers see only some of them.
-                number = self.case(case_id).revision + 1
+                number = self.case(case_id).next_number
                 body["revision"] = number
                 placed.append(label_files.place(part, case_id, number, body["sha256"]))
                 body["file"] = placed[0]
@@ -297,7 +297,9 @@ class Store(CaseStore):
     def _check_newest(self, case: ReviewCase, expected: int) -> None:
         if case.revision != expected:
             raise RevisionConflict(
-                f"revision {case.revision} of the labels is the newest, not {expected}",
+                f"revision {case.revision} of the labels is the newest, not {expected}"
+                if case.revision or not case.revisions
+                else "the model's labels changed, and take the place of what nobody had corrected",
                 where=case.case_id,
                 fix="Load it, and decide what to keep of each.",
             )

@@ -30,7 +30,9 @@ from medseg.io.files.case_id import safe
 from medseg.io.files.file_system import Mount, is_local
 from medseg.io.formats import Labeled, write
 from medseg.review.events import EventLog
-from medseg.review.review_case import REASONS, Revision, RevisionConflict
+from medseg.review.readings import verdict_of
+from medseg.review.review_case import REASONS, UNAIDED, Revision, RevisionConflict
+from medseg.review.sample import draw_sample, error_rate
 from medseg.review.scan_finder import ScanFinder
 from medseg.review.store import Store, open_store
 from medseg.types import FoundScan, Geometry, LabelMap
@@ -192,6 +194,63 @@ def test_another_models_labels_open_a_judged_case_again_and_keep_the_old_verdict
     assert np.array_equal(store.labels(CASE).array, edited(store.labels(CASE, 1), (0, 0, 1), 300).array)
     store.verdict(CASE, kind="accept", revision=1, who="Ada")
     assert store.case(CASE).state == "accepted"
+
+
+def predict_again(out: Path, seed: int) -> None:
+    make_case(out, CASE, out.parent / "scans" / f"{CASE}.nii.gz", seed=seed)
+
+
+def test_what_nobody_corrected_gives_way_to_the_present_models_labels(store: Store, out: Path) -> None:
+    save(store)
+    draw(store, store.labels(CASE, 0), who="Ada", expected=1)  # every stroke undone
+    store.verdict(CASE, kind="accept", revision=2, who="Ada")
+    old = store.labels(CASE)
+    predict_again(out, 3)
+    case = store.case(CASE)
+    assert (case.state, case.revision, case.is_corrected) == ("open, model changed", 0, False)
+    assert np.array_equal(store.labels(CASE).array, store.model_labels(CASE).array)
+    assert np.array_equal(store.labels(CASE, 2).array, old.array)
+    with pytest.raises(RevisionConflict, match="the model's labels changed"):
+        save(store, expected=2)
+    assert save(store, expected=0, voxel=(1, 1, 1)).number == 3
+    predict_again(out, 0)  # the first model again
+    assert store.case(CASE).revision == 3
+
+
+def test_what_a_person_corrected_stays_and_is_compared_with_the_present_model(store: Store, out: Path) -> None:
+    save(store, 65535, voxel=np.unravel_index(3, (9, 11, 7)))
+    model = store.labels(CASE)
+    draw(store, edited(store.labels(CASE), (0, 0, 0), 0), who="Ada", expected=1)
+    assert not store.case(CASE).is_of_earlier_model
+    predict_again(out, 5)
+    case = store.case(CASE)
+    assert (case.revision, case.is_corrected, case.is_of_earlier_model) == (2, True, True)
+    assert [one.number for one in store.corrections()] == [2]
+    predict_again(out, 3)  # finds by itself what was corrected
+    case = store.case(CASE)
+    assert np.array_equal(store.labels(CASE).array, store.model_labels(CASE).array)
+    assert (case.revision, case.is_corrected, case.is_of_earlier_model) == (2, False, True)
+    assert store.corrections() == ()
+    draw(store, model, who="Ada", expected=2)
+    assert store.case(CASE).is_corrected
+
+
+def test_labels_drawn_unaided_stay_whatever_the_model_makes(store: Store, out: Path) -> None:
+    store.save_labels(CASE, store.labels(CASE), who="Ada", expected=0, origin=UNAIDED, reader="Ada")
+    predict_again(out, 3)
+    case = store.case(CASE, "Ada")
+    assert (case.revision, case.is_of_earlier_model) == (1, False)
+
+
+def test_an_earlier_correction_counts_as_an_error_of_the_new_model_only_where_it_differs(store, out: Path) -> None:
+    save(store, 65535, voxel=np.unravel_index(3, (9, 11, 7)))
+    draw(store, edited(store.labels(CASE), (0, 0, 0), 0), who="Ada", expected=1)
+    sample = draw_sample(store, 2, "Ada")
+    for seed, wrong in ((5, 1), (3, 0)):
+        predict_again(out, seed)
+        store.verdict(CASE, kind="accept", revision=2, who="Ada")
+        cases = store.all_cases()
+        assert (error_rate(sample, cases).wrong, verdict_of(cases[CASE])) == (wrong, ("accepted", "corrected")[wrong])
 
 
 def draw(store: Store, labels: LabelMap, **how) -> Revision:

@@ -59,6 +59,7 @@ export async function describe(id, ahead = false) {
     ...row(one),
     revision: one.revision,
     modelHash: one.model_sha256,
+    isOfEarlierModel: Boolean(one.is_of_earlier_model),
     axes: one.axes,
     flipped: one.flipped,
     modality: one.modality,
@@ -103,10 +104,10 @@ const entry = ({ t, who, kind, body }) => ({
   ].filter(Boolean).join(' '),
 })
 
-/** Save labels over a revision; returns the number of the new one. */
-export async function save(id, body, revision, seconds) {
+/** Save labels over a revision, and the model's labels that were shown; returns the number of the new one. */
+export async function save({ id, revision, modelHash }, body, seconds) {
   const headers = {
-    ...WRITE, 'If-Match': String(revision), 'Content-Type': 'application/octet-stream', 'Content-Encoding': 'gzip',
+    ...WRITE, 'If-Match': String(revision), 'X-Model': modelHash, 'Content-Type': 'application/octet-stream', 'Content-Encoding': 'gzip',
     'X-Seconds': seconds.toFixed(1),
   }
   return (await (await ask(at(id, '/labels'), { method: 'PUT', headers, body })).json()).revision

@@ -172,7 +172,7 @@ export class App {
     this.toolbar.load(data)
     this.saving.load(data)
     this.presence.open(about)
-    if (about.elsewhere) this.notice(`This case is open elsewhere too (${about.elsewhere}). Whoever saves second is asked what to keep.`)
+    this.tellOnOpening(about)
     if (!window) this.measureWindow(data)
     if (!voxel) this.center()
     this.status.moved()
@@ -331,7 +331,7 @@ export class App {
     if (!(await this.leave())) return
     await this.saving.chain.catch(() => {})
     try {
-      await this.api.judge(data.about.id, { kind, revision: data.about.revision, reason, comment, seconds })
+      await this.api.judge(data.about.id, { kind, revision: data.about.revision, reason, comment, seconds, model_sha256: data.about.modelHash })
     } catch (error) {
       if (error.status === 409) this.tellNewer(null)
       this.say(error.message, true)
@@ -366,6 +366,15 @@ export class App {
     else this.say(by > 0 ? 'This is the last case of the list.' : 'This is the first case of the list.')
   }
 
+  /** What is to be known of a case before it is judged. */
+  tellOnOpening({ isOfEarlierModel, elsewhere }) {
+    const texts = [
+      isOfEarlierModel && 'These labels were drawn before the model’s labels changed. Press m for those it makes now; undo brings these back.',
+      elsewhere && `This case is open elsewhere too (${elsewhere}). Whoever saves second is asked what to keep.`,
+    ]
+    this.notice(texts.filter(Boolean).join(' '))
+  }
+
   /** A line above the planes, with what can be done about it. */
   notice(text, ...buttons) {
     const line = find('#notice')
@@ -376,13 +385,24 @@ export class App {
   tellConflict(error) {
     const decide = (act) => async () => {
       try {
-        await act()
         this.notice('')
+        await act()
       } catch (failure) {
         this.say(failure.message, true)
       }
     }
+    const { id } = this.data.about
+    const reopen = (act) => decide(async () => {
+      await act()
+      await this.open(id)
+    })
     this.say(error.message, true)
+    if (error.isModelOther) {
+      this.notice('The model’s labels changed while this case was open. Nothing was saved, and what you drew is kept here.',
+        button('Save mine as the newest', '', reopen(this.act.keepMine)),
+        button('Show what is there now, without mine', '', reopen(() => this.saving.giveUp())))
+      return
+    }
     this.notice('Somebody saved this case meanwhile. Nothing was merged, and what you drew is kept here.',
       button('Save mine as the newest', '', decide(this.act.keepMine)),
       button('Load theirs (undo brings mine back)', '', decide(this.act.loadOther)))

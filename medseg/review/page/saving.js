@@ -87,13 +87,15 @@ export class Saving {
     const values = [0, ...data.about.classes.map(({ value }) => value)]
     try {
       const body = await pack(data.labels.snapshot(), data.labelHeader, values, data.plane, data.labels.idSnapshot())
-      const revision = await this.api.save(data.about.id, body, data.about.revision, this.seconds)
+      const revision = await this.api.save(data.about, body, this.seconds)
       data.about.revision = revision
       if (data === this.data) this.saved = upTo
       this.on.saved(data)
     } catch (error) {
       if (error.status === 409) {
         this.conflict = error
+        const now = await this.api.describe(data.about.id).catch(() => data.about)
+        error.isModelOther = now.modelHash !== data.about.modelHash
         this.on.conflict(error)
       } else this.on.failed(error)
       throw error
@@ -104,9 +106,17 @@ export class Saving {
 
   /** After a conflict: what is drawn here becomes the newest revision; the other stays in the trail. */
   async keepMine() {
-    this.data.about.revision = (await this.api.describe(this.data.about.id)).revision
+    const { revision, modelHash } = await this.api.describe(this.data.about.id)
+    Object.assign(this.data.about, { revision, modelHash })
     this.conflict = null
     await this.save()
+  }
+
+  /** After a conflict: what is drawn here is given up. */
+  giveUp() {
+    this.conflict = null
+    this.saved = this.editor.changes
+    this.on.state()
   }
 
   /** After a conflict: the other one's labels are loaded over what is drawn here, and undo brings that back. */

@@ -191,6 +191,8 @@ class ReviewApp:
                 raise InputError("Content-Encoding says gzip, and the body is none", fix="Send it compressed.")
 
             def work() -> dict[str, Any]:
+                if not self.reading.blind_model:
+                    self._check_shown(case_id, request.headers.get("x-model"))
                 self.reading.store.scan(case_id)  # what cannot be shown cannot be drawn on
                 drawn = unpack(body, model.geometry)
                 table = self.reading.table(case_id, who)
@@ -219,6 +221,7 @@ class ReviewApp:
         """Record a verdict on the revision that it names."""
         case_id, who = await self._known(request), self._who(request)
         given = read_verdict(await read_body(request, LARGEST_VERDICT))
+        shown = given.pop("model_sha256") or self._shown.get((who, case_id))
         await self._wait_for_save(case_id, who, given["revision"])
         async with self._turns[case_id]:
             store = self.reading.store
@@ -226,11 +229,7 @@ class ReviewApp:
             def work() -> dict[str, Any]:
                 if self.reading.blind_model and given["revision"] == 0:
                     raise UsageError("nothing is drawn yet", fix="Save labels of your own, and judge those.")
-                shown = self._shown.get((who, case_id))
-                if shown is not None and shown != store.result(case_id).model_sha256:
-                    raise RevisionConflict(
-                        "the model's labels changed since they were shown", fix="Open the case again."
-                    )
+                self._check_shown(case_id, shown)
                 reader = self.reading.reader(who)
                 if self.reading.adjudication is not None and given["revision"] == 0 and given["kind"] == "accept":
                     # What was shown is what both readings have in common, not the model's labels.
@@ -251,7 +250,7 @@ class ReviewApp:
         reader = self.reading.reader(who)
         for _ in range(round(LONGEST_WAIT / LOOK_EVERY)):
             case = await run_in_threadpool(self.reading.store.case, case_id, reader)
-            if case.revision + 1 != revision:
+            if case.next_number != revision:
                 return
             await asyncio.sleep(LOOK_EVERY)
 
@@ -263,6 +262,11 @@ class ReviewApp:
         grid = (await run_in_threadpool(self.reading.store.model_labels, case_id)).geometry
         asked = read_marks(body, grid.voxel_count)
         return JSONResponse(await self.suggester.suggest(case_id, who, asked))
+
+    def _check_shown(self, case_id: str, shown: str | None) -> None:
+        """Raise `RevisionConflict` where the model's labels are others than those that were `shown`."""
+        if shown is not None and shown != self.reading.store.result(case_id).model_sha256:
+            raise RevisionConflict("the model's labels changed since they were shown", fix="Open the case again.")
 
     def _save_agreed(self, case_id: str, who: str) -> int:
         """Save what two readings have in common as a revision of whoever settles them; return its number."""

@@ -59,6 +59,7 @@ class CaseView:
         return {
             **self._row(case, result),
             "model_sha256": case.model_sha256,
+            "is_of_earlier_model": not reading.blind_model and case.is_of_earlier_model,
             # Axis i of what is sent is axis axes[i] of the scan's own file, backwards where flipped[i].
             "axes": order.permutation,
             "flipped": order.flips,

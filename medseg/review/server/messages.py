@@ -110,13 +110,17 @@ def read_verdict(body: bytes) -> dict[str, Any]:
         given = parse_json(body)
         kind, revision = given["kind"], given["revision"]
         reason, comment = given.get("reason") or None, given.get("comment") or ""
+        model = given.get("model_sha256")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             "a verdict needs kind and revision, as JSON", fix="See docs/reference/review-api.md."
         ) from error
-    is_valid = isinstance(kind, str) and isinstance(comment, str) and (reason is None or isinstance(reason, str))
+    is_valid = all(isinstance(one, str) for one in (kind, comment, reason or "", model or ""))
     if not is_valid or not isinstance(revision, int) or isinstance(revision, bool):
-        raise InputError("kind, reason and comment are text, and revision is a number", fix="Send them so.")
+        raise InputError(
+            "kind, reason, comment and model_sha256 are text, and revision is a number", fix="Send them so."
+        )
     seconds = seconds_worked(given.get("seconds"))
     details = {} if seconds is None else {"seconds": seconds}
-    return {"kind": kind, "revision": revision, "reason": reason, "comment": comment, "details": details}
+    verdict = {"kind": kind, "revision": revision, "reason": reason, "comment": comment}
+    return {**verdict, "details": details, "model_sha256": model}

@@ -1,8 +1,10 @@
 """What a reader does, from the worklist to the verdict, with mouse and with keys alone."""
 
+import hashlib
 import json
 import re
 
+import nibabel as nib
 import numpy as np
 import pytest
 from review.browser.phantoms import Phantom, phantoms, write_results
@@ -204,6 +206,54 @@ def test_two_windows_of_one_case_merge_nothing_and_lose_nothing(review):
     assert np.count_nonzero(first == 1) > np.count_nonzero(CASES[0].labels == 1)
     assert np.array_equal(second == 1, CASES[0].labels == 1), "the other window's drawing is not in it"
     assert np.count_nonzero(second == 2) > np.count_nonzero(CASES[0].labels == 2)
+
+
+def run_another_model(results, name: str) -> None:
+    """Write other labels of a case, as `predict --overwrite` does."""
+    file = results / name / "labels.nii.gz"
+    image = nib.load(file)
+    array = np.asanyarray(image.dataobj).copy()
+    array[:2] = 2
+    nib.save(nib.Nifti1Image(array, image.affine, image.header), file)
+    status = json.loads((results / name / "status.json").read_text())
+    status["outputs"]["labels.nii.gz"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (results / name / "status.json").write_text(json.dumps(status))
+
+
+def test_after_another_model_a_correction_is_shown_with_a_notice_and_m_leads_to_its_labels(review):
+    name = CASES[0].name
+    model = volumes(review)
+    review.press("4")
+    stroke(review)
+    review.save()
+    corrected = volumes(review)
+    run_another_model(review.results, name)
+    review.page.reload()
+    review.ready(name)
+    review.says("drawn before the model’s labels changed")
+    assert [cell.split()[0] for cell in volumes(review)] == [cell.split()[0] for cell in corrected]
+    review.press("m")
+    until(lambda: volumes(review)[0].split()[0] == model[0].split()[0])
+    assert volumes(review)[1].split()[0] != model[1].split()[0]
+    review.save()
+    with open_store(review.results) as store:
+        assert not store.case(name).is_corrected
+
+
+def test_what_is_drawn_while_the_model_changes_is_not_saved_over_labels_that_nobody_saw(review):
+    name = CASES[0].name
+    run_another_model(review.results, name)
+    review.press("4")
+    stroke(review)
+    drawn = volumes(review)
+    review.press("s")
+    review.says("The model’s labels changed while this case was open")
+    with open_store(review.results) as store:
+        assert store.case(name).revision == 0
+    review.page.click("text=Save mine as the newest")
+    review.wait(revision="1", ready="1", dirty="0")
+    assert volumes(review)[0].split()[0] == drawn[0].split()[0]
+    assert volumes(review)[1] != drawn[1]  # its change is against the labels that the model makes now
 
 
 def test_a_conflict_can_be_settled_in_favor_of_what_is_drawn_here(review):

@@ -430,6 +430,35 @@ def test_the_models_labels_changing_under_an_open_page_stop_a_verdict(client: Cl
     assert client.judge(CASE, kind="accept", revision=0).status_code == 200
 
 
+def test_what_was_drawn_or_seen_over_other_labels_of_the_model_is_refused(client: Client, out) -> None:
+    shown = client.get(f"case/{CASE}").json()["model_sha256"]
+    body = client.get(f"case/{CASE}/labels").content
+    make_case(out, CASE, out.parent / "scans" / f"{CASE}.nii.gz", seed=3)
+    now = client.get(f"case/{CASE}").json()["model_sha256"]  # as a page asks from time to time
+    assert client.put(CASE, body, 0, **{"X-Model": shown}).status_code == 409
+    assert client.judge(CASE, kind="accept", revision=0, model_sha256=shown).status_code == 409
+    assert client.judge(CASE, kind="accept", revision=0, model_sha256=3).status_code == 422
+    assert not client.store.events()
+    assert client.judge(CASE, kind="accept", revision=0, model_sha256=now).status_code == 200
+    assert client.put(CASE, body, 0, **{"X-Model": now}).status_code == 200
+
+
+def test_a_page_opened_after_another_model_shows_its_labels_or_says_that_they_are_older(client: Client, out) -> None:
+    client.put(CASE, client.get(f"case/{CASE}/labels").content)
+    client.draw("scan_1", (1, 1, 1), 300)
+    for case in (CASE, "scan_1"):
+        make_case(out, case, out.parent / "scans" / f"{case}.nii.gz", seed=3)
+    told = {case: client.get(f"case/{case}").json() for case in (CASE, "scan_1")}
+    assert [(one["revision"], one["is_corrected"], one["is_of_earlier_model"]) for one in told.values()] == [
+        (0, False, False),
+        (1, True, True),
+    ]
+    assert client.get(f"case/{CASE}/labels").headers["etag"] == '"0"'
+    assert np.array_equal(client.labels(CASE).dataobj, client.labels(CASE, "?of=model").dataobj)
+    assert client.judge(CASE, kind="accept", revision=0).status_code == 200
+    assert client.draw(CASE, (1, 1, 1), 300).json()["revision"] == 2
+
+
 def test_a_proxy_names_the_reader_where_it_is_trusted(out) -> None:
     with serving(out, trust_header="X-Remote-User") as client:
         bare = requests.get(f"{client.at}/api/worklist", timeout=30)
