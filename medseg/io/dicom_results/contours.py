@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,6 @@ import numpy.typing as npt
 from scipy import ndimage
 
 Polygon = npt.NDArray[np.float64]
-# Pixels, and a fraction: how far the ends and the area of one contour that is given twice may be from each other.
-ROUNDED, SAME_AREA = 0.1, 0.02
 
 
 def fill(contours: Iterable[Polygon], shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -24,46 +22,32 @@ def fill(contours: Iterable[Polygon], shape: tuple[int, int]) -> npt.NDArray[np.
     Contours are the (N, 2) corners of closed polygons in voxel units, pixel centers at whole numbers; the mask is (X,
     Y).
     """
+    inside: npt.NDArray[np.bool_] = windings(contours, (0, 0), shape) % 2 == 1
+    return inside
+
+
+def windings(contours: Iterable[Polygon], corner: tuple[int, int], shape: tuple[int, int]) -> npt.NDArray[np.int32]:
+    """Count how often contours go round each pixel center of a window, those that go the other way as negative.
+
+    - `corner`, `shape`: the window's first pixel, and its pixels along x and y.
+    """
     crossings = np.zeros((shape[0] + 1, shape[1]), dtype=np.int32)
     for polygon in contours:
         start, stop = polygon, np.roll(polygon, -1, axis=0)
-        low = np.where((start[:, 1] <= stop[:, 1])[:, None], start, stop)
-        high = np.where((start[:, 1] <= stop[:, 1])[:, None], stop, start)
-        first = np.clip(np.ceil(low[:, 1]), 0, shape[1]).astype(int)
-        last = np.clip(np.ceil(high[:, 1]), 0, shape[1]).astype(int)  # not included
+        rises = start[:, 1] <= stop[:, 1]
+        low = np.where(rises[:, None], start, stop)
+        high = np.where(rises[:, None], stop, start)
+        first = np.clip(np.ceil(low[:, 1]), corner[1], corner[1] + shape[1]).astype(int)
+        last = np.clip(np.ceil(high[:, 1]), corner[1], corner[1] + shape[1]).astype(int)  # not included
         count = last - first
         edge = np.repeat(np.arange(len(polygon)), count)
         rows = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + first[edge]
         rise = high[edge] - low[edge]
         x = low[edge, 0] + (rows - low[edge, 1]) * rise[:, 0] / rise[:, 1]
-        np.add.at(crossings, (np.clip(np.ceil(x), 0, shape[0]).astype(int), rows), 1)
-    inside: npt.NDArray[np.bool_] = np.cumsum(crossings[:-1], axis=0) % 2 == 1
-    return inside
-
-
-def distinct(contours: Sequence[Polygon], shape: tuple[int, int]) -> list[Polygon]:
-    """Drop contours that are there before: a contour given twice, in any direction, would be a hole in itself.
-
-    Given twice is also one that was rounded in between: by its extent and its area no other can be meant.
-    """
-    kept: list[Polygon] = []
-    for contour in contours:
-        near = [other for other in kept if np.abs(_bounds(other) - _bounds(contour)).max() < 1]
-        if any(_is_same(other, contour) for other in near):
-            continue
-        inside = fill([contour], shape) if near else None
-        if inside is None or not inside.any() or not any(np.array_equal(fill([o], shape), inside) for o in near):
-            kept.append(contour)
-    return kept
-
-
-def _is_same(one: Polygon, other: Polygon) -> bool:
-    areas = abs(_area(one)), abs(_area(other))
-    return bool(np.abs(_bounds(one) - _bounds(other)).max() <= ROUNDED and max(areas) * (1 - SAME_AREA) <= min(areas))
-
-
-def _bounds(contour: Polygon) -> npt.NDArray[np.float64]:
-    return np.concatenate([contour.min(axis=0), contour.max(axis=0)])
+        columns = np.clip(np.ceil(x), corner[0], corner[0] + shape[0]).astype(int)
+        np.add.at(crossings, (columns - corner[0], rows - corner[1]), np.where(rises, 1, -1)[edge])
+    around: npt.NDArray[np.int32] = np.cumsum(crossings[:-1], axis=0, dtype=np.int32)
+    return around
 
 
 def trace(mask: npt.NDArray[Any]) -> list[Polygon]:
@@ -81,7 +65,7 @@ def trace(mask: npt.NDArray[Any]) -> list[Polygon]:
         component = np.pad(components[place] == number, 1).astype(np.float64)
         corner = np.array([place[0].start, place[1].start]) - 1
         loops = [_without_straight(loop[:-1] + corner) for loop in find_contours(component, 0.5, fully_connected="low")]
-        loops.sort(key=lambda loop: abs(_area(loop)), reverse=True)
+        loops.sort(key=lambda loop: abs(area(loop)), reverse=True)
         outline = _turned(loops[0], 1)
         for hole in loops[1:]:
             outline = _keyhole(outline, _turned(hole, -1))
@@ -110,10 +94,11 @@ def _without_straight(loop: Polygon) -> Polygon:
     return corners
 
 
-def _area(loop: Polygon) -> float:
+def area(loop: Polygon) -> float:
+    """Area inside a polygon; negative where it goes clockwise."""
     x, y = loop.T
     return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
 
 
 def _turned(loop: Polygon, sign: int) -> Polygon:
-    return loop if _area(loop) * sign > 0 else loop[::-1]
+    return loop if area(loop) * sign > 0 else loop[::-1]

@@ -11,6 +11,7 @@ from medseg.io.dicom.geometry import lay_out
 from medseg.io.dicom.header import lenient
 from medseg.io.dicom.series import volume_of
 from medseg.io.dicom.volume import Volume
+from medseg.io.dicom_results.drawn_images import DrawnImages
 from medseg.io.dicom_results.rtstruct import drawn_on
 from medseg.io.dicom_results.structures import Structure, read_structures
 from medseg.types.overlapping import AnyLabels
@@ -63,7 +64,9 @@ def read_on_series(
     for number, members in sorted(groups.items()):
         one = candidates[number]
         in_order = sorted(members, key=lambda structure: structure.entry.value)
-        read.append(drawn_on(lay_out(one.volume.frames).geometry, one.frame, in_order, path))
+        geometry = lay_out(one.volume.frames).geometry
+        images = DrawnImages.on(geometry, one.volume.frames)
+        read.append(drawn_on(geometry, one.frame, in_order, path, images))
     return read
 
 

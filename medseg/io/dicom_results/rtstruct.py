@@ -9,12 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from medseg.errors import FormatLimitation
+from medseg.io.dicom.frame import frames_of
+from medseg.io.dicom.header import read_header
 from medseg.io.dicom_results.coding import table_of
+from medseg.io.dicom_results.drawn_images import DrawnImages
+from medseg.io.dicom_results.enclosed import enclosed
 from medseg.io.dicom_results.identity import write_sealed
 from medseg.io.dicom_results.proof import dice_of, identical
 from medseg.io.dicom_results.rtstruct_dataset import build_rtstruct
 from medseg.io.dicom_results.source import read_source
-from medseg.io.dicom_results.structures import Structure, enclosed, in_frame, read_structures
+from medseg.io.dicom_results.structures import Structure, in_frame, read_structures
 from medseg.types import AnyLabels, Geometry, LabelMap, ModelIdentity, OverlappingLabels, Scan, Source
 from medseg.types.overlapping import Layers, class_map
 from medseg.types.run import Measured
@@ -29,7 +33,8 @@ def read_rtstruct(
     """Read the structures of an RTSTRUCT as a label map on the grid they were drawn on.
 
     A pixel belongs to a structure where its center lies inside an odd number of the structure's contours on that slice,
-    so that contours inside contours are holes. Structures in another frame of reference than the scan's, or than
+    so that contours inside contours are holes; those that overlap in part are one area. Structures of another patient
+    than the scan's are refused. Structures in another frame of reference than the scan's, or than
     `frame` where only a grid is given, are skipped. Only structures whose whole name matches the pattern, in any case,
     are read; values count from 1 in the order of the file. Overlapping structures are a `FormatLimitation`. Where it
     `is_complete`, so that what is not there is taken to be gone, so is a structure with lines and no voxel: open
@@ -59,21 +64,40 @@ def read_any_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*", *, f
     """Read structures as `read_rtstruct` does, and those that overlap as labels that may."""
     geometry = on if isinstance(on, Geometry) else on.geometry
     expected = frame if isinstance(on, Geometry) else on.source.frame_of_reference_uid
-    labels, warnings = drawn_on(geometry, expected, read_structures(path, pattern), path)
+    images = None if isinstance(on, Geometry) else _images(on)
+    labels, warnings = drawn_on(geometry, expected, read_structures(path, pattern), path, images)
     for warning in warnings:
         log.warning("%s: %s", path, warning)
     return labels
 
 
+def _images(scan: Scan) -> DrawnImages | None:
+    """Images of a DICOM scan; None of others, and of resampled ones, whose slices are no images."""
+    if scan.source.format != "dicom" or scan.source.slice_places is not None:
+        return None
+    return DrawnImages.on(
+        scan.geometry, (frame for file in scan.source.files for frame in frames_of(read_header(file)))
+    )
+
+
 def drawn_on(
-    geometry: Geometry, frame: str | None, structures: Sequence[Structure], path: Path
+    geometry: Geometry,
+    frame: str | None,
+    structures: Sequence[Structure],
+    path: Path,
+    images: DrawnImages | None = None,
 ) -> tuple[AnyLabels, tuple[str, ...]]:
-    """Labels of the structures in one frame of reference, a label map where none overlap, and warnings."""
+    """Labels of the structures in one frame of reference, a label map where none overlap, and warnings.
+
+    - `images`: what contours may refer to, where that is known.
+    """
+    if images is not None:
+        images.check_patient(structures[0].patient, path)
     fitting, warnings = in_frame(structures, frame, path)
     table = table_of([structure.entry for structure in fitting])
     layers = Layers(geometry.shape)
     for structure in fitting:
-        mask, more = enclosed(structure, geometry, path)
+        mask, more = enclosed(structure, geometry, path, None if images is None else images.slices_of)
         layers.add(structure.entry.value, mask)
         warnings += more
     labels = layers.labels(geometry, table)

@@ -1,26 +1,21 @@
-"""The structures of an RT Structure Set: which frame and images each was drawn on, and the voxels it encloses."""
+"""The structures of an RT Structure Set: whose they are, and which frame and images each was drawn on."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from medseg.errors import FormatLimitation, GeometryMismatch, InputError, MedsegError
+from medseg.errors import GeometryMismatch, InputError, MedsegError
 from medseg.io.dicom.cause import cause
 from medseg.io.dicom.header import read_object
-from medseg.io.dicom.plane import LPS
-from medseg.io.dicom_results.contours import distinct, fill
-from medseg.types import Code, Geometry, LabelClass
+from medseg.types import Code, LabelClass
 from medseg.types.labels import PALETTE
 
-# How far a contour may lie from the slice it is drawn on, and lean out of it, as a fraction of the slice spacing.
-OFF_SLICE = 0.25
 AGAIN = "Export it again."
 ITS_SERIES = "Give the series they were drawn on; a registration may lie between the two."
 
@@ -34,6 +29,7 @@ class Structure:
     images: frozenset[str]  # UIDs of the images its contours were drawn on, where they say so
     contours: tuple[Dataset, ...]
     frames_of_file: frozenset[str]  # UIDs of the frames of reference that the whole file refers to
+    patient: str  # ID of the patient the whole file is of; empty where it does not say
 
 
 def read_structures(path: Path, pattern: str = ".*") -> tuple[Structure, ...]:
@@ -41,11 +37,12 @@ def read_structures(path: Path, pattern: str = ".*") -> tuple[Structure, ...]:
     dataset = read_object(path, "RTSTRUCT")
     try:
         chosen = [roi for roi in dataset.StructureSetROISequence if _matches(pattern, str(roi.ROIName))]
-        drawn = {int(item.ReferencedROINumber): item for item in dataset.ROIContourSequence}
+        drawn = _contours(dataset, path)
         codes = _codes(dataset)
         only = {str(frame.FrameOfReferenceUID) for frame in dataset.get("ReferencedFrameOfReferenceSequence") or ()}
+        patient = str(dataset.get("PatientID") or "").strip()
         structures = tuple(
-            _structure(value, roi, drawn.get(int(roi.ROINumber), Dataset()), codes, only)
+            _structure(value, roi, drawn.get(int(roi.ROINumber), []), codes, only, patient)
             for value, roi in enumerate(chosen, start=1)
         )
     except MedsegError:
@@ -58,20 +55,43 @@ def read_structures(path: Path, pattern: str = ".*") -> tuple[Structure, ...]:
     return structures
 
 
-def _structure(value: int, roi: Dataset, item: Dataset, codes: dict[int, Code], only: set[str]) -> Structure:
-    color = tuple(int(c) for c in item.get("ROIDisplayColor") or PALETTE[(value - 1) % len(PALETTE)])
+def _contours(dataset: Dataset, path: Path) -> dict[int, list[Dataset]]:
+    """Items that hold the contours of each structure, by its number: of one structure there may be several."""
+    described = Counter(int(roi.ROINumber) for roi in dataset.StructureSetROISequence)
+    number, times = max(described.items(), key=lambda one: one[1], default=(0, 0))
+    if times > 1:
+        raise InputError(
+            f"{times} structures have the number {number}, so whose contours are whose is not known",
+            where=path,
+            fix=AGAIN,
+        )
+    drawn: dict[int, list[Dataset]] = {}
+    for item in dataset.ROIContourSequence:
+        drawn.setdefault(int(item.ReferencedROINumber), []).append(item)
+    for number, items in drawn.items():
+        if number not in described and any(item.get("ContourSequence") for item in items):
+            raise InputError(
+                f"it holds contours of a structure {number}, which it does not describe", where=path, fix=AGAIN
+            )
+    return drawn
+
+
+def _structure(
+    value: int, roi: Dataset, items: Sequence[Dataset], codes: dict[int, Code], only: set[str], patient: str
+) -> Structure:
+    stated_color = next((item.ROIDisplayColor for item in items if item.get("ROIDisplayColor")), None)
+    color = tuple(int(c) for c in stated_color or PALETTE[(value - 1) % len(PALETTE)])
     name = str(roi.ROIName or f"class-{value}")
     entry = LabelClass(value, name, code=codes.get(int(roi.ROINumber)), color=(color[0], color[1], color[2]))
     stated = str(roi.get("ReferencedFrameOfReferenceUID") or "")
-    contours = tuple(item.get("ContourSequence") or ())
+    contours = tuple(contour for item in items for contour in item.get("ContourSequence") or ())
     images = {
         str(image.get("ReferencedSOPInstanceUID"))
         for contour in contours
         for image in contour.get("ContourImageSequence") or ()
     }
-    return Structure(
-        entry, stated or (next(iter(only)) if len(only) == 1 else None), frozenset(images), contours, frozenset(only)
-    )
+    frame = stated or (next(iter(only)) if len(only) == 1 else None)
+    return Structure(entry, frame, frozenset(images), contours, frozenset(only), patient)
 
 
 def _codes(dataset: Dataset) -> dict[int, Code]:
@@ -120,66 +140,3 @@ def in_frame(
         for s in structures
         if s not in fitting
     )
-
-
-def enclosed(structure: Structure, geometry: Geometry, path: Path) -> tuple[npt.NDArray[np.bool_], tuple[str, ...]]:
-    """Mask of the voxels of a structure, shape (X, Y, Z), and warnings of what may be wrong with its contours."""
-    name = structure.entry.name
-    on_slices: dict[int, list[npt.NDArray[np.float64]]] = {}
-    outside = open_lines = twice = 0
-    for contour in structure.contours:
-        if not str(contour.get("ContourGeometricType")).startswith("CLOSED"):
-            open_lines += 1
-            continue
-        voxels = geometry.to_voxel(_points(contour, name, path) @ LPS)
-        k = round(float(np.median(voxels[:, 2])))
-        if np.abs(voxels[:, 2] - k).max() > OFF_SLICE:
-            raise FormatLimitation(
-                f"a contour of '{name}' does not lie on a slice of the scan",
-                where=path,
-                fix="Give the series it was drawn on.",
-            )
-        if 0 <= k < geometry.shape[2]:
-            on_slices.setdefault(k, []).append(voxels[:, :2])
-        else:
-            outside += 1
-    if outside and not on_slices:
-        raise GeometryMismatch(f"'{name}' lies outside the scan", where=path, fix="Give the series it was drawn on.")
-    mask = np.zeros(geometry.shape, dtype=bool)
-    for k, contours in on_slices.items():
-        once = distinct(contours, geometry.shape[:2])
-        twice += len(contours) - len(once)
-        mask[:, :, k] = fill(once, geometry.shape[:2])
-    return mask, tuple(_warnings(name, mask, on_slices, outside=outside, open_lines=open_lines, twice=twice))
-
-
-def _points(contour: Dataset, name: str, path: Path) -> npt.NDArray[np.float64]:
-    """Corners of a contour, (N, 3), mm, LPS+."""
-    try:
-        data = contour.ContourData
-        if isinstance(data, bytes):  # longer than an element of explicit kind can state, so of none
-            data = data.decode("ascii").split("\\")
-        points = np.asarray(data, dtype=np.float64).reshape(-1, 3)
-    except Exception as error:  # pydicom raises nearly anything on damaged files
-        raise InputError(f"a contour of '{name}' has no valid points", where=path, fix=AGAIN) from error
-    if not len(points) or not np.isfinite(points).all():
-        raise InputError(f"a contour of '{name}' has no valid points", where=path, fix=AGAIN)
-    return points
-
-
-def _warnings(
-    name: str, mask: npt.NDArray[np.bool_], slices: Iterable[int], *, outside: int, open_lines: int, twice: int
-) -> Iterable[str]:
-    used = sorted(slices)
-    if open_lines:
-        yield f"Points and open lines of '{name}' enclose nothing and were skipped ({open_lines})"
-    if outside:
-        yield f"{outside} contours of '{name}' lie outside the scan and were cut off"
-    if twice:
-        yield f"{twice} contours of '{name}' are given twice and were taken once"
-    if not used:
-        yield f"'{name}' has no closed contours and is empty"
-    elif not mask.any():
-        yield f"The contours of '{name}' enclose the center of no voxel: it is empty"
-    elif gaps := used[-1] - used[0] + 1 - len(used):
-        yield f"'{name}' has no contour on {gaps} of the slices between its first and its last"

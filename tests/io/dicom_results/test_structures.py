@@ -8,12 +8,14 @@ import numpy as np
 import pydicom
 import pytest
 from small_labels import MODEL, some_labels
-from small_series import small_series
+from small_series import small_multiframe, small_series
 
-from medseg.errors import GeometryMismatch, InputError
+from medseg.errors import FormatLimitation, GeometryMismatch, InputError
 from medseg.evaluation.files.dicom_labels import read_pair
 from medseg.io.convert import convert
-from medseg.io.dicom_results.contours import distinct
+from medseg.io.dicom.frame import frames_of
+from medseg.io.dicom.header import read_header
+from medseg.io.dicom_results.drawn_images import DrawnImages
 from medseg.io.dicom_results.rtstruct import drawn_on, read_rtstruct, write_rtstruct
 from medseg.io.dicom_results.seg import write_seg
 from medseg.io.dicom_results.structures import read_structures
@@ -136,12 +138,6 @@ def test_a_contour_given_twice_does_not_vanish(tmp_path, again):
     assert "3 contours of 'liver' are given twice and were taken once" in warnings
 
 
-def test_holes_are_no_contours_given_twice():
-    outer = np.array([[0, 0], [8, 0], [8, 8], [0, 8]], float) - 0.5
-    hole = np.array([[0, 0], [7, 0], [7, 8], [0, 8]], float) - 0.5
-    assert len(distinct([outer, hole, outer[::-1]], (10, 10))) == 2
-
-
 def test_gaps_and_emptiness_are_warnings(tmp_path):
     def change(ds):
         contours = ds.ROIContourSequence[0].ContourSequence
@@ -224,3 +220,99 @@ def test_a_contour_without_points_is_refused(tmp_path):
     labels, _, path = drawing(tmp_path, change)
     with pytest.raises(InputError, match="no valid points"):
         read_rtstruct(path, labels.geometry)
+
+
+def test_contours_of_one_structure_in_several_items_are_all_its(tmp_path):
+    def change(ds):
+        first = ds.ROIContourSequence[0]
+        rest, nothing = deepcopy(first), deepcopy(first)
+        rest.ContourSequence, first.ContourSequence = first.ContourSequence[1:], first.ContourSequence[:1]
+        del nothing.ContourSequence
+        ds.ROIContourSequence += [rest, nothing]
+
+    labels, _, path = drawing(tmp_path, change)
+    assert np.array_equal(read_rtstruct(path, labels.geometry).array, labels.array)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "keyword", "words"),
+    [
+        ("StructureSetROISequence", "ROINumber", "2 structures have the number 1"),
+        ("ROIContourSequence", "ReferencedROINumber", "contours of a structure 99, which it does not describe"),
+    ],
+)
+def test_numbers_that_do_not_say_whose_contours_are_whose(tmp_path, sequence, keyword, words):
+    labels, _, path = drawing(tmp_path, lambda ds: setattr(ds[sequence][1], keyword, 1 if words[0] == "2" else 99))
+    with pytest.raises(InputError, match=words):
+        read_rtstruct(path, labels.geometry)
+
+
+@pytest.mark.parametrize("patient", ["OTHER", "", None])
+def test_structures_of_another_patient_are_refused(tmp_path, patient):
+    labels, source, path = drawing(tmp_path, lambda ds: setattr(ds, "PatientID", patient))
+    scan = Scan(np.zeros((1, *labels.geometry.shape)), labels.geometry, source=source)
+    done, maps = converted(tmp_path, out=tmp_path / "out")
+    if patient:
+        assert (done.exit_code, maps) == (3, [])
+        assert "another patient than the scan" in " ".join(str(one.error) for one in done.converted)
+        with pytest.raises(GeometryMismatch, match="another patient"):
+            read_rtstruct(path, scan)
+    else:
+        assert np.array_equal(maps[0][0], labels.array)
+        assert np.array_equal(read_rtstruct(path, scan).array, labels.array)
+
+
+def test_images_that_contours_name_are_looked_at(tmp_path, caplog):
+    def change(ds):
+        one, two, *_ = ds.ROIContourSequence[0].ContourSequence
+        one.ContourImageSequence[0].ReferencedSOPInstanceUID = "2.25.77"
+        two.ContourImageSequence = deepcopy(ds.ROIContourSequence[0].ContourSequence[2].ContourImageSequence)
+
+    labels, source, path = drawing(tmp_path, change)
+    expected = [
+        "1 contour of 'liver' was drawn on an image that is not among the scan's",
+        "1 contour of 'liver' lies on another slice than the image it names; it was taken where it lies",
+    ]
+    _, ((array, _, warnings),) = converted(tmp_path, out=tmp_path / "out")
+    assert np.array_equal(array, labels.array)
+    assert warnings[:2] == expected
+    read = read_rtstruct(path, Scan(np.zeros((1, *labels.geometry.shape)), labels.geometry, source=source))
+    assert np.array_equal(read.array, labels.array)
+    assert all(warning in caplog.text for warning in expected)
+
+
+def test_frames_of_one_object_are_slices_of_it(tmp_path):
+    source, geometry = small_multiframe(tmp_path / "mr.dcm")
+    frames = frames_of(read_header(source.files[0]))
+    assert list(DrawnImages.on(geometry, frames).slices_of.values()) == [frozenset(range(geometry.shape[2]))]
+
+
+@pytest.mark.parametrize("vector", [[0, 0, 2.5], [0, 0, 0], None])
+def test_contours_that_an_offset_moves_are_refused(tmp_path, vector):
+    def change(ds):
+        ds.ROIContourSequence[0].ContourSequence[0].ContourOffsetVector = vector
+
+    labels, _, path = drawing(tmp_path, change)
+    if vector and any(vector):
+        with pytest.raises(FormatLimitation, match="Contour Offset Vector"):
+            read_rtstruct(path, labels.geometry)
+    else:
+        assert np.array_equal(read_rtstruct(path, labels.geometry).array, labels.array)
+
+
+def test_contours_that_overlap_or_cross_themselves_are_warnings(tmp_path):
+    def change(ds):
+        contours = ds.ROIContourSequence[0].ContourSequence
+        moved, crossed = deepcopy(contours[0]), contours[1]
+        points = np.reshape([float(v) for v in moved.ContourData], (-1, 3)) + np.array([1.6, 0, 0])
+        moved.ContourData = [f"{v:.4f}" for v in points.ravel()]
+        (x0, y0), (x1, y1) = np.reshape([float(v) for v in crossed.ContourData], (-1, 3))[:, :2][[0, 4]]
+        z = float(crossed.ContourData[2])
+        crossed.ContourData = [f"{v:.4f}" for v in (x0, y0, z, x1, y1, z, x1, y0, z, x0, y1, z)]
+        contours.append(moved)
+
+    labels, _, path = drawing(tmp_path, change)
+    read, warnings = drawn_on(labels.geometry, None, read_structures(path, "liver"), path)
+    assert warnings[0] == "2 contours of 'liver' overlap each other in part and were taken as one area"
+    assert warnings[1] == "1 contour of 'liver' crosses itself; check the voxels where it does"
+    assert (read.array[2:9, 3:6, 1] == 1).all()
