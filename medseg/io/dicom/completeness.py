@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import isfinite
 
 import numpy as np
 
@@ -87,7 +88,8 @@ def _by_steps(volume: Volume) -> Iterable[str]:
 def _positive(frame: Frame, keyword: str) -> float:
     """A length that the header gives; 0 where it does not."""
     value = frame.header.get(keyword)
-    return abs(float(value)) if value not in (None, "") else 0.0
+    length = abs(float(value)) if value not in (None, "") else 0.0
+    return length if isfinite(length) else 0.0
 
 
 def _by_numbers(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from medseg.io.dicom.header import REMEMBERED, Header, lenient
 
 # No patient is a kilometer long.
 ABSURD = 1e6
+# No slope or intercept is larger, and no slope smaller: values would be infinite, or all of them zero, as float32.
+LARGEST, SMALLEST = 1e20, 1e-20
 # How far direction cosines may be from length 1; scanners round them.
 COSINE_SLACK = 1e-2
 # Cosines within this are one direction: 0.03 mm at the rim of a 300 mm field of view.
@@ -65,6 +68,7 @@ class Frame:
     slope: float  # with `intercept`, turns stored values into real ones; 1 and 0 where the header says nothing
     intercept: float
     is_scaled: bool  # whether the header gives either
+    is_scaled_in_full: bool  # whether it gives both
     attributes: Mapping[str, Any]  # the `DISTINGUISHING` attributes it has, and its indices in private dimensions
 
     @cached_property
@@ -213,6 +217,10 @@ def _frame(
         value = get(keyword)
         return default if value is None else float(value)
 
+    def length(keyword: str) -> float:
+        value = abs(number(keyword, 0.0))
+        return value if isfinite(value) else 0.0  # the places of the slices say what it would
+
     spacing = numbers("PixelSpacing", 2)
     position = numbers("ImagePositionPatient", 3)
     image_type = get("FrameType", "ImageType") if index is not None else get("ImageType")
@@ -227,10 +235,11 @@ def _frame(
     attributes |= indices or {}
     if index is not None:
         attributes["object"] = _object(header.elements)
-    steps = (abs(number(keyword, 0.0)) for keyword in ("SpacingBetweenSlices", "SliceThickness"))
-    slope = number("RescaleSlope", 1.0)
-    if slope == 0:
-        raise ValueError("RescaleSlope is 0")
+    steps = (length(keyword) for keyword in ("SpacingBetweenSlices", "SliceThickness"))
+    slope, intercept = number("RescaleSlope", 1.0), number("RescaleIntercept", 0.0)
+    for keyword, value, least in (("RescaleSlope", slope, SMALLEST), ("RescaleIntercept", intercept, 0.0)):
+        if not least <= abs(value) <= LARGEST:
+            raise ValueError(f"{keyword} is {value:g}")
     return Frame(
         file=header.path,
         index=index,
@@ -243,8 +252,9 @@ def _frame(
         pixel_spacing=None if spacing is None else (spacing[0], spacing[1]),
         slice_step=next((step for step in steps if step), None),
         slope=slope,
-        intercept=number("RescaleIntercept", 0.0),
+        intercept=intercept,
         is_scaled=get("RescaleSlope", "RescaleIntercept") is not None,
+        is_scaled_in_full=None not in (get("RescaleSlope"), get("RescaleIntercept")),
         attributes=attributes,
     )
 
@@ -262,4 +272,5 @@ def _plain(value: Any) -> Any:
     try:
         return tuple(_plain(v) for v in value)
     except TypeError:
-        return float(value) if isinstance(value, (int, float)) else str(value)
+        # NaN is not even equal to itself.
+        return float(value) if isinstance(value, (int, float)) and isfinite(value) else str(value)

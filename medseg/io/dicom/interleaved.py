@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pydicom.tag import Tag
-
 from medseg.errors import InputError
-from medseg.io.dicom.frame import DISTINGUISHING, Frame
-from medseg.io.dicom.geometry import SAME_PLACE, heights, lay_out
+from medseg.io.dicom.frame import Frame
+from medseg.io.dicom.geometry import heights, lay_out
+from medseg.io.dicom.shared_values import by_value, name_of
+from medseg.io.dicom.stretches import overlap
 from medseg.io.dicom.volume import Refusal, Volume, attribute_text
 from medseg.io.dicom.wanted import MAKERS
 
@@ -60,7 +59,7 @@ def without_interleaved(volume: Volume) -> list[Volume]:
         if len(groups) == 1:
             continue
         text = _counts(keyword, groups)
-        if not _overlap([[along[i] for i in group] for group in groups.values()]):
+        if not overlap([[along[i] for i in group] for group in groups.values()]):
             if keyword in ANOTHER_IMAGE and None not in groups:
                 warnings.append(f"{text}: the parts lie one above the other and were read as one volume")
             continue
@@ -87,7 +86,7 @@ def without_interleaved(volume: Volume) -> list[Volume]:
         warnings.append(f"{text}: the slices lie between each other and were read as one volume")
     for attribute in SHARED_BY_AN_ACQUISITION:
         stacks = _stacks(frames, attribute)
-        if len(stacks) > 1 and _overlap([[along[i] for i in stack] for stack in stacks]):
+        if len(stacks) > 1 and overlap([[along[i] for i in stack] for stack in stacks]):
             parts = [[frames[i] for i in stack] for stack in stacks]
             if all(is_even(part) for part in parts):
                 return [
@@ -97,7 +96,7 @@ def without_interleaved(volume: Volume) -> list[Volume]:
                         replace(
                             volume,
                             frames=tuple(part),
-                            distinguished_by=(*volume.distinguished_by, f"{_name(attribute)} {number}"),
+                            distinguished_by=(*volume.distinguished_by, f"{name_of(attribute)} {number}"),
                             warnings=(*volume.warnings, *warnings),
                         )
                     )
@@ -106,22 +105,9 @@ def without_interleaved(volume: Volume) -> list[Volume]:
 
 
 def _stacks(frames: Sequence[Frame], attribute: str | tuple[int, int]) -> list[list[int]]:
-    """Numbers of the frames that share what an attribute says, in the order of these values; none where too few do."""
-    tag = Tag(attribute)
-    elements = [frame.header.get_item(tag) for frame in frames]
-    # Values that are alike in many files are one object, which makes this quick where nothing differs.
-    if attribute not in DISTINGUISHING and all(element is elements[0] for element in elements):
-        return []
-    groups: dict[str, list[int]] = {}
-    for number, (frame, element) in enumerate(zip(frames, elements, strict=True)):
-        value = frame.attributes.get(str(attribute), getattr(element, "value", None))
-        groups.setdefault(str(value or ""), []).append(number)
-    stacks = [group for _, group in sorted(groups.items())]
+    """Numbers of the frames that share what an attribute says; none where too few do."""
+    stacks = list(by_value(frames, attribute).values())
     return stacks if all(len(stack) >= FEWEST for stack in stacks) else []
-
-
-def _name(attribute: str | tuple[int, int]) -> str:
-    return attribute if isinstance(attribute, str) else MAKERS[attribute]
 
 
 def _counts(keyword: str, groups: dict[Any, list[int]]) -> str:
@@ -131,12 +117,6 @@ def _counts(keyword: str, groups: dict[Any, list[int]]) -> str:
         + ", ".join(f"{attribute_text(v)}: {len(g)}" for v, g in sorted(groups.items(), key=str))
         + ")"
     )
-
-
-def _overlap(stretches: Sequence[Sequence[float]]) -> bool:
-    """Whether any two groups of slices lie between each other's, rather than one above the other."""
-    ends = sorted((min(stretch), max(stretch)) for stretch in stretches)
-    return any(low <= high + SAME_PLACE for (_, high), (low, _) in itertools.pairwise(ends))
 
 
 def is_even(frames: Sequence[Frame]) -> bool:

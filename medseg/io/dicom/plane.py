@@ -73,4 +73,7 @@ def _plane(
     rows_apart, columns_apart = (float(s) for s in spacing)
     along_row, along_column = np.asarray(cosines, dtype=np.float64).reshape(2, 3)
     axes = np.stack([along_row * columns_apart, along_column * rows_apart], axis=1)
-    return Plane(np.asarray(position, dtype=np.float64).reshape(3), axes, size)
+    place = np.asarray(position, dtype=np.float64).reshape(3)
+    if not (np.isfinite(axes).all() and np.isfinite(place).all()):
+        raise ValueError("a position, direction or spacing that is not finite")
+    return Plane(place, axes, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -149,8 +150,9 @@ def units_of(frames: Sequence[Frame]) -> str:
 
 
 def _number(value: Any) -> float:
-    """A number, or NaN, which no comparison lets pass."""
+    """A finite number, or NaN, which no comparison lets pass."""
     try:
-        return float(getattr(value, "value", value))
+        number = float(getattr(value, "value", value))
     except (TypeError, ValueError):
-        return float("nan")
+        return math.nan
+    return number if math.isfinite(number) else math.nan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from medseg.io.dicom.frame import Frame
+from medseg.io.dicom.frame import ABSURD, Frame
 from medseg.io.dicom.volume import Refusal
 
 # Number of tiles, and who says so: (element, element that names its owner, owner).
@@ -30,7 +30,7 @@ def tiled(frame: Frame) -> Refusal | None:
             return _refusal(kind)
     if frame.pixel_spacing is not None:
         view = (frame.rows * frame.pixel_spacing[0], frame.columns * frame.pixel_spacing[1])
-        if min(view) > (WIDEST_OF_WHOLE_MATRICES if _is_of_whole_matrices(frame) else WIDEST):
+        if ABSURD > min(view) > (WIDEST_OF_WHOLE_MATRICES if _is_of_whole_matrices(frame) else WIDEST):
             return _refusal(f"a field of view of {view[0]:.0f} x {view[1]:.0f} mm, which no scanner has")
     return None
 
@@ -54,5 +54,5 @@ def whole_number(element: Any) -> int:
         value = int.from_bytes(value, "little") if len(value) in (2, 4) else 0
     try:
         return int(value or 0)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return 0

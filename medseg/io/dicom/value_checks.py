@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 from medseg.io.dicom.frame import Frame
 
-# Rescale types of CT whose values are Hounsfield units, or may well be: unspecified, and none at all.
+# Rescale types of CT whose values are Hounsfield units, or may well be: unspecified, as real scanners
+# write it, and none at all.
 HOUNSFIELD = ("", "HU", "HU_MOD", "US")
 KINDS = {
     "ED": "electron density", "EDW": "electron density relative to water", "MGML": "density in mg/ml",
     "OD": "optical density", "PCT": "percent", "Z_EFF": "effective atomic number",
 }  # fmt: skip
 UNSCALED = "CT without rescale slope and intercept: its values may not be Hounsfield units"
+HALF_SCALED = "CT with only one of rescale slope and intercept: its values may not be Hounsfield units"
 BEYOND = "{:,} pixels use bits above the {} that are stored, by the header; these bits were dropped"
 
 
@@ -29,7 +31,9 @@ def hounsfield_warnings(frames: Sequence[Frame]) -> tuple[str, ...]:
     if other:
         named = ", ".join(f"{kind} ({KINDS[kind]})" if kind in KINDS else kind for kind in other)
         return (f"CT values are not Hounsfield units, by the header: rescale type {named}",)
-    return () if frames[0].is_scaled else (UNSCALED,)
+    if not all(frame.is_scaled for frame in frames):
+        return (UNSCALED,)
+    return () if all(frame.is_scaled_in_full for frame in frames) else (HALF_SCALED,)
 
 
 def without_unused_bits(stored: npt.NDArray[Any], frame: Frame) -> tuple[npt.NDArray[Any], int]:

@@ -11,6 +11,7 @@ from medseg.io.dicom.geometry import SAME_PLACE, heights
 from medseg.io.dicom.interleaved import is_even, without_interleaved
 from medseg.io.dicom.orientation import by_orientation
 from medseg.io.dicom.same_place import one_at_each_place, places_of
+from medseg.io.dicom.stretches import with_warnings
 from medseg.io.dicom.tiling import tiled
 from medseg.io.dicom.volume import Refusal, Volume, attribute_text
 
@@ -52,7 +53,7 @@ def sort_into_volumes(frames: Sequence[Frame]) -> list[Volume]:
                 names = _names(values) if len(by_time) > 1 else ()
                 volumes += [
                     replace(v, distinguished_by=names + v.distinguished_by, notes=notes + v.notes)
-                    for v in _one_at_each_place(group)
+                    for v in map(with_warnings, _one_at_each_place(group))
                 ]
     return sorted(volumes, key=lambda v: (str(v.frames[0].image_type), v.distinguished_by, _first(v)))
 
@@ -76,7 +77,7 @@ def _split(frames: Iterable[Frame], key: Callable[[Frame], Hashable]) -> dict[Ha
 
 def _fixed(frame: Frame, scattered: Sequence[str]) -> Hashable:
     get = frame.header.get
-    spacing = None if frame.pixel_spacing is None else tuple(round(s, 4) for s in frame.pixel_spacing)
+    spacing = str(tuple(round(s, 4) for s in frame.pixel_spacing or ()))  # as text, for NaN is not equal to itself
     scout = any(part in ("LOCALIZER", "SCOUT") for part in frame.image_type)
     return (
         *(str(get(k)) for k in ("SOPClassUID", "StudyInstanceUID", "FrameOfReferenceUID") if k not in scattered),

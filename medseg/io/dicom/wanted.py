@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydicom.tag import Tag
 
 # Everything else in a header is never read. Of the patient there is the ID, which tells whether images are of one, the
-# weight, for PET, and of name and birth date a hash, which tells whether they are the same.
+# weight, for PET, and of name, birth date and sex a hash, which tells whether they are the same.
 WANTED = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
     "ImageType", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
@@ -23,9 +23,9 @@ WANTED = [
     "InConcatenationTotalNumber", "ImagesInAcquisition", "NumberOfSeriesRelatedInstances", "TimezoneOffsetFromUTC",
     "DecayCorrected", "AttenuationCorrected", "DecayCorrectionDateTime", "RealWorldValueMappingSequence",
     "AcquisitionMatrix", "Laterality", "ImageLaterality",
-    "PatientName", "PatientBirthDate", "StudyDate", "AccessionNumber", "Manufacturer", "DeviceSerialNumber",
-    "StationName", "ProtocolName", "PatientPosition", "RepetitionTime", "SequenceName", "SequenceVariant",
-    "ScanOptions", "ReceiveCoilName", "MagneticFieldStrength", "AcquisitionContrast", "FilterType",
+    "PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "AccessionNumber", "Manufacturer",
+    "DeviceSerialNumber", "StationName", "ProtocolName", "PatientPosition", "RepetitionTime", "SequenceName",
+    "SequenceVariant", "ScanOptions", "ReceiveCoilName", "MagneticFieldStrength", "AcquisitionContrast", "FilterType",
     "ReconstructionDiameter", "ReconstructionMethod", "AttenuationCorrectionMethod", "ContrastBolusStartTime",
     "IrradiationEventUID", "AcquisitionUID", "DerivationDescription", "ImageComments", "DataCollectionDiameter",
     "DiffusionDirectionality",
@@ -60,4 +60,4 @@ WHOLE_NUMBERS = {Tag(keyword) for keyword in (
 KEYWORDS: dict[int, str] = {Tag(keyword): keyword for keyword in WANTED}
 CHARACTER_SET = 0x00080005
 CSA_HEADER = Tag(0x0029, 0x1010)
-HASHED = {Tag("PatientName"), Tag("PatientBirthDate")}
+HASHED = {Tag("PatientName"), Tag("PatientBirthDate"), Tag("PatientSex")}

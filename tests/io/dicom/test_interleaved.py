@@ -177,6 +177,52 @@ def test_slabs_with_numbers_of_their_own_are_one_volume(tmp_path):
     assert scan.source.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("keyword", "values"),
+    [
+        ("ImageType", (M, P)),
+        ("ContrastBolusAgent", ("", "IOHEXOL")),
+        ("EchoTime", (2, 8)),
+        ("TemporalPositionIdentifier", (1, 2)),
+        ("SeriesNumber", (3, 4)),
+        ("AcquisitionDate", ("20200102", "20200305")),
+        ("StudyDate", ("20200102", "20200103")),
+        ("Modality", ("MR", "OT")),
+        ("PatientPosition", ("HFS", "FFS")),
+        ("SeriesDescription", ("of Anna", "of Berta")),
+    ],
+)
+@pytest.mark.parametrize("first", [3, 8])
+def test_stretches_of_several_acquisitions_are_warned_of(tmp_path, keyword, values, first):
+    write_series(tmp_path, grid(), modality="MR", edit=lambda ds, k: setattr(ds, keyword, values[k >= first]))
+    scan = load_scan(tmp_path)
+    check(scan)
+    (warning,) = scan.source.warnings
+    assert warning.startswith(f"{keyword} differs (")
+    assert warning.endswith(" images): the parts lie one above the other and were read as one volume")
+    assert "Anna" not in warning
+
+
+def test_what_counts_slices_and_a_scan_over_midnight_are_no_stretches(tmp_path):
+    def edit(ds: Dataset, k: int) -> None:
+        ds.AcquisitionDate = ("20200102", "20200103")[k > 4]
+        ds.FlipAngle, ds.ContentTime = 10 + k, f"1015{k:02}"
+
+    write_series(tmp_path, grid(), modality="MR", edit=edit)
+    assert load_scan(tmp_path).source.warnings == ()
+
+
+@pytest.mark.parametrize("keyword", ["PatientName", "PatientBirthDate", "PatientSex"])
+@pytest.mark.parametrize("of_another", [{5, 6, 7, 8}, {8}, {2, 5}])
+def test_what_may_be_two_patients_is_a_warning(tmp_path, keyword, of_another):
+    values = {"PatientName": ("Anna", "Berta"), "PatientBirthDate": ("19500101", "19700101"), "PatientSex": "FM"}
+    write_series(tmp_path, grid(), edit=lambda ds, k: setattr(ds, keyword, values[keyword][k in of_another]))
+    (warning,) = load_scan(tmp_path).source.warnings
+    assert warning.startswith(f"{keyword} differs (")
+    assert warning.endswith("they may be of several patients")
+    assert "Anna" not in warning
+
+
 def test_mixed_without_any_order_is_refused(tmp_path):
     write_series(tmp_path, grid(), edit=lambda ds, k: setattr(ds, "KVP", 140 if k in (1, 2, 5) else 120))
     with pytest.raises(InputError, match=r"several acquisitions .* KVP differs \(120: 6, 140: 3\)"):

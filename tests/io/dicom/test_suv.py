@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from shared_data import DATA
 
+from medseg.io.dicom.header import lenient
 from medseg.io.read import load_scan
 
 SARCOMA = DATA / "sarcoma"
@@ -90,6 +91,15 @@ def test_enhanced_objects_in_their_own_words(tmp_path):
     check_factor(scan, WEIGHT * 1000 / (DOSE * 0.5 ** (7200 / HALF_LIFE)))
     mapping.RealWorldValueSlope = 2.0  # not that of the values as read
     assert "unknown units" in enhanced(tmp_path / "y.dcm", ENHANCED_PET, False, **own).source.warnings[0]
+
+
+@pytest.mark.parametrize("keyword", ["PatientWeight", "RadionuclideTotalDose", "RadionuclideHalfLife"])
+@pytest.mark.parametrize("value", ["NaN", "inf"])
+def test_numbers_that_are_none_make_no_suv(tmp_path, keyword, value):
+    with lenient():
+        scan = read(tmp_path, **{keyword: value})
+    check(scan)
+    assert scan.source.warnings[0].startswith("PET values were left in Bq/ml")
 
 
 @pytest.mark.parametrize("changes", [{"Units": None}, {"PatientWeight": None}, {"DecayCorrection": "NONE"}])
@@ -192,7 +202,7 @@ def test_makers_factor_from_counts(tmp_path):
 def test_left_as_stored_and_said_so(tmp_path, changes, reason):
     scan = read(tmp_path, **changes)
     check(scan)
-    assert reason in scan.source.warnings[0]
+    assert reason in scan.source.warnings[-1]
 
 
 def coded(meaning: str) -> Sequence:

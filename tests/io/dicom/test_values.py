@@ -4,10 +4,14 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_phantom import check, grid, write_enhanced, write_series
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import RLELossless
 
-from medseg.io.dicom.value_checks import UNSCALED
+from medseg.errors import InputError
+from medseg.io.dicom.header import lenient
+from medseg.io.dicom.value_checks import HALF_SCALED, UNSCALED
 from medseg.io.read import load_scan
 
 
@@ -51,6 +55,39 @@ def test_ct_of_another_quantity(tmp_path, kind, warning):
     scan = load_scan(tmp_path)
     check(scan)
     assert scan.source.warnings == (f"CT values are not Hounsfield units, by the header: {warning}",)
+
+
+@pytest.mark.parametrize("lacking", ["RescaleSlope", "RescaleIntercept"])
+def test_ct_with_half_a_rescale(tmp_path, lacking):
+    write_series(tmp_path, grid(), intercept=0, edit=lambda ds, k: delattr(ds, lacking))
+    assert load_scan(tmp_path).source.warnings == (HALF_SCALED,)
+
+
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept", "PixelSpacing", "ImagePositionPatient"])
+@pytest.mark.parametrize("value", [b"NaN", b"inf ", b"-INF", b"1e300 "])
+def test_numbers_that_are_none_are_refused(tmp_path, keyword, value):
+    def edit(ds: Dataset, k: int) -> None:
+        tag, count = Tag(keyword), len(ds.ImagePositionPatient) if keyword == "ImagePositionPatient" else 2
+        many = value if keyword.startswith("Rescale") else b"\\".join([value.strip()] * count)
+        ds[tag] = RawDataElement(tag, "DS", len(many), many, 0, False, True)
+
+    with lenient():
+        write_series(tmp_path, grid(), edit=edit)
+    with pytest.raises(InputError, match=r"RescaleSlope is|RescaleIntercept is|invalid"):
+        load_scan(tmp_path)
+
+
+@pytest.mark.parametrize("keyword", ["SliceThickness", "SpacingBetweenSlices", "EchoTime"])
+def test_numbers_that_are_none_where_nothing_depends_on_them(tmp_path, keyword):
+    def edit(ds: Dataset, k: int) -> None:
+        tag = Tag(keyword)
+        ds[tag] = RawDataElement(tag, "DS", 4, b"NaN ", 0, False, True)
+
+    with lenient():
+        write_series(tmp_path, grid(), modality="MR", edit=edit)
+    scan = load_scan(tmp_path)
+    check(scan)
+    assert scan.source.warnings == ()
 
 
 @pytest.mark.parametrize("kind", ["HU", "HU_MOD", "US", ""])
