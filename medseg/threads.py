@@ -12,6 +12,13 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+
+def thread_limit() -> int | None:
+    """How many threads this process is told to use at most, as schedulers say by OMP_NUM_THREADS; None: not told."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # one number a level of nested threads
+    return int(first) if first.isascii() and first.isdecimal() and int(first) > 0 else None
+
+
 # Of the machine, or of those this process may use; more than 8 wait for memory.
 CORES = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 

@@ -48,6 +48,17 @@ def test_a_signal_reaches_medseg_and_the_task_waits_for_its_end(tmp_path: Path) 
     assert (tmp_path / "requeued").is_file()
 
 
+def test_signals_that_come_again_are_no_end_either(tmp_path: Path) -> None:
+    task = start(tmp_path, f"trap 'sleep 0.5; exit 75' TERM; touch {tmp_path}/begun; while true; do sleep 0.05; done")
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.02)
+    for _ in range(3):
+        task.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    assert task.wait(60) == 75
+    assert (tmp_path / "requeued").is_file()
+
+
 def test_the_job_of_kubernetes_names_as_many_parts_as_it_has_completions() -> None:
     job = yaml.safe_load((HOW_TO / "predict-job.yaml").read_text())
     spec = job["spec"]

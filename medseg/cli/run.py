@@ -44,7 +44,7 @@ def run(
     from medseg.isolation.process import Guard
 
     options = RunOptions(
-        overwrite, dry_run, Shard() if shard is None else Shard.parse(shard), guard=Guard(max_memory, max_seconds)
+        overwrite, dry_run, None if shard is None else Shard.parse(shard), guard=Guard(max_memory, max_seconds)
     )
     result = run_pipeline(pipeline, inputs, out, config=config, settings=settings or [], options=options)
     print_result(result, json=json, dry_run=dry_run)

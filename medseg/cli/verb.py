@@ -209,7 +209,7 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
         log.info("no case falls to this shard; others have %d", result.elsewhere)
     elif not result.outcomes and not result.unfinished:
         log.error(NOTHING_FOUND)
-    elif result.elsewhere and not dry_run:
+    elif result.elsewhere is not None and not dry_run:
         log.info("once all shards have run: medseg report %s", result.out)
     elif not dry_run:
         log.info("look at %s", result.out / "report.html")

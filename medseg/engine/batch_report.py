@@ -69,16 +69,18 @@ def report_pages(result: BatchResult, *, previews: int = 200) -> dict[str, str]:
     `previews` are embedded, made small, and the others are loaded when they come into view, so that the page stays
     under 2 MB for each hundred cases. Each leads to the whole image.
 
-    Of more than `PAGED_ABOVE` cases, a page has `A_PAGE` of them and embeds nothing, so that a browser opens it at once
-    however many there are; what the tables of the first page have no space for is in ``cases.csv`` and ``run.json``.
+    Of more than `PAGED_ABOVE` cases, a page has `A_PAGE` of those done and of those that failed, and embeds nothing, so
+    that a browser opens it at once however many there are; files that are no scans and have no space on the first page
+    are in ``run.json``.
     """
     done = sorted((o for o in result.outcomes if o.written_state == "done"), key=lambda o: -o.review_priority)
     failed = [o for o in result.outcomes if o.state in ("failed", "withheld")]
     paged = len(result.outcomes) > PAGED_ABOVE
-    size = A_PAGE if paged else max(len(done), 1)
-    parts = [done[start : start + size] for start in range(0, max(len(done), 1), size)]
+    size = A_PAGE if paged else max(len(done), len(failed), 1)
+    count = max(len(done), len(failed), 1)
+    parts = [(done[start : start + size], failed[start : start + size]) for start in range(0, count, size)]
     names = ["report.html", *(f"report.{number}.html" for number in range(2, len(parts) + 1))]
-    most = A_PAGE if paged else len(failed) + len(result.skipped)
+    most = A_PAGE if paged else len(result.skipped)
     shared: dict[str, Any] = {
         "pages": names,
         "n_done": len(done),
@@ -100,16 +102,15 @@ def report_pages(result: BatchResult, *, previews: int = 200) -> dict[str, str]:
         name: render(
             "batch_report.html",
             page=number,
-            done=[_card(outcome, result.out, embed=place < embedded) for place, outcome in enumerate(part)],
-            failed=failed[:most] if number == 0 else [],
-            more_failed=max(len(failed) - most, 0),
+            done=[_card(outcome, result.out, embed=place < embedded) for place, outcome in enumerate(good)],
+            failed=bad,
             skipped=[(item.source or item.path.name, item.reason) for item in result.skipped[:most]]
             if number == 0
             else [],
             more_skipped=max(len(result.skipped) - most, 0),
             **shared,
         )
-        for number, (name, part) in enumerate(zip(names, parts, strict=True))
+        for number, (name, (good, bad)) in enumerate(zip(names, parts, strict=True))
     }
 
 

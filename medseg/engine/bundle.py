@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from importlib import metadata, resources
 from importlib.util import find_spec
@@ -110,6 +110,8 @@ def bundle(
     try:
         write_text(made / CONSTRAINTS, constraints())
         _collect(made, chosen)
+        collected = {wheel.name.partition("-")[0].lower().replace("_", "-") for wheel in (made / WHEELS).iterdir()}
+        write_text(made / CONSTRAINTS, constraints(collected))  # of nothing else that is installed here
         for package in packages:
             shutil.copytree(package.folder, made / MODELS / package.card.name)
         wheels = tuple(sorted(path.name for path in (made / WHEELS).iterdir()))
@@ -125,10 +127,14 @@ def bundle(
     return Bundle(folder, wheels, tuple(package.card.name for package in packages), size)
 
 
-def constraints() -> str:
-    """Return the exact versions installed here but medseg's own, a line each, as pip reads them."""
+def constraints(names: Container[str] | None = None) -> str:
+    """Return the exact versions installed here but medseg's own, or of some names alone, a line each, as pip reads."""
     found = {one.name.lower().replace("_", "-"): one.version for one in metadata.distributions() if one.name}
-    return "".join(f"{name}=={version}\n" for name, version in sorted(found.items()) if name != "medseg")
+    return "".join(
+        f"{name}=={version}\n"
+        for name, version in sorted(found.items())
+        if name != "medseg" and (names is None or name in names)
+    )
 
 
 def _known_extras(extras: str | Sequence[str]) -> tuple[str, ...]:

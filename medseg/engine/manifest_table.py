@@ -15,7 +15,7 @@ from typing import get_args
 from medseg.config.safe_json import parse_json
 from medseg.errors import InputError
 from medseg.harmless import TableWriter, cell, name_from_cell
-from medseg.io.files.addresses import check_address, join_address, local_path, name_of, scheme_of
+from medseg.io.files.addresses import check_address, is_nearly_address, join_address, local_path, name_of, scheme_of
 from medseg.io.files.archive import place_within
 from medseg.io.files.atomic import write_private
 from medseg.io.files.case_id import file_name
@@ -155,9 +155,10 @@ def scan_of(row: Mapping[str, str], case_id: str, root: str, *, keep_names: bool
     verdict_of(row)
     if digest and not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise InputError("its input_sha256 is no SHA-256", fix=CORRECT)
-    kind = claim_of(files[0].name)
+    first = name_of(recorded.addresses[0]) if recorded.is_elsewhere else files[0].name
+    kind = claim_of(first)
     guessed: ScanFormat = kind if kind in ("nifti", "nrrd", "meta") else "dicom"
-    shown = text("file_name") or (name_of(str(recorded.addresses[0])) if recorded.addresses else files[0].name)
+    shown = text("file_name") or first
     return FoundScan(
         case_id,
         next((name for name in FORMATS if name == given), guessed),
@@ -199,6 +200,8 @@ def located(path: str, root: str) -> str:
         path = str(local_path(path))
     elif scheme is not None:
         return check_address(path)
+    if is_nearly_address(path):
+        return check_address(path)  # which says what addresses are taken
     if "\0" in path or ".." in PurePosixPath(path.replace("\\", "/")).parts:
         raise InputError("its path leads upwards, out of its folder", fix="Write the path without '..'.")
     if Path(path).is_absolute():

@@ -213,7 +213,7 @@ def predict(
     how = RunOptions(
         overwrite,
         dry_run,
-        Shard() if shard is None else Shard.parse(shard),
+        None if shard is None else Shard.parse(shard),
         guard=Guard(max_memory, max_seconds),
         cluster=None if ray is None else OnCluster(ray, worker_cpus, use_gpus=device != "cpu"),
     )

@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +16,7 @@ from medseg.config.bounds import AtLeast0
 from medseg.config.safe_json import parse_json
 from medseg.engine.batch_report import table_of_cases, write_report
 from medseg.engine.run_files import run_content, write_source_table
-from medseg.engine.shard_files import ShardRow, ShardRun, read_shards
+from medseg.engine.shard_files import ShardRow, ShardRun, moment, read_shards
 from medseg.errors import UsageError
 from medseg.io.files.atomic import write_text
 from medseg.io.files.lock import exclusive
@@ -100,7 +99,7 @@ def _check_newest(runs: Sequence[ShardRun], out: Path) -> None:
     """Refuse to write over the report of a later unsharded run."""
     try:
         content = parse_json((out / "run.json").read_text(encoding="utf-8"))
-        if "shards" in content or _moment(content) <= max(_moment(run.content) for run in runs):
+        if "shards" in content or moment(content["started"]) <= max(moment(run.content["started"]) for run in runs):
             return
     except (OSError, ValueError, KeyError, TypeError):
         return
@@ -109,10 +108,6 @@ def _check_newest(runs: Sequence[ShardRun], out: Path) -> None:
         where=out,
         fix="Delete run.*-of-*.json there if the shards no longer count, or run the shards again.",
     )
-
-
-def _moment(content: Mapping[str, Any]) -> float:
-    return datetime.strptime(str(content["started"]), "%Y-%m-%dT%H:%M:%S%z").timestamp()
 
 
 def _merged(rows: Sequence[ShardRow], runs: Sequence[ShardRun], out: Path) -> BatchResult:
@@ -173,6 +168,6 @@ def _write(result: BatchResult, rows: Sequence[ShardRow], runs: Sequence[ShardRu
 
 def _times(contents: Sequence[Mapping[str, Any]]) -> tuple[str, float]:
     """When the first shard began, and how long it took until the last one ended."""
-    first = min(contents, key=_moment)
-    ended = max(_moment(content) + float(content.get("seconds", 0.0)) for content in contents)
-    return str(first["started"]), ended - _moment(first)
+    began = [moment(content["started"]) for content in contents]
+    ended = max(start + float(content["seconds"]) for start, content in zip(began, contents, strict=True))
+    return str(contents[began.index(min(began))]["started"]), ended - min(began)

@@ -40,12 +40,12 @@ class RunOptions:
     """How to run, as opposed to what.
 
     `isolate` runs the cases in a process of their own, so that a crash costs one case, and `guard` limits each there.
-    `cluster` is where they run instead of on this machine alone.
+    `cluster` is where they run instead of on this machine alone. A `shard` leaves files of its own, be it 1 of 1.
     """
 
     overwrite: bool = False
     dry_run: bool = False
-    shard: Shard = field(default_factory=Shard)
+    shard: Shard | None = None
     isolate: bool = True
     guard: Guard = field(default_factory=Guard)
     cluster: OnCluster | None = None
@@ -59,7 +59,7 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
     options = options or RunOptions()
     work = Work(pipeline, out.resolve(), options.overwrite)
     started = time.time()
-    guard = options.guard
+    guard, shard = options.guard, options.shard
     discovery: Discovery = pipeline.gather.stage.run(
         replace(
             inputs,
@@ -67,17 +67,18 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
             channels=pipeline.channels(),
             max_memory=guard.memory,
             max_seconds=guard.seconds,
-            part=(options.shard.index, options.shard.count),
+            part=(1, 1) if shard is None else (shard.index, shard.count),
         ),
         RunContext(work.out),
     )
-    discovery, count = options.shard.own(discovery), options.shard.count
+    discovery = discovery if shard is None else shard.own(discovery)
+    count = 1 if shard is None else shard.count
     if options.dry_run:
         return _result(work, discovery, {found.case_id: expected(found, work) for found in discovery.found}, count)
     with (
         log_file(work.out),
         stoppable(),
-        exclusive(work.out, options.shard.name),
+        exclusive(work.out, (shard or Shard()).name),
     ):
         if not options.overwrite and (
             outdated := sum(journal.is_outdated(work.out / found.case_id) for found in discovery.found)
@@ -95,10 +96,10 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
                 "trained_on": pipeline.trained_on(),
             }
             remember_inputs(work.out, inputs.paths)
-            if count > 1:
+            if shard is not None:
                 # What stands for all shards is made of their files by `medseg report`; no two processes write one.
                 n_corrupt = sum(left.corrupt for left in discovery.skipped)
-                write_shard_files(result, options.shard, identity, started, origins, n_corrupt, is_over=is_over)
+                write_shard_files(result, shard, identity, started, origins, n_corrupt, is_over=is_over)
                 return result
             write_run_file(result, identity, started, is_over=is_over)
             write_sources(result, origins)
@@ -108,7 +109,7 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
             return result
 
         refresh = Refresh(lambda: write(is_over=False))
-        if count > 1:  # so that a shard that dies at once is known to have begun, and its cases to be open
+        if shard is not None:  # so that a shard that dies at once is known to have begun, and its cases to be open
             refresh.now()
         try:
             _run_cases(work, discovery, options, ended, refresh)
@@ -163,7 +164,7 @@ def _result(work: Work, discovery: Discovery, ended: Mapping[str, CaseOutcome], 
         skipped,
         identity,
         work.pipeline.name,
-        elsewhere=discovery.elsewhere or 0,
+        elsewhere=discovery.elsewhere,
         whole_list=discovery.whole_list,
         shards=shards,
     )

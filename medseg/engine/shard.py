@@ -35,7 +35,7 @@ class Shard:
 
     def own(self, discovery: Discovery) -> Discovery:
         """Return this shard's part of what was found, which is all of it where no more was looked for."""
-        if self.count == 1 or discovery.elsewhere is not None:
+        if discovery.elsewhere is not None:
             return discovery
         every = slice(self.index - 1, None, self.count)
         corrupt = [left for left in discovery.skipped if left.corrupt]
@@ -49,9 +49,9 @@ class Shard:
     def parse(cls, text: str, environment: Mapping[str, str] | None = None) -> Shard:
         """Read ``"k/n"``, ``"auto"`` or ``"auto/n"``; auto asks the scheduler's environment for the rest."""
         index, slash, count = (part.strip() for part in text.partition("/"))
-        if index == "auto" and (not slash or count.isdecimal()):
+        if index == "auto" and (not slash or _is_whole(count)):
             return _scheduled(os.environ if environment is None else environment, int(count) if slash else None)
-        if not (slash and index.isdecimal() and count.isdecimal()):
+        if not (slash and _is_whole(index) and _is_whole(count)):
             raise UsageError(f"--shard {text}: not of the form k/n", fix="Write for instance --shard 1/4.")
         return cls(int(index), int(count))
 
@@ -92,6 +92,10 @@ def _of_slurm(environment: Mapping[str, str], count: int | None) -> Shard:
         )
     if count not in (None, tasks):
         raise UsageError(f"--shard auto/{count}: the SLURM array has {tasks} tasks", fix=NAME_IT)
+    if tasks == 1 and task > 1:  # one of a larger array, started again: all cases are hardly meant
+        raise UsageError(
+            f"--shard auto: the SLURM array is task {task} alone, which does not say of how many parts", fix=NAME_IT
+        )
     place, rest = divmod(task - first, max(step, 1))
     is_range = last is None or last == first + (tasks - 1) * max(step, 1)
     if rest or not is_range or not 0 <= place < tasks:
@@ -110,10 +114,20 @@ def _of_kubernetes(environment: Mapping[str, str], count: int | None) -> Shard:
             "--shard auto: Kubernetes does not say how many completions the job has",
             fix="Write --shard auto/N with the job's completions, or set JOB_COMPLETIONS in the container.",
         )
-    return Shard(_whole(environment, "JOB_COMPLETION_INDEX") + 1, count)
+    index = _whole(environment, "JOB_COMPLETION_INDEX")
+    if index >= count:
+        raise UsageError(
+            f"--shard auto: JOB_COMPLETION_INDEX is {index}, and counts from 0 to {count - 1} in a job of {count}",
+            fix="Give the job's completions: --shard auto/N.",
+        )
+    return Shard(index + 1, count)
 
 
 def _whole(environment: Mapping[str, str], name: str) -> int:
-    if not environment[name].isdecimal():
-        raise UsageError(f"--shard auto: {name} is '{environment[name]}', no whole number", fix=NAME_IT)
+    if not _is_whole(environment[name]):
+        raise UsageError(f"--shard auto: {name} is '{environment[name]}', no whole number from 0 up", fix=NAME_IT)
     return int(environment[name])
+
+
+def _is_whole(text: str) -> bool:
+    return text.isascii() and text.isdecimal()

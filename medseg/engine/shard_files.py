@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +74,15 @@ def read_shards(out: Path) -> list[ShardRun]:
     A file that cannot be read counts as not there: its shard has not finished.
     """
     named = [(Shard(int(m[1]), int(m[2])), p) for p in out.iterdir() if (m := RUN_FILE.fullmatch(p.name)) and _fits(m)]
-    contents = [(shard, content) for shard, path in named if (content := _read(path)) is not None]
+    contents = [(shard, content) for shard, path in named if (content := _read(path, shard)) is not None]
     if not contents:
         return []
     latest = max(contents, key=lambda one: (str(one[1].get("started_utc", "")), one[0].count))[0].count
     others = {shard.count for shard, _ in contents} - {latest}
     if others:
         log.info("only the shards of %d are taken; there are files of runs in %s parts too", latest, _named(others))
-    runs = [ShardRun(shard, content, _rows(out, shard)) for shard, content in contents if shard.count == latest]
+    newest = [(shard, content) for shard, content in contents if shard.count == latest]
+    runs = [ShardRun(shard, content, _rows(out, shard, content)) for shard, content in newest]
     return sorted(runs, key=lambda run: run.shard.index)
 
 
@@ -92,25 +94,50 @@ def _fits(match: re.Match[str]) -> bool:
     return int(match[1]) <= int(match[2])
 
 
-def _read(path: Path) -> Mapping[str, Any] | None:
+def _read(path: Path, shard: Shard) -> Mapping[str, Any] | None:
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         content = None
-    if not isinstance(content, dict) or not {"started", "shard", "cases"} <= set(content):
+    if not _is_of(shard, content):
         log.warning("%s cannot be read; run its shard again", path.name)
         return None
-    return content
+    return dict(content)
 
 
-def _rows(out: Path, shard: Shard) -> tuple[ShardRow, ...]:
+def _is_of(shard: Shard, content: object) -> bool:
+    """Whether a file has what is read of it, and is the file of the shard that its name says."""
+    try:
+        match content:
+            case {
+                "started": str(started), "seconds": int() | float() as seconds, "exit_code": int() | None,
+                "shard": {"index": shard.index, "count": shard.count, "corrupt": int(corrupt)}, "cases": list(cases),
+            }:  # fmt: skip
+                moment(started)
+                return seconds >= 0 and corrupt >= 0 and all(isinstance(case["case_id"], str) for case in cases)
+    except (KeyError, TypeError, ValueError):
+        pass
+    return False
+
+
+def moment(text: str) -> float:
+    """Return when a run began, in seconds since 1970."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").timestamp()
+
+
+def _rows(out: Path, shard: Shard, content: Mapping[str, Any]) -> tuple[ShardRow, ...]:
     path = rows_file(out, shard)
     try:
         with path.open(encoding="utf-8") as stream:
-            return tuple(_from_json(parse_json(line), out) for line in stream)
+            rows = tuple(_from_json(parse_json(line), out) for line in stream)
     except (OSError, ValueError, KeyError, TypeError):
         log.warning("%s cannot be read; run its shard again", path.name)
         return ()
+    listed = [case["case_id"] for case in content["cases"]]
+    if [row.outcome.case_id for row in rows] != listed[: len(rows)]:  # fewer, where a run was killed between the two
+        log.warning("%s has other cases than run.%s.json lists; run its shard again", path.name, shard.name)
+        return ()
+    return rows
 
 
 def _to_json(outcome: CaseOutcome) -> dict[str, Any]:

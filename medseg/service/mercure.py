@@ -119,7 +119,7 @@ def read_settings(task: Path) -> MercureSettings:
         When a setting is unknown, missing or cannot be what it is.
     """
     try:
-        content = parse_json(task.read_text(encoding="utf-8"))
+        content = parse_json(task.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(
             "mercure's task cannot be read", where=task.name, fix="Let mercure start this container."
@@ -128,7 +128,10 @@ def read_settings(task: Path) -> MercureSettings:
         raise InputError("it is no JSON", where=task.name, fix="Let mercure start this container.") from error
     process = content.get("process") if isinstance(content, dict) else None
     if isinstance(process, list):  # of several modules, mercure gives each its own; older versions a list of one
-        process = process[0] if len(process) == 1 else None
+        if len(process) != 1:
+            what = f"its 'process' is of {counted(len(process), 'module')}, of which none is named as this one's"
+            raise InputError(what, where=task.name, fix="Let a rule of mercure process with this module.")
+        (process,) = process
     if not isinstance(process, dict):
         raise InputError("it has no 'process'", where=task.name, fix="Let a rule of mercure process with this module.")
     where = f"{task.name}, process.settings"

@@ -241,8 +241,8 @@ class BatchResult:
     """How a whole run ended: an outcome for each case found and each corrupt file, and the files that were no scans.
 
     `identity` names what made the results, kind and name: model, versions. Of one shard, `elsewhere` counts the cases
-    that fall to others, and `whole_list` is a hash over the ids of all shards' cases; of a report over all,
-    `unfinished` has the numbers of those that did not finish.
+    that fall to others (None: no shard), and `whole_list` is a hash over the ids of all shards' cases; of a report over
+    all, `unfinished` has the numbers of those that did not finish.
     """
 
     out: Path
@@ -250,7 +250,7 @@ class BatchResult:
     skipped: tuple[Skipped, ...] = ()
     identity: tuple[tuple[str, str], ...] = ()
     pipeline: str = ""
-    elsewhere: int = 0
+    elsewhere: int | None = None
     shards: int = 1
     unfinished: tuple[int, ...] = ()
     whole_list: str = ""

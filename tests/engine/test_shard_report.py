@@ -24,7 +24,7 @@ from medseg.types.stage import RunContext
 
 
 def go(structure: PipelineFile, texts: Path, out: Path, shard: Shard | None = None, config: Any = None) -> BatchResult:
-    options = RunOptions(isolate=False, shard=shard or Shard())
+    options = RunOptions(isolate=False, shard=shard)
     return run(assemble("toy", structure, config or {}), Inputs((texts,)), out, options)
 
 
@@ -114,6 +114,49 @@ def test_a_shard_whose_rows_are_lost_has_not_finished(structure, texts, tmp_path
     assert result.exit_code != 0
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"started": 5},
+        {"started": "yesterday"},
+        {"seconds": "long"},
+        {"seconds": float("nan")},
+        {"exit_code": "zero"},
+        {"cases": [7]},
+        {"cases": {}},
+        {"shard": {"index": 1, "count": 2, "corrupt": 0}},
+        {"shard": {"index": 2, "count": 2, "corrupt": -1}},
+    ],
+)
+def test_a_shard_of_which_the_file_says_odd_things_has_not_finished(structure, texts, tmp_path, odd):
+    out = tmp_path / "out"
+    for index in (1, 2):
+        go(structure, texts, out, Shard(index, 2))
+    path = out / "run.2-of-2.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **odd}))
+    assert report(out).unfinished == (2,)
+
+
+def test_rows_of_another_shard_are_not_taken_for_its_own(structure, texts, tmp_path, caplog):
+    out = tmp_path / "out"
+    for index in (1, 2):
+        go(structure, texts, out, Shard(index, 2))
+    shutil.copyfile(out / "cases.1-of-2.jsonl", out / "cases.2-of-2.jsonl")
+    result = report(out)
+    assert result.unfinished == (2,)
+    ids = [outcome.case_id for outcome in result.outcomes]
+    assert len(ids) == len(set(ids))
+    assert "cases.2-of-2.jsonl has other cases than run.2-of-2.json lists" in caplog.text
+
+
+def test_one_part_of_one_is_a_shard_too(structure, texts, tmp_path, whole):
+    out = tmp_path / "out"
+    result = go(structure, texts, out, Shard(1, 1))
+    assert (result.elsewhere, sorted(path.name for path in out.glob("[!.]*.json"))) == (0, ["run.1-of-1.json"])
+    assert report(out).unfinished == ()
+    assert tables(out) == tables(whole)
+
+
 def test_a_case_whose_folder_was_deleted_is_not_done(structure, texts, tmp_path):
     out = tmp_path / "out"
     go(structure, texts, out, Shard(1, 2))
@@ -181,11 +224,11 @@ def test_a_report_of_many_cases_has_pages_that_open_at_once(tmp_path, monkeypatc
     assert [path.name for path in tmp_path.glob("report*.html")] == ["report.html"]
 
 
-def test_many_failures_do_not_swell_the_first_page(tmp_path):
+def test_many_failures_are_in_pages_too(tmp_path):
     failed = tuple(CaseOutcome(f"f{n}", "failed", f"f{n}.nii", error="truncated") for n in range(3000))
-    page = batch_report.render_report(BatchResult(tmp_path, failed))
-    assert page.count("<td>truncated</td>") == batch_report.A_PAGE
-    assert "2500 more are in" in page
+    pages = batch_report.report_pages(BatchResult(tmp_path, failed))
+    assert [page.count("<td>truncated</td>") for page in pages.values()] == 6 * [batch_report.A_PAGE]
+    assert list(pages)[:2] == ["report.html", "report.2.html"]
 
 
 def test_run_json_of_a_run_that_is_not_over_has_no_exit_code(tmp_path):

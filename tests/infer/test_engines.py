@@ -250,6 +250,14 @@ def test_a_larger_window_gives_what_the_network_gives(make, name, dimensions, me
     assert own.run(again).shape[2:] == package.card.input.patch  # as before
 
 
+def test_openvino_keeps_to_the_threads_it_is_told(make, monkeypatch):
+    pytest.importorskip("openvino")
+    package = make()
+    export_onnx(package)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert select.select_engine(package, InferOptions(engine="openvino", device="cpu")).threads == 1
+
+
 def network_of(network):
     def run(shown, dimensions):
         with torch.inference_mode():

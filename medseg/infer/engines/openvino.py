@@ -17,6 +17,7 @@ from medseg.infer.agreement import EnsembleAgreement
 from medseg.infer.engines.base import with_window
 from medseg.infer.engines.precision import Precision
 from medseg.models.card import ModelCard
+from medseg.threads import thread_limit
 
 # Memory it takes as a multiple of the results alive together in float32, measured: 1.0 to 1.1, and 0.5 to 0.6 in
 # bfloat16. The scores it returns lie in its own memory. WORKING_FIXED is for itself.
@@ -53,6 +54,8 @@ class OpenVinoEngine:
             "INFERENCE_PRECISION_HINT": "f32" if precision == "float32" else "bf16",
             "PERFORMANCE_HINT": "LATENCY",
         }
+        if (limit := thread_limit()) is not None:  # which it does not look at, as torch does
+            settings["INFERENCE_NUM_THREADS"] = limit
         try:
             network = openvino_core().read_model(str(path))
             if multiple is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from http.client import responses
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,8 @@ from medseg.errors import InputError, MedsegError, MissingDependency, ResourceLi
 from medseg.io.files.byte_stream import CHUNK
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+# An address misspelled, or one of fsspec's that wrap another; a single letter is a drive of Windows.
+NEARLY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/:]")
 # Scheme to the package that fsspec needs for it.
 PACKAGES = {
     "s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "http": "aiohttp", "https": "aiohttp",
@@ -31,11 +34,18 @@ def scheme_of(text: str) -> str | None:
     return None if match is None else match[1].lower()
 
 
+def is_nearly_address(text: str) -> bool:
+    """Whether a text is meant as an address, though none that is taken, such as ``s3:/bucket`` or ``zip::s3://x``."""
+    return scheme_of(text) is None and NEARLY.match(text) is not None
+
+
 def local_path(address: str) -> Path:
     """Return the path that a ``file://`` address stands for."""
     parts = urlsplit(address)
     if parts.netloc not in ("", "localhost"):
-        raise InputError("it names another machine", where=address, fix="Write file:///path, or the path itself.")
+        raise InputError(
+            "it names another machine", where=name_of(address), fix="Write file:///path, or the path itself."
+        )
     return Path(unquote(parts.path))
 
 
@@ -44,7 +54,9 @@ def check_address(address: str) -> str:
     scheme = scheme_of(address)
     if scheme is None or scheme not in PACKAGES or "::" in address:
         known = ", ".join(f"{name}://" for name in PACKAGES)
-        raise InputError("scans are not fetched from such an address", where=address, fix=f"Use a path, or {known}.")
+        raise InputError(
+            "scans are not fetched from such an address", where=name_of(address), fix=f"Use a path, or {known}."
+        )
     return scheme + address[len(scheme) :]
 
 
@@ -54,32 +66,52 @@ def join_address(root: str, path: str) -> str:
 
 
 def name_of(address: str) -> str:
-    """Return the name that a file at an address has, without a query such as a signature."""
-    return PurePosixPath(unquote(urlsplit(address).path)).name or "scan"
+    """Return the name that a file at an address has, without a query such as a signature.
+
+    Only of the web's addresses has the rest after ``?`` and ``#`` a meaning of its own; a bucket's keys hold both.
+    """
+    is_web = scheme_of(address) in ("http", "https")
+    path = unquote(urlsplit(address).path) if is_web else SCHEME.sub("", address)
+    return PurePosixPath(path).name or "scan"
 
 
 def fetch(address: str, folder: Path, name: str | None = None) -> list[Path]:
     """Bring the file at an address, or the files below one that is a folder, into a local folder.
+
+    No error names the address: it may hold a password, a signature, a patient's name.
 
     Raises `MissingDependency` where fsspec or what it needs for the scheme is not installed, `InputError` where the
     file cannot be had, `ResourceLimit` where the disk has no space for it.
     """
     check_address(address)
     files, place = _file_system(address)
+    shown = name_of(address)
     try:
         if not files.isdir(place):
             return [_copied(files, place, folder / (name or name_of(address)), address)]
         below = sorted(files.find(place))
         if len(below) > MOST_FILES:
-            raise ResourceLimit(f"{len(below):,} files lie there", where=address, fix="Give the address of one scan.")
+            raise ResourceLimit(f"{len(below):,} files lie there", where=shown, fix="Give the address of one scan.")
         start = len(place.rstrip("/")) + 1
         return [_copied(files, one, folder.joinpath(*_parts(one[start:], address)), address) for one in below]
     except MedsegError:
         raise
-    except FileNotFoundError as error:
-        raise InputError("there is nothing at this address", where=address, fix="Correct the manifest.") from error
+    except FileNotFoundError:
+        raise InputError("there is nothing at this address", where=shown, fix="Correct the manifest.") from None
     except Exception as error:  # of the network, a server, credentials: each file system has errors of its own
-        raise InputError(f"it cannot be fetched ({first_line(error)})", where=address, fix=RETRY) from error
+        raise InputError(f"it cannot be fetched ({_reason(error, address)})", where=shown, fix=RETRY) from None
+
+
+def _reason(error: BaseException, address: str) -> str:
+    """Say what went wrong in words of which none is of the address."""
+    status = getattr(error, "status", None)
+    if isinstance(status, int) and status in responses:
+        return f"{status} {responses[status]}"
+    text, where = first_line(error), urlsplit(address)
+    parts = f"{where.netloc.rpartition('@')[0]}/{where.path}?{where.query}#{where.fragment}"
+    private = set(re.split(r"[/?&=@:#]", f"{parts}/{unquote(parts)}")) - {""}
+    is_private = "://" in text or any(re.search(rf"(?<!\w){re.escape(piece)}(?!\w)", text) for piece in private)
+    return type(error).__name__ if is_private else text
 
 
 def _file_system(address: str) -> tuple[Any, str]:
@@ -90,13 +122,15 @@ def _file_system(address: str) -> tuple[Any, str]:
     try:
         import fsspec
     except ImportError as error:
-        raise MissingDependency("addresses need fsspec", where=address, fix=fix) from error
+        raise MissingDependency("addresses need fsspec", where=name_of(address), fix=fix) from error
     try:
         files, place = fsspec.core.url_to_fs(address)
     except ImportError as error:
-        raise MissingDependency(f"{scheme}:// needs {PACKAGES[scheme]}", where=address, fix=fix) from error
+        raise MissingDependency(f"{scheme}:// needs {PACKAGES[scheme]}", where=name_of(address), fix=fix) from error
     except Exception as error:
-        raise InputError(f"the address cannot be used ({first_line(error)})", where=address, fix=RETRY) from error
+        raise InputError(
+            f"the address cannot be used ({_reason(error, address)})", where=name_of(address), fix=RETRY
+        ) from None
     return files, str(place)
 
 
@@ -108,7 +142,7 @@ def _copied(files: Any, place: str, target: Path, address: str) -> Path:
     if size is not None and size > spare:
         raise ResourceLimit(
             f"it has {size / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB of temporary space are free",
-            where=address,
+            where=name_of(address),
             fix="Set TMPDIR to a folder with more space.",
         )
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -117,15 +151,15 @@ def _copied(files: Any, place: str, target: Path, address: str) -> Path:
         while piece := source.read(CHUNK):
             written += len(piece)
             if written > (spare if size is None else size):
-                raise ResourceLimit("it is larger than it says", where=address, fix="Check the server.")
+                raise ResourceLimit("it is larger than it says", where=name_of(address), fix="Check the server.")
             out.write(piece)
     if size is not None and written != size:
-        raise InputError("it ended early", where=address, fix=RETRY)
+        raise InputError("it ended early", where=name_of(address), fix=RETRY)
     return target
 
 
 def _parts(name: str, address: str) -> tuple[str, ...]:
     parts = PurePosixPath(name).parts
     if not parts or ".." in parts or parts[0].startswith("/"):
-        raise InputError("a name there leads out of its folder", where=address, fix="Rename the file.")
+        raise InputError("a name there leads out of its folder", where=name_of(address), fix="Rename the file.")
     return parts

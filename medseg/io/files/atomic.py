@@ -35,7 +35,7 @@ def atomic_path(final: Path, *, keep: bool = False) -> Iterator[Path]:
             if keep:
                 _place_new(part, final)
             else:
-                part.replace(final)
+                _replace(part, final)
         sync_folder(final.parent)
     finally:
         part.unlink(missing_ok=True)
@@ -137,6 +137,13 @@ def write_private(final: Path, content: str) -> None:
     with atomic_path(final) as part:
         part.chmod(OWNER_ONLY)  # empty until here
         part.write_bytes(content.encode("utf-8", "backslashreplace"))
+
+
+def _replace(part: Path, final: Path) -> None:
+    try:
+        part.replace(final)
+    except OSError as error:  # which names both, and the temporary one first
+        raise type(error)(error.errno, error.strerror, str(final)) from error
 
 
 def _place_new(part: Path, final: Path) -> None:

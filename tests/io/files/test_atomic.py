@@ -43,6 +43,13 @@ def test_a_file_that_fails_leaves_the_old_one(tmp_path):
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
+def test_a_folder_in_the_way_of_a_file_is_named(tmp_path):
+    (tmp_path / "cases.csv").mkdir()
+    with pytest.raises(OSError, match=r"cases\.csv'$") as caught:
+        write_text(tmp_path / "cases.csv", "a")
+    assert "medseg-part" not in str(caught.value)
+
+
 def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkeypatch):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "old").write_text("old")
