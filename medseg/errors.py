@@ -99,6 +99,14 @@ class MedsegError(Exception):
         end = "" if line.endswith("?") else "."
         return f"{line.rstrip('.')}{end} {self.fix}"
 
+    def about(self, subject: str) -> str:
+        """Return the line with what it is about in front, which is said once.
+
+        >>> InputError("its scan was not found", where="case_7").about("case_7")
+        'case_7: its scan was not found'
+        """
+        return str(self) if self.where == one_line(subject) else f"{subject}: {self}"
+
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the trip between processes with all parts."""
         return _rebuild, (type(self), self.what, self.where, self.fix, self.exit_code)

@@ -21,7 +21,8 @@ def status(
 ) -> int:
     """Say how many cases are judged and how, and the error rate of a random sample.
 
-    Prints a tab-separated line a case: case id, state, revision, reader, reason; the sums go to the log.
+    Prints a tab-separated line a case: case id, state, revision that was judged (else the newest), reader, reason; the
+    sums go to the log.
 
     Example: medseg review status results
     """
@@ -36,11 +37,11 @@ def status(
         return 0
     for case in found.cases.values():
         given = case.verdict
-        who, reason = ("", "") if given is None else (given.who, given.reason or "")
-        typer.echo(tabbed(case.case_id, case.state, case.revision, who, reason))
+        # The revision that the reader and the reason beside it are about; others may have drawn on.
+        revision, who, reason = (case.revision, "", "") if given is None else (given.revision, given.who, given.reason)
+        typer.echo(tabbed(case.case_id, case.state, revision, who, reason or ""))
     log = logging.getLogger("medseg.review")
-    counts = ", ".join(f"{count} {state}" for state, count in found.counts.items() if count)
-    log.info("%d of %d judged: %s; %d corrected", found.judged, len(found.cases), counts, found.corrected)
+    log.info("%d of %d judged: %s", found.judged, len(found.cases), "; ".join(_counts(found)))
     for kind, count in Counter(found.without_labels.values()).items():
         log.info("%d more %s, without labels to review; see cases.csv", count, kind)
     if len(found.readers) > 1:
@@ -48,6 +49,15 @@ def status(
     if found.sample is not None:
         log.info("%s", _sentence(found))
     return 0
+
+
+def _counts(found: ReviewStatus) -> list[str]:
+    """How many cases are in each state, and how many of these with labels that a person changed."""
+    counts = {state: (count, found.corrected_in(state)) for state, count in found.counts.items() if count}
+    return [
+        f"{count} {state}" + (f" ({changed} corrected)" if changed else "")
+        for state, (count, changed) in counts.items()
+    ]
 
 
 def _sentence(found: ReviewStatus) -> str:
@@ -67,6 +77,7 @@ def _as_json(found: ReviewStatus) -> dict[str, Any]:
         "judged": found.judged,
         "counts": found.counts,
         "corrected": found.corrected,
+        "accepted_corrected": found.corrected_in("accepted"),
         "reasons": found.reasons,
         "readers": found.readers,
         "sample": None

@@ -31,13 +31,20 @@ def verify(
 
     Example: medseg review verify results
     """
+    import logging
+
     from medseg.review.store import open_store
 
     with open_store(folder, check=False) as store:
         findings = [str(finding) for finding in store.verify(expect)]
-        count, head = store.log.head
+        left, (count, head) = store.leftovers(), store.log.head
+    for name in left:
+        logging.getLogger("medseg.review").info(
+            "%s: of a save that was stopped before it was acknowledged, or is under way; nothing is lost",
+            one_line(name),
+        )
     if json:
-        print_json({"findings": findings, "events": count, "head": head})
+        print_json({"findings": findings, "leftovers": left, "events": count, "head": head})
     else:
         for finding in findings:
             typer.echo(one_line(finding))

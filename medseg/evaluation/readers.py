@@ -132,7 +132,7 @@ def compare_readers(
             found, sizes = _measure(case, [reading for reading in of_case if reading.labels is not None], options)
         except MedsegError as error:
             failed[case] = str(error)
-            log.error("%s: %s", case, error)
+            log.error("%s", error.about(case))
             continue
         rows += found
         for name, by_reader in sizes.items():
@@ -280,4 +280,5 @@ def _verdicts(pair: tuple[str, str], readings: Sequence[Reading], bootstrap: Boo
         "verdicts": kinds,
         "counts": counts.tolist(),  # rows: the first reader's
         "differ": [case for case in cases if first[case] != second[case]],
+        "same": [case for case in cases if first[case] == second[case]],
     }

@@ -84,12 +84,16 @@ def write(name: str, item: Labeled, folder: Path) -> Written:
     writer = WRITERS[name]
     written = writer.write(item, folder / writer.file_name)
     geometry = item.labels.geometry
-    notes = [*written.notes, *([writer.tilted] if geometry.is_sheared and writer.tilted else [])]
+    notes = [*written.notes]
+    # Of a report, what is to be known of its pixels is about the segmentations beside it.
+    drawn = [path.name for path in written.files if path.name in SEGMENTATIONS] if name == "sr" else [writer.file_name]
+    of_pixels = [writer.tilted] if geometry.is_sheared and writer.tilted else []
     if writer.has_bits and geometry.shape[0] * geometry.shape[1] % 8:
-        notes.append(BETWEEN_BYTES)
+        of_pixels.append(BETWEEN_BYTES)
     if name == "dicom-seg-fractional" and item.probabilities is None:
         notes.append("There were no probabilities, so every fraction is 0 or 1.")
-    return written._replace(notes=tuple(f"{writer.file_name}: {note}" for note in notes))
+    own = [f"{writer.file_name}: {note}" for note in notes]
+    return written._replace(notes=(*own, *(f"{file}: {note}" for note in of_pixels for file in drawn)))
 
 
 def write_file(item: Labeled, path: Path) -> list[Path]:
@@ -271,6 +275,7 @@ WRITERS: Mapping[str, Writer] = {
     "gltf": Writer("labels.glb", False, _mesh, "3D in a browser, with names and colors"),
 }
 
+SEGMENTATIONS = tuple(WRITERS[name].file_name for name in ("dicom-seg", "dicom-seg-objects"))
 DICOM_ENDING = ".dcm"
 # What a file of its own may end in, the longest first.
 ENDINGS: Mapping[str, Callable[[Labeled, Path], Written]] = {

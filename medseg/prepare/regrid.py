@@ -25,6 +25,18 @@ def coincides(part: Geometry, whole: Geometry) -> bool:
     return True
 
 
+def reaches_beyond(part: Geometry, whole: Geometry) -> bool:
+    """Whether a grid whose voxels coincide with another's has some outside it.
+
+    Raises
+    ------
+    GeometryMismatch
+        When their voxels do not coincide.
+    """
+    first, last = _ends(*_place(part, whole, None), part.shape)
+    return bool(((first < 0) | (last >= whole.shape)).any())
+
+
 def covers_slab(part: Geometry, whole: Geometry) -> bool:
     """Whether a grid has the other's size, but for slices that it may lack along one axis, as a DICOM SEG does."""
     # Axes may be permuted, so that sizes are compared in any order.
@@ -69,10 +81,18 @@ def _place(part: Geometry, whole: Geometry, where: object) -> tuple[npt.NDArray[
     if moved_grid is None or moved_grid.difference(part) > SLACK * min(whole.spacing):
         how = "their voxels lie between the scan's" if is_turn else "their voxels differ in size or direction"
         raise GeometryMismatch(f"the labels are not on the scan's grid: {how}", where=where, fix=FIX)
-    corners = np.array([np.zeros(3, int), np.array(part.shape) - 1]) @ turn.T + shift
-    first, last, end = corners.min(axis=0), corners.max(axis=0), np.array(whole.shape) - 1
+    first, last = _ends(turn, shift, part.shape)
+    end = np.array(whole.shape) - 1
     # Labels that reach further than the grid somewhere must not be shorter than it elsewhere.
     if ((first < 0) | (last > end)).any() and ((first > 0) | (last < end)).any():
         shapes = f"{part.shape} and {whole.shape}"
         raise GeometryMismatch(f"neither grid holds the other (shapes {shapes})", where=where, fix=FIX)
     return turn, shift
+
+
+def _ends(
+    turn: npt.NDArray[np.int_], shift: npt.NDArray[np.int_], shape: tuple[int, int, int]
+) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+    """First and last indices, shape (3,), of a grid on another, by what `_place` gives."""
+    corners = np.array([np.zeros(3, int), np.array(shape) - 1]) @ turn.T + shift
+    return corners.min(axis=0), corners.max(axis=0)

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from medseg.review.store import Store
 from medseg.types import LabelMap
 
 READINGS = ("A", "B")
+Verdicts = Literal["agree", "differ", "not from both"]
 COLUMNS = ("place", "case_id", "class", "dice", "verdicts")
 
 
@@ -34,7 +36,12 @@ class Dispute:
     b: str
     class_name: str | None  # the class they differ most on; None where they drew the same
     dice: float  # of that class; 1 where they drew the same, 0 where one left no labels
-    verdicts_differ: bool
+    verdicts: Verdicts
+
+    @property
+    def verdicts_differ(self) -> bool:
+        """Whether both gave a verdict, and not the same."""
+        return self.verdicts == "differ"
 
 
 def disputes(found: Agreement, pair: Sequence[str], *, below: float = 1.0) -> tuple[Dispute, ...]:
@@ -56,13 +63,14 @@ def disputes(found: Agreement, pair: Sequence[str], *, below: float = 1.0) -> tu
         if (row.first, row.second, row.metric) == (first, second, "dice") and not math.isnan(row.value):
             worst[row.case_id] = min(worst.get(row.case_id, (1.0, "")), (row.value, row.class_name))
     verdicts = next(p["verdicts"] for p in found.summary["pairs"] if (p["first"], p["second"]) == (first, second))
-    differ = set(verdicts["differ"])
+    differ, same = set(verdicts["differ"]), set(verdicts["same"])
     listed = []
     for case_id in sorted(worst.keys() | differ):
         dice, class_name = worst.get(case_id, (0.0, ""))
         if dice < below or case_id in differ:
             a, b = (first, second) if _is_first(case_id, first, second) else (second, first)
-            listed.append(Dispute(case_id, a, b, class_name or None, dice, case_id in differ))
+            verdict: Verdicts = "differ" if case_id in differ else "agree" if case_id in same else "not from both"
+            listed.append(Dispute(case_id, a, b, class_name or None, dice, verdict))
     return tuple(sorted(listed, key=lambda one: (one.dice, not one.verdicts_differ, one.case_id)))
 
 
@@ -72,8 +80,7 @@ def worklist_csv(listed: Sequence[Dispute]) -> str:
     writer = TableWriter(stream)
     writer.writerow(COLUMNS)
     for place, one in enumerate(listed, start=1):
-        verdicts = "differ" if one.verdicts_differ else "agree"
-        writer.writerow([place, one.case_id, one.class_name or "", f"{one.dice:.4f}", verdicts])
+        writer.writerow([place, one.case_id, one.class_name or "", f"{one.dice:.4f}", one.verdicts])
     return stream.getvalue()
 
 

@@ -137,7 +137,7 @@ def corrections(
                 one = insist(write_case, store, case, name, into, written[0] if written else None)
             except MedsegError as error:
                 failed[case_id] = str(error)
-                log.error("%s: %s", case_id, error)
+                log.error("%s", error.about(case_id))
                 continue
             written.append(one)
     further = () if started is None else started.card.training.held_out

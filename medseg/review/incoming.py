@@ -9,13 +9,13 @@ from typing import Literal
 
 import pydicom
 
-from medseg.errors import InputError, MedsegError
+from medseg.errors import GeometryMismatch, InputError, MedsegError
 from medseg.io.discover import survey
 from medseg.io.files.walk import real
 from medseg.io.read import read_labels
 from medseg.io.recognize import recognize
 from medseg.isolation.boundary import insist
-from medseg.prepare.regrid import regrid
+from medseg.prepare.regrid import reaches_beyond, regrid
 from medseg.review.match import Incoming, plain_names
 from medseg.review.store import Store
 from medseg.types import Geometry, LabelMap
@@ -54,7 +54,7 @@ class LabelsFile:
         Raises
         ------
         GeometryMismatch
-            When they are not on that grid; nothing is resampled.
+            When they are not on that grid, or reach beyond it; nothing is resampled, and nothing cut off.
         FormatLimitation
             When segments overlap.
         """
@@ -68,6 +68,13 @@ class LabelsFile:
             labels = read_seg(self.path, grid)
         else:
             labels = read_labels(self.path)
+        if reaches_beyond(labels.geometry, grid):
+            shapes = [" x ".join(map(str, shape)) for shape in (labels.geometry.shape, grid.shape)]
+            raise GeometryMismatch(
+                f"its grid of {shapes[0]} voxels reaches beyond the scan, which has {shapes[1]}",
+                where=self.path,
+                fix="Save it on the scan's own grid, or a part of it.",
+            )
         return regrid(labels, grid, where=self.path)
 
 

@@ -115,7 +115,7 @@ def _write_consensus(readings: Sequence[Reading], method: Method, folder: Path) 
             made = insist(consensus, [reading.labels() for reading in own if reading.labels is not None], method)
         except MedsegError as error:
             cases[case_id] = {"error": str(error)}
-            log.error("%s: no consensus: %s", case_id, error)
+            log.error("%s", error.about(f"{case_id}: no consensus"))
             continue
         folder.mkdir(exist_ok=True)
         write_file(Labeled(made.labels, Source("array"), MANUAL), folder / f"{case_id}.nii.gz")

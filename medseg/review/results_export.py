@@ -118,7 +118,7 @@ def export_results(
                 files[case_id] = insist(_write, store, case_id, place / case_id, formats, reviewer, organization, maker)
             except MedsegError as error:
                 failed[case_id] = str(error)
-                log.error("%s: %s", case_id, error)
+                log.error("%s", error.about(case_id))
     return ExportedResults(files, failed, skipped)
 
 

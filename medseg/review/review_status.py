@@ -46,6 +46,11 @@ class ReviewStatus:
         """Number of cases whose labels differ from the model's."""
         return sum(case.is_corrected for case in self.cases.values())
 
+    def corrected_in(self, state: State) -> int:
+        """Number of cases in a state whose labels differ from the model's: of accepted ones, those accepted."""
+        cases = [case for case in self.cases.values() if case.state == state]
+        return sum(case.is_accepted_corrected if state == "accepted" else case.is_corrected for case in cases)
+
     @property
     def readers(self) -> dict[str, int]:
         """Readers, and the number of cases each has accepted or rejected and not taken back."""

@@ -6,6 +6,7 @@ returns. Nothing in a case's own folder is ever touched. Several processes and t
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -94,7 +95,7 @@ class Store(CaseStore):
 
     def __init__(self, results: Results, folder: Path, finder: ScanFinder, *, check: bool = True) -> None:
         super().__init__(results, folder, finder, check=check)
-        self._lock = StoreLock(folder, self._tidy if self.broken_at is None else lambda: None)
+        self._lock = StoreLock(folder, self._tidy)
 
     def __enter__(self) -> Store:
         return self
@@ -237,12 +238,14 @@ class Store(CaseStore):
         RevisionConflict
             When a newer revision exists; nothing is recorded.
         UsageError
-            When a rejection has no reason, or there is no verdict to take back.
+            When a rejection has no reason, another verdict has one, or there is no verdict to take back.
         """
         check_name(who)
         if kind not in VERDICTS:
             raise UsageError(f"'{kind}' is no verdict", where=case_id, fix=f"Use one of {', '.join(VERDICTS)}.")
-        if (kind == "reject" or reason) and reason not in REASONS:
+        if kind != "reject" and reason:
+            raise UsageError("only a rejection has a reason", where=case_id, fix="Give it as the comment, or reject.")
+        if kind == "reject" and reason not in REASONS:
             raise UsageError(
                 "a rejection needs a reason" if not reason else f"'{reason}' is no reason",
                 where=case_id,
@@ -280,19 +283,31 @@ class Store(CaseStore):
         """
         return tuple(verification.verify(self.log, self.folder, expect))
 
-    def _tidy(self) -> None:
+    def leftovers(self) -> tuple[str, ...]:
+        """Return the files of saves that were stopped before they were acknowledged, or are under way just now.
+
+        They are deleted when the review is opened and nobody else works on it, and otherwise after an hour.
+        """
+        known = verification.recorded(self.log.events())
+        names = verification.unrecorded(self.folder, known)
+        return tuple(name for name in names if verification.is_of_a_save(self.folder / name, known))
+
+    def _tidy(self, is_alone: bool) -> None:
         """Delete what a killed process left: files half written, and files whose event was never committed.
 
-        On a file system of a network, whose locks may not reach other machines, only what is old enough.
+        Where others work on the store, or may without this process knowing, as on a file system of a network, whose
+        locks may not reach other machines, only what is old enough.
         """
-        saved = [event.body for event in self.log.events() if event.kind == SAVED]
-        known = {str(one["file"]) for body in saved for one in (body, body.get("instances")) if one}
-        labels, wait = self.folder / LABELS, 0.0 if self.is_local else LONG_AGO
+        if self.broken_at is not None:
+            return
+        labels, wait = self.folder / LABELS, 0.0 if self.is_local and is_alone else LONG_AGO
+        known = verification.recorded(self.log.events())
         sweep(labels, older_than=wait)
         unrecorded = [self.folder / name for name in verification.unrecorded(self.folder, known)]
         for path in [*labels.glob(f"{label_files.PART}*"), *unrecorded]:
-            if time.time() - path.stat().st_mtime >= wait:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # of a save just done, or deleted by another process
+                if time.time() - path.stat().st_mtime >= wait:
+                    path.unlink()
 
     def _check_newest(self, case: ReviewCase, expected: int) -> None:
         if case.revision != expected:

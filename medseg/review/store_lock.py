@@ -12,11 +12,11 @@ LOCK_FILE = ".lock"
 class StoreLock:
     """A shared lock, held while a store is open; the system lets go of it however the process ends.
 
-    `tidy` is called where nobody else holds it. On systems without POSIX locks, and file systems that refuse them,
-    nothing is tidied.
+    `tidy` is called, and is given whether nobody else holds the lock. On systems without POSIX locks, and file systems
+    that refuse them, nothing is tidied.
     """
 
-    def __init__(self, folder: Path, tidy: Callable[[], None]) -> None:
+    def __init__(self, folder: Path, tidy: Callable[[bool], None]) -> None:
         self._stream: IO[str] | None = None
         try:
             import fcntl
@@ -25,10 +25,12 @@ class StoreLock:
         stream = (folder / LOCK_FILE).open("w")
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tidy(False)
         except OSError:
             pass
         else:
-            tidy()
+            tidy(True)
         try:
             fcntl.flock(stream, fcntl.LOCK_SH)
         except OSError:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import InputError
 from medseg.io.files.review_folder import LABELS
-from medseg.review.events import EventLog
-from medseg.review.label_files import checked
+from medseg.review.events import Event, EventLog
+from medseg.review.label_files import HASH_LETTERS, checked, file_hash
 from medseg.review.review_case import SAVED
+
+# Of a file of labels, or of the ids of objects beside it.
+REVISION = re.compile(
+    rf"(?P<labels>.+\.r\d{{4,}}\.(?P<sha256>[0-9a-f]{{{HASH_LETTERS}}}))(?P<ids>\.instances)?\.nii\.gz"
+)
 
 
 @dataclass(frozen=True)
@@ -29,20 +35,44 @@ def verify(log: EventLog, folder: Path, expect: str | None = None) -> Iterator[F
     broken = log.broken_at()
     if broken is not None:
         yield Finding(f"event {broken[0]}", broken[1])
-    known, events = set(), log.events()
+    events = log.events()
     if expect is not None and all(event.hash != expect.strip().lower() for event in events):
         yield Finding("the trail", "has no event with the hash that is expected")
     for event in events:
         if event.kind != SAVED:
             continue
         for saved in filter(None, (event.body, event.body.get("instances"))):
-            known.add(str(saved.get("file")))
             try:
                 checked(folder / str(saved.get("file")), str(saved.get("sha256")))
             except InputError as error:
                 yield Finding(f"event {event.n}, {error.where}", error.what)
+    known = recorded(events)
     for name in unrecorded(folder, known):
-        yield Finding(name, "no event is about this file")
+        if not is_of_a_save(folder / name, known):
+            yield Finding(name, "no event is about this file")
+
+
+def recorded(events: Iterable[Event]) -> set[str]:
+    """Return the files of labels and of objects that events name, relative to the store's folder."""
+    saved = [event.body for event in events if event.kind == SAVED]
+    return {str(one.get("file")) for body in saved for one in (body, body.get("instances")) if one}
+
+
+def is_of_a_save(path: Path, known: set[str]) -> bool:
+    """Whether an unrecorded file is what a save leaves that was stopped before it was acknowledged, or is under way.
+
+    It has the name of a revision and holds what that name says. Ids of objects have the name of labels that are no
+    revision either.
+    """
+    named = REVISION.fullmatch(path.name)
+    if named is None:
+        return False
+    if named["ids"]:
+        return f"{LABELS}/{named['labels']}.nii.gz" not in known
+    try:
+        return file_hash(path).startswith(named["sha256"])
+    except OSError:  # deleted or recorded meanwhile
+        return True
 
 
 def unrecorded(folder: Path, known: set[str]) -> list[str]:

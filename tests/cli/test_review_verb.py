@@ -20,7 +20,7 @@ import pytest
 import requests
 from review_process import Page
 from review_server import WRITE, nifti
-from reviewed_results import make_results
+from reviewed_results import edited, make_results
 
 import medseg
 from medseg.cli.app import run
@@ -101,7 +101,7 @@ def test_the_status_says_how_many_are_judged_and_what_a_sample_tells(tmp_path: P
     assert run(["review", "status", str(out)]) == 0
     printed = capsys.readouterr()
     assert "scan_3\trejected\t0\tBen\tmissed" in printed.out.splitlines()
-    assert "4 of 4 judged: 3 accepted, 1 rejected; 0 corrected" in printed.err
+    assert "4 of 4 judged: 3 accepted; 1 rejected\n" in printed.err
     assert "Ada judged 3, Ben judged 1" in printed.err
     assert re.search(r"random sample of 2 of 4: \d of 2 wrong, \d+\.0% \(95% interval", printed.err)
     assert run(["review", "status", str(out), "--json"]) == 0
@@ -112,6 +112,20 @@ def test_the_status_says_how_many_are_judged_and_what_a_sample_tells(tmp_path: P
     assert found["sample"]["is_complete"] is True
     again = medseg.review.status(out)
     assert (again.judged, again.sample.judged) == (4, 2)
+
+
+def test_the_status_counts_corrections_by_state_and_names_the_revision_that_was_judged(tmp_path: Path, capsys) -> None:
+    out = make_results(tmp_path, 3)
+    with open_store(out, create=True) as store:
+        for case in ("scan_0", "scan_1"):
+            labels = edited(store.labels(case), (0, 0, 1), 300)
+            store.save_labels(case, labels, who="Ada", expected=0, origin="test", reader="Ada")
+        store.verdict("scan_0", kind="accept", revision=1, who="Ada", reader="Ada")
+        store.save_labels("scan_0", store.labels("scan_0", 0), who="Bob", expected=0, origin="test", reader="Bob")
+    assert run(["review", "status", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert "scan_0\taccepted\t1\tAda\t" in printed.out.splitlines()
+    assert "1 of 3 judged: 1 accepted (1 corrected); 2 open (1 corrected)\n" in printed.err
 
 
 def test_verify_names_what_was_changed_and_the_newest_hash(out: Path, capsys) -> None:

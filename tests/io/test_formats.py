@@ -47,6 +47,7 @@ def test_frames_that_begin_within_a_byte_are_said_to_be_drawn_wrong_by_ohif(tmp_
     item = Labeled(some_labels(geometry), source, MODEL)
     for name in ("dicom-seg", "sr"):
         (note,) = write(name, item, tmp_path)[1]
+        assert note.startswith("labels.seg.dcm: ")
         assert "OHIF" in note
         assert "give it dicom-seg-fractional" in note
     for name in ("dicom-seg-labelmap", "rtstruct", "nrrd"):

@@ -162,12 +162,14 @@ def test_it_is_written_again_and_nothing_else_is_overwritten(out, tmp_path):
         export_dataset(out, tmp_path / "own")
 
 
-def test_a_scan_that_changed_is_refused_by_name_and_stops_no_other(out, tmp_path):
+def test_a_scan_that_changed_is_refused_by_name_and_stops_no_other(out, tmp_path, caplog):
     scan = tmp_path / "scans/scan_0.nii.gz"
     scan.write_bytes((tmp_path / "scans/scan_1.nii.gz").read_bytes())
     done = export_dataset(out, tmp_path / "data")
     assert [row.case_id for row in done.rows] == ["scan_4"]
     assert "its bytes are not those" in done.failed["scan_0"]
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert line.startswith("scan_0: the scan is there, and its bytes")
     assert done.exit_code == 3
 
 

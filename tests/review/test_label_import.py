@@ -126,6 +126,19 @@ def test_a_part_of_a_grid_needs_the_name(tmp_path):
     assert (one.state, one.matched_by) == ("imported", "grid")
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_file_that_reaches_beyond_the_scan_is_refused(out, tmp_path, axis):
+    labels = corrected(out)
+    for where, wider in (("after", [0, 1]), ("before", [1, 0])):
+        array = np.pad(labels.array, [wider if one == axis else [0, 0] for one in range(3)])
+        affine = np.array(labels.geometry.affine)
+        affine[:3, 3] -= wider[0] * affine[:3, axis]
+        larger = LabelMap(array, Geometry(affine, array.shape), labels.table)
+        save_itksnap(tmp_path / where / "scan_1.nii.gz", larger)
+        assert "reaches beyond the scan, which has 9 x 11 x 7" in refused(out, tmp_path / where)
+        assert "reaches beyond" in refused(out, tmp_path / where / "scan_1.nii.gz", case="scan_1")
+
+
 def test_a_case_that_is_named_is_taken_and_its_grid_still_checked(out, tmp_path):
     labels = corrected(out)
     save_itksnap(tmp_path / "liver.nii.gz", labels)

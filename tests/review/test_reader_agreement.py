@@ -116,6 +116,21 @@ def test_the_consensus_is_written_for_evaluate(out, found):
     assert "Consensus (staple)" in (found[1] / "report.html").read_text()
 
 
+def test_verdicts_that_one_reader_did_not_give_are_no_agreement(tmp_path):
+    out = make_results(tmp_path, 2)
+    with open_store(out, create=True) as store:
+        for case in ("scan_0", "scan_1"):
+            for who, voxel in (("Ada", (0, 0, 1)), ("Bob", (0, 0, 2))):
+                labels = edited(store.model_labels(case), voxel, 300)
+                expected = store.case(case, who).revision
+                saved = store.save_labels(case, labels, who=who, expected=expected, origin="test", reader=who)
+                if who == "Ada" or case == "scan_1":
+                    store.verdict(case, kind="accept", revision=saved.number, who=who, reader=who)
+    agreement(out, tmp_path / "agreement", n_bootstrap=100)
+    lines = [line.split(",") for line in (tmp_path / "agreement/adjudication.csv").read_text().splitlines()[1:]]
+    assert {line[1]: ",".join(line[4:]) for line in lines} == {"scan_0": "not from both", "scan_1": "agree"}
+
+
 def test_the_worklist_of_a_third_person_names_no_reader(found):
     text = (found[1] / "adjudication.csv").read_text()
     assert not {"Ada", "Bob"} & set(text.replace(",", " ").split())

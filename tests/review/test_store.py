@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -169,6 +170,7 @@ def test_a_verdict_names_the_newest_revision(store: Store) -> None:
     [
         ({"kind": "reject"}, "a rejection needs a reason"),
         ({"kind": "reject", "reason": "ugly"}, "'ugly' is no reason"),
+        ({"kind": "accept", "reason": "boundary"}, "only a rejection has a reason"),
         ({"kind": "maybe"}, "'maybe' is no verdict"),
         ({"kind": "accept", "comment": "x" * 2001}, "the comment has 2001 letters"),
     ],
@@ -396,6 +398,30 @@ def test_what_a_killed_process_left_is_deleted_when_nobody_else_works_there(out:
             assert len(list(labels.iterdir())) == 4
     with open_store(out):
         assert list(labels.iterdir()) == [saved]
+
+
+def test_what_a_killed_save_left_beside_others_at_work_is_no_change_and_goes_in_time(out: Path) -> None:
+    labels = out / "review/labels"
+    with open_store(out, create=True) as store:
+        saved = save(store).file
+        content = b"whole, and no event is about it"
+        left = labels / f"scan_0.r0002.{hashlib.sha256(content).hexdigest()[:12]}.nii.gz"
+        left.write_bytes(content)
+        ids = left.with_name(left.name.replace(".nii.gz", ".instances.nii.gz"))
+        ids.write_bytes(b"ids")
+        with open_store(out) as second:
+            assert second.verify() == ()
+            assert set(second.leftovers()) == {f"labels/{left.name}", f"labels/{ids.name}"}
+            beside = saved.with_name(saved.name.replace(".nii.gz", ".instances.nii.gz"))
+            beside.write_bytes(b"ids of a revision that has none")
+            forged = labels / f"scan_0.r0003.{'0' * 12}.nii.gz"
+            forged.write_bytes(content)
+            assert [finding.where for finding in second.verify()] == [f"labels/{beside.name}", f"labels/{forged.name}"]
+        os.utime(left, (0, 0))
+        with open_store(out):  # though the first is at work
+            assert not left.exists()
+            assert ids.exists()
+            assert saved.exists()
 
 
 def test_a_trail_that_another_process_writes_to_is_not_called_changed(tmp_path: Path, monkeypatch) -> None:

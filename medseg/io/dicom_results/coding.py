@@ -18,6 +18,12 @@ NOTICE = "research use only"
 SOFTWARE_VERSION = version("medseg")
 
 
+# Before a name, and those that only follow another title.
+TITLES = frozenset(("dr", "prof", "professor", "doctor", "priv.-doz", "univ.-prof", "mr", "mrs", "ms", "herr", "frau"))
+OF_DOCTORS = frozenset(("med", "univ", "dent", "habil"))
+LONGEST_PN = 64
+
+
 def concept(code: Code) -> hd.sr.CodedConcept:
     """Return a code as highdicom's."""
     return hd.sr.CodedConcept(code.value, code.scheme, code.meaning)
@@ -117,10 +123,30 @@ def long_string(text: str) -> str:
 
 
 def person_name(name: str) -> str:
-    """Return a name as DICOM's PN, family name first; one with a ^ is taken to be a PN already."""
+    """Return a name as DICOM's PN, family name first; one with a ^ is taken to be a PN already.
+
+    Titles before it are the prefix, and degrees after a comma the suffix.
+
+    >>> person_name("Prof. Dr. Ada B. Reader, MD")
+    'Reader^Ada B.^^Prof. Dr.^MD'
+    """
     text = long_string(name.replace("=", " ")) if name.strip() else ""
-    given, _, family = text.rpartition(" ")
-    return f"{family}^{given}" if given and "^" not in text else text
+    if "^" in text:
+        return text
+    words, _, suffix = (part.strip() for part in text.partition(","))
+    if not words or not suffix:
+        words, suffix = text, ""
+    titles, own = _split_titles(words.split())
+    parts = [own[-1], " ".join(own[:-1]), "", " ".join(titles), suffix] if own else [text]
+    return "^".join(parts).rstrip("^")[:LONGEST_PN]
+
+
+def _split_titles(words: list[str]) -> tuple[list[str], list[str]]:
+    """Titles at the beginning of a name, and the rest, which is never empty."""
+    count = 0
+    while count < len(words) - 1 and words[count].lower().strip(".") in (TITLES | OF_DOCTORS if count else TITLES):
+        count += 1
+    return words[:count], words[count:]
 
 
 def notice(model: ModelIdentity) -> str:

@@ -33,6 +33,7 @@ from medseg.review.server.messages import (
     seconds_worked,
     window_of,
 )
+from medseg.review.server.numbering import Numbering
 from medseg.review.server.page_files import INDEX, page_files
 from medseg.review.server.reading import Reading
 from medseg.review.server.security import Access, Guard, named
@@ -143,17 +144,17 @@ class ReviewApp:
         if (name := request.query_params.get("of")) in READINGS:
             found = await run_in_threadpool(self.images.reading_labels, case_id, name, who)
             return answer_part(request, found.file)
-        number = await self._revision(request, case_id, who)
+        number, shown = await self._revision(request, case_id, who)
         found = await run_in_threadpool(self.images.labels, case_id, number, who)
         answer = answer_part(request, found.file)
-        answer.headers["etag"] = f'"{number}"'
+        answer.headers["etag"] = f'"{shown}"'
         return answer
 
     @answered
     async def instances(self, request: Request) -> Response:
         """Give the ids of objects."""
         case_id, who = await self._known(request), self._who(request)
-        number = await self._revision(request, case_id, who)
+        number, _ = await self._revision(request, case_id, who)
         found = await run_in_threadpool(self.images.instances, case_id, number)
         return PlainTextResponse("The case has no objects.", 404) if found is None else answer_part(request, found.file)
 
@@ -200,13 +201,14 @@ class ReviewApp:
                     case_id,
                     LabelMap(drawn.labels, model.geometry, table),
                     who=who,
-                    expected=base,
+                    expected=self._numbering(case_id, who).newest_stored(base),
                     origin=self.reading.origin,
                     reader=self.reading.reader(who),
                     instances=drawn.ids,
                     seconds=seconds_worked(request.headers.get("x-seconds")),
                 )
-                found = {"revision": saved.number, "sha256": saved.sha256, "volume_ml": dict(saved.volume_ml)}
+                number = self._numbering(case_id, who).shown(saved.number)
+                found = {"revision": number, "sha256": saved.sha256, "volume_ml": dict(saved.volume_ml)}
                 if self.reading.blind_model:
                     return found
                 compared = {"changed_voxels": saved.changed_voxels, "dice_with_model": dict(saved.dice_with_model)}
@@ -231,6 +233,7 @@ class ReviewApp:
                     raise UsageError("nothing is drawn yet", fix="Save labels of your own, and judge those.")
                 self._check_shown(case_id, shown)
                 reader = self.reading.reader(who)
+                given["revision"] = self._numbering(case_id, who).newest_stored(given["revision"])
                 if self.reading.adjudication is not None and given["revision"] == 0 and given["kind"] == "accept":
                     # What was shown is what both readings have in common, not the model's labels.
                     given["revision"] = self._save_agreed(case_id, who)
@@ -247,10 +250,8 @@ class ReviewApp:
 
         The save was sent before the verdict, but on another connection, where it may arrive after it.
         """
-        reader = self.reading.reader(who)
         for _ in range(round(LONGEST_WAIT / LOOK_EVERY)):
-            case = await run_in_threadpool(self.reading.store.case, case_id, reader)
-            if case.next_number != revision:
+            if (await run_in_threadpool(self._numbering, case_id, who)).next != revision:
                 return
             await asyncio.sleep(LOOK_EVERY)
 
@@ -295,13 +296,15 @@ class ReviewApp:
             raise HTTPException(404, "There is no such case.")
         return case_id
 
-    async def _revision(self, request: Request, case_id: str, who: str) -> int:
+    def _numbering(self, case_id: str, who: str) -> Numbering:
+        return self.reading.numbering(self.reading.store.case(case_id, self.reading.reader(who)), who)
+
+    async def _revision(self, request: Request, case_id: str, who: str) -> tuple[int, int]:
+        """The revision that is asked for: its number in the store, and as the reader is shown it."""
         if (name := request.query_params.get("of")) is not None:
             if name != "model":
                 raise InputError("of names no labels of this case", fix="Use of=model, or leave it out for the newest.")
-            return 0
-        asked = request.query_params.get("revision")
-        if asked is not None:
-            return revision_number(asked, "revision")
-        case = await run_in_threadpool(self.reading.store.case, case_id, self.reading.reader(who))
-        return case.revision
+            return 0, 0
+        asked, numbering = request.query_params.get("revision"), await run_in_threadpool(self._numbering, case_id, who)
+        shown = numbering.newest if asked is None else revision_number(asked, "revision")
+        return numbering.stored(shown), shown

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +13,7 @@ from medseg.review.model_card import model_summary
 from medseg.review.results import CaseResult
 from medseg.review.review_case import REASONS, ReviewCase, Verdict, seen_by
 from medseg.review.server.case_images import CaseImages
+from medseg.review.server.numbering import Numbering
 from medseg.review.server.reading import Reading
 from medseg.types.axis_order import nearest_ras
 
@@ -38,7 +38,7 @@ class CaseView:
         is_whole = reading.sample is None and reading.adjudication is None
         results_without_labels = reading.store.results.without_labels() if is_whole else {}
         return {
-            "cases": [self._row(case, results[case.case_id]) for case in cases if case.case_id in results],
+            "cases": [self._row(case, results[case.case_id], who) for case in cases if case.case_id in results],
             "judged": sum(case.is_judged for case in cases),
             "reasons": REASONS,
             "reviewer": who,
@@ -55,9 +55,9 @@ class CaseView:
         case, result = store.case(case_id, reading.reader(who)), store.result(case_id)
         image, table = self.images.image(case_id), reading.table(case_id, who)
         order, geometry = nearest_ras(image.geometry), image.geometry
-        rows = self.images.rows(case_id)
+        rows, numbering = self.images.rows(case_id), reading.numbering(case, who)
         return {
-            **self._row(case, result),
+            **self._row(case, result, who),
             "model_sha256": case.model_sha256,
             "is_of_earlier_model": not reading.blind_model and case.is_of_earlier_model,
             # Axis i of what is sent is axis axes[i] of the scan's own file, backwards where flipped[i].
@@ -79,7 +79,7 @@ class CaseView:
             "instances": None if rows is None else [asdict(row) for row in rows],
             "clicks": None,
             "elsewhere": self._elsewhere(case_id, who, window, is_opened=is_opened),
-            "events": [self._event(event) for event in self._visible(store.events(case_id), who)],
+            "events": [self._event(event, numbering) for event in seen_by(store.events(case_id), reading.reader(who))],
         }
 
     def _readings(self, case_id: str) -> list[dict[str, Any]]:
@@ -95,30 +95,37 @@ class CaseView:
         one = self.reading.adjudication.disputes[case_id]
         return {"class": one.class_name, "dice": one.dice, "verdicts_differ": one.verdicts_differ}
 
-    def _row(self, case: ReviewCase, result: CaseResult) -> dict[str, Any]:
+    def _row(self, case: ReviewCase, result: CaseResult, who: str) -> dict[str, Any]:
+        numbering = self.reading.numbering(case, who)
         hidden, has_thumbnail = self.reading.blind_model, "preview.png" in result.content["outputs"]
         return {
             "case_id": case.case_id,
             "state": case.state,
             "is_corrected": case.newest is not None if hidden else case.is_corrected,
-            "revision": case.revision,
-            "verdict": None if case.verdict is None else self._verdict(case.verdict),
+            "revision": numbering.newest,
+            "verdict": None if case.verdict is None else self._verdict(case.verdict, numbering),
             "review_priority": None if hidden else case.review_priority,
             "warnings": [] if hidden else case.warnings,
             "thumbnail": None if hidden or not has_thumbnail else f"/api/case/{case.case_id}/thumbnail",
         }
 
-    def _verdict(self, given: Verdict) -> dict[str, Any]:
-        names = ("kind", "revision", "reason", "comment", "who", "t", "n")
-        return {name: getattr(given, name) for name in names}
+    def _verdict(self, given: Verdict, numbering: Numbering) -> dict[str, Any]:
+        names = ("kind", "reason", "comment", "who", "t")
+        # How many events there are would tell a blinded reader of others at work.
+        n, revision = None if numbering.is_blind else given.n, numbering.shown(given.revision)
+        return {**{name: getattr(given, name) for name in names}, "revision": revision, "n": n}
 
-    def _visible(self, events: Sequence[Event], who: str) -> list[Event]:
-        return seen_by(events, self.reading.reader(who))
-
-    def _event(self, event: Event) -> dict[str, Any]:
+    def _event(self, event: Event, numbering: Numbering) -> dict[str, Any]:
         hidden = {"changed_voxels"} if self.reading.blind_model else set()
         body = {name: event.body[name] for name in SHOWN if name in event.body and name not in hidden}
-        return {"n": event.n, "t": event.t, "who": event.who, "kind": event.kind, "body": body}
+        body |= {name: numbering.shown(body[name]) for name in ("revision", "base") if name in body}
+        return {
+            "n": None if numbering.is_blind else event.n,
+            "t": event.t,
+            "who": event.who,
+            "kind": event.kind,
+            "body": body,
+        }
 
     def left(self, who: str, window: str) -> None:
         """Forget which case a window has open."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from medseg.review.adjudication import Adjudication
 from medseg.review.review_case import ADJUDICATED, PAGE, UNAIDED, ReviewCase
 from medseg.review.sample import Sample
+from medseg.review.server.numbering import Numbering
 from medseg.review.store import Store
 from medseg.types import LabelTable
 
@@ -42,6 +43,10 @@ class Reading:
     def reader(self, who: str) -> str | None:
         """Whose events count."""
         return who if self.blind or self.blind_model or self.adjudication is not None else None
+
+    def numbering(self, case: ReviewCase, who: str) -> Numbering:
+        """Return the numbers of a case's revisions as the reader is shown them."""
+        return Numbering(case, self.reader(who) is not None)
 
     @property
     def origin(self) -> str:

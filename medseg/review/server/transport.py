@@ -16,6 +16,7 @@ import numpy.typing as npt
 from nibabel.spatialimages import HeaderDataError
 
 from medseg.errors import GeometryMismatch, InputError
+from medseg.io.nifti_header import SILENT
 from medseg.types import Geometry
 from medseg.types.axis_order import nearest_ras
 
@@ -140,7 +141,10 @@ def _inflated(body: bytes, limit: int) -> bytes:
 
 def _header(raw: bytes) -> Any:
     try:
-        header = nib.Nifti1Header(raw[:348], check=True)
+        header = nib.Nifti1Header(raw[:348], check=False)
+        if int(header["sizeof_hdr"]) != header.sizeof_hdr:  # which nibabel would correct
+            raise HeaderDataError("another size")
+        header.check_fix(logger=SILENT)
         if len(raw) < HEADER_BYTES or bytes(header["magic"]) not in (b"n+1", b"n+1\0"):
             raise HeaderDataError("no single file")
         header.get_data_dtype()

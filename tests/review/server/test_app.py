@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 import threading
 
@@ -19,6 +20,7 @@ from medseg.review.sample import error_rate, newest_sample
 from medseg.review.server.page_files import page_files
 
 CASE = "scan_0"
+TIME = r'"t": "[^"]*"'
 
 
 @pytest.fixture
@@ -363,8 +365,45 @@ def test_a_blinded_reader_sees_neither_others_nor_the_order_of_the_model(out) ->
             assert client.get(f"case/{CASE}/labels?revision=1").status_code == 422
     assert len(set(orders)) == 2  # of two cases
     with serving(out, reviewer="A", blind=True) as client:
-        assert client.draw(CASE, (2, 2, 2), 300).json()["revision"] == 2
+        assert client.draw(CASE, (2, 2, 2), 300).json()["revision"] == 1
         assert client.labels(CASE).dataobj[1, 1, 1] == 0
+
+
+@pytest.mark.parametrize("how", [{"blind": True}, {"blind": True, "blind_model": True}])
+def test_nothing_tells_a_blinded_reader_that_somebody_was_there_before(tmp_path, how) -> None:
+    """The same reading, of a case that others read before, between and after, and of one that nobody did."""
+
+    def read(out, others: bool) -> list[object]:
+        heard: list[object] = []
+
+        def other() -> None:
+            if others:
+                with serving(out, reviewer="B", **how) as client:
+                    revision = client.get(f"case/{CASE}").json()["revision"]
+                    client.draw(CASE, (1, 1, revision), 1, revision)
+                    client.judge(CASE, kind="reject", revision=revision + 1, reason="missed")
+
+        def hear(answer: requests.Response) -> None:
+            kept = answer.json() if answer.headers["content-type"] == "application/json" else answer.text
+            heard.append((answer.status_code, answer.headers.get("etag"), kept))
+
+        for turn in range(2):
+            other()
+            with serving(out, reviewer="A", **how) as client:
+                hear(client.draw(CASE, (2, 2, turn), 300, turn))
+                hear(client.draw(CASE, (3, 3, 3), 300, 7))
+                other()
+                assert client.judge(CASE, kind="accept", revision=turn + 1).status_code == 200
+                hear(client.judge(CASE, kind="accept", revision=9))
+                for path in ("worklist", f"case/{CASE}", f"case/{CASE}/labels?revision=3"):
+                    hear(client.get(path))
+                heard.append(client.get(f"case/{CASE}/labels", params={"revision": turn + 1}).headers["etag"])
+                heard.append(client.get(f"case/{CASE}/labels").headers["etag"])
+        return heard
+
+    alone, among = (read(make_results(tmp_path / name, 1), name == "among") for name in ("alone", "among"))
+    assert re.sub(TIME, "", json.dumps(among)) == re.sub(TIME, "", json.dumps(alone))
+    assert '"revision": 2' in json.dumps(among)
 
 
 def test_a_reader_without_the_model_draws_unaided(out) -> None:

@@ -126,6 +126,7 @@ WRONG = {
     "too long": (image() + b"\0", InputError, "does not hold"),
     "nothing": (b"", InputError, "no NIfTI-1 file"),
     "something else": (b"\x89PNG" * 200, InputError, "no NIfTI-1 file"),
+    "another size of header": (b"\0" + image()[1:], InputError, "no NIfTI-1 file"),
     "another type": (swapped(), InputError, "whole numbers"),
     "gzip of nothing": (gzip.compress(b""), InputError, "no NIfTI-1 file"),
     "gzip cut off": (gzip.compress(image())[:-9], InputError, "not of the length|damaged"),
@@ -136,10 +137,11 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_no_labels_of_the_case_is_refused(name: str) -> None:
+def test_what_is_no_labels_of_the_case_is_refused(name: str, caplog) -> None:
     body, error, message = WRONG[name]
     with pytest.raises(error, match=message):
         unpack(body, GRID)
+    assert not caplog.records
 
 
 def test_gzip_and_plain_are_the_same() -> None:
