@@ -352,7 +352,12 @@ export class App {
         return
       }
     }
-    this.data.about = { ...this.data.about, ...(await this.api.describe(id)) }
+    const about = await this.api.describe(id)
+    if (about.modelHash !== this.data.about.modelHash) {
+      await this.open(id)
+      return
+    }
+    this.data.about = { ...this.data.about, ...about }
     this.presence.about = this.data.about
     this.verdict.load(this.data)
     this.about.load(this.data)
