@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 
 from medseg.errors import InputError, MedsegError
 from medseg.io.dicom.cause import cause
+from medseg.io.dicom.frame_groups import differing
 from medseg.io.dicom.header import REMEMBERED, Header, lenient
 
 # No patient is a kilometer long.
@@ -69,6 +70,7 @@ class Frame:
     intercept: float
     is_scaled: bool  # whether the header gives either
     is_scaled_in_full: bool  # whether it gives both
+    groups: Mapping[str, str]  # of a multi-frame file, what its functional groups say otherwise of other frames
     attributes: Mapping[str, Any]  # the `DISTINGUISHING` attributes it has, and its indices in private dimensions
 
     @cached_property
@@ -145,8 +147,8 @@ def _multi_frame(header: Header) -> tuple[Frame, ...]:
     common = [*_items(shared[0]), header.named]
     dimensions = _private_dimensions(elements)
     frames = tuple(
-        _frame(header, number, [*_items(groups), *common], _indices(groups, dimensions))
-        for number, groups in enumerate(per_frame)
+        _frame(header, number, [*_items(groups), *common], _indices(groups, dimensions), groups=own)
+        for number, (groups, own) in enumerate(zip(per_frame, differing(per_frame), strict=True))
     )
     for item in (*_items(shared[0]), *_items(per_frame[0])):
         for keyword in OF_PET:
@@ -196,6 +198,8 @@ def _frame(
     index: int | None,
     places: Sequence[Dataset | Mapping[str, Any]],
     indices: Mapping[str, Any] | None = None,
+    *,
+    groups: Mapping[str, str] | None = None,
 ) -> Frame:
     def get(*keywords: str) -> Any:
         for keyword in keywords:
@@ -255,6 +259,7 @@ def _frame(
         intercept=intercept,
         is_scaled=get("RescaleSlope", "RescaleIntercept") is not None,
         is_scaled_in_full=None not in (get("RescaleSlope"), get("RescaleIntercept")),
+        groups=groups or {},
         attributes=attributes,
     )
 

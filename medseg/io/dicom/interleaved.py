@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from medseg.io.dicom.frame import Frame
 from medseg.io.dicom.geometry import heights, lay_out
 from medseg.io.dicom.shared_values import by_value, name_of
 from medseg.io.dicom.stretches import overlap
+from medseg.io.dicom.told_apart import is_time, told_apart
 from medseg.io.dicom.volume import Refusal, Volume, attribute_text
 from medseg.io.dicom.wanted import MAKERS
 
@@ -37,6 +38,7 @@ SHARED_BY_AN_ACQUISITION: tuple[str | tuple[int, int], ...] = (
     *(tag for tag, what in MAKERS.items() if what in ("b-value of the maker", "kind of image of the maker")),
 )  # fmt: skip
 FEWEST = 3  # slices of an acquisition that is distinguished by such an attribute alone
+MAYBE = "{} differs ({} images) from slice to slice between each other's: two acquisitions may be mixed"
 APART = "Get the series again with each acquisition as a series of its own."
 
 
@@ -84,30 +86,43 @@ def without_interleaved(volume: Volume) -> list[Volume]:
                 )
             ]
         warnings.append(f"{text}: the slices lie between each other and were read as one volume")
-    for attribute in SHARED_BY_AN_ACQUISITION:
-        stacks = _stacks(frames, attribute)
-        if len(stacks) > 1 and overlap([[along[i] for i in stack] for stack in stacks]):
-            parts = [[frames[i] for i in stack] for stack in stacks]
-            if all(is_even(part) for part in parts):
-                return [
-                    whole
-                    for number, part in enumerate(parts, start=1)
-                    for whole in without_interleaved(
-                        replace(
-                            volume,
-                            frames=tuple(part),
-                            distinguished_by=(*volume.distinguished_by, f"{name_of(attribute)} {number}"),
-                            warnings=(*volume.warnings, *warnings),
-                        )
-                    )
-                ]
+    if found := _first_apart(frames, [(name_of(a), by_value(frames, a).values()) for a in SHARED_BY_AN_ACQUISITION]):
+        return _split(volume, *found, warnings)
+    stacks = told_apart(frames) if len(frames) >= 2 * FEWEST else {}
+    times = {name for name in stacks if is_time(name) and frames[0].header.get("Modality") == "MR"}
+    if found := _first_apart(frames, [(name, stacks[name]) for name in stacks if name not in times]):
+        return _split(volume, *found, warnings)
+    if found := _first_apart(frames, [(name, stacks[name]) for name in times]):
+        warnings.append(MAYBE.format(found[0], ", ".join(str(len(part)) for part in found[1])))
     return [replace(volume, warnings=(*volume.warnings, *warnings))]
 
 
-def _stacks(frames: Sequence[Frame], attribute: str | tuple[int, int]) -> list[list[int]]:
-    """Numbers of the frames that share what an attribute says; none where too few do."""
-    stacks = list(by_value(frames, attribute).values())
-    return stacks if all(len(stack) >= FEWEST for stack in stacks) else []
+def _split(volume: Volume, name: str, parts: Sequence[Sequence[Frame]], warnings: Sequence[str]) -> list[Volume]:
+    return [
+        whole
+        for number, part in enumerate(parts, start=1)
+        for whole in without_interleaved(
+            replace(
+                volume,
+                frames=tuple(part),
+                distinguished_by=(*volume.distinguished_by, f"{name} {number}"),
+                warnings=(*volume.warnings, *warnings),
+            )
+        )
+    ]
+
+
+def _first_apart(
+    frames: Sequence[Frame], stacks: Sequence[tuple[str, Collection[Sequence[int]]]]
+) -> tuple[str, list[list[Frame]]] | None:
+    """First element whose values tell even stacks that lie between each other, by its name; and these stacks."""
+    along = heights(frames).tolist()
+    for name, groups in stacks:
+        if len(groups) > 1 and min(map(len, groups)) >= FEWEST and overlap([[along[i] for i in g] for g in groups]):
+            parts = [[frames[i] for i in group] for group in groups]
+            if all(is_even(part) for part in parts):
+                return name, parts
+    return None
 
 
 def _counts(keyword: str, groups: dict[Any, list[int]]) -> str:

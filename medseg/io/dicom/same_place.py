@@ -11,6 +11,7 @@ import numpy as np
 
 from medseg.io.dicom.frame import DISTINGUISHING, Frame
 from medseg.io.dicom.geometry import SAME_PLACE, heights
+from medseg.io.dicom.told_apart import told_apart
 from medseg.io.dicom.volume import Volume, attribute_text
 
 # Attributes that count or time acquisitions rather than say what differs: worth no more than the instance number.
@@ -40,6 +41,11 @@ def one_at_each_place(frames: Sequence[Frame], places: Sequence[int]) -> list[Vo
                     )
                     for values, group in groups.items()
                 ]
+    for name, parts in told_apart(frames).items() if frames[0].index is not None else ():
+        if _is_unbroken([[places[i] for i in part] for part in parts]):
+            return [
+                Volume(tuple(frames[i] for i in part), (f"{name} {number}",)) for number, part in enumerate(parts, 1)
+            ]
     return [
         Volume(
             tuple(frames[i] for i in sweep),

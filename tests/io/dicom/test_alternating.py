@@ -25,6 +25,18 @@ def test_told(period):
     assert ratio > REFUSED
 
 
+@pytest.mark.parametrize(("offset", "jitter", "refused"), [(15, 0.0, True), (-15, 0.0, True), (15, 4.0, False)])
+@pytest.mark.parametrize("n_slices", [9, 18])
+def test_told_by_an_offset_less_than_what_slices_differ_by(offset, jitter, refused, n_slices):
+    """Slices follow each other 22 apart."""
+    volume = np.zeros((20, 20, 1)) + np.linspace(0, 300, 20)[:, None, None] + 22.0 * np.arange(n_slices)
+    volume += np.random.default_rng(0).normal(0, 0.1 + jitter, n_slices)
+    volume[..., 1::2] += offset
+    found, ratio = alternation(volume)
+    assert found == 2
+    assert (ratio >= REFUSED) is refused
+
+
 @pytest.mark.parametrize(
     "volume",
     [

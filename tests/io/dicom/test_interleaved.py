@@ -95,6 +95,58 @@ def test_acquisitions_are_split_by_whatever_else_differs(tmp_path, keyword):
     assert "arterial" not in told.replace("series_description='arterial'", "")
 
 
+def one(**attributes: object):
+    ds = Dataset()
+    for keyword, value in attributes.items():
+        setattr(ds, keyword, value)
+    return [ds]
+
+
+# By elements that no list of ours names.
+WHATEVER_ELSE = {
+    "ContrastBolusVolume": (0, 100),
+    "ContrastBolusAgentSequence": (one(CodeValue="1"), one(CodeValue="2")),
+    "MRDiffusionSequence": (one(DiffusionGradientOrientation=[0, 0, 1]), one(DiffusionGradientOrientation=[0, 1, 0])),
+    "InPlanePhaseEncodingDirection": ("ROW", "COL"),
+    "AcquisitionMatrix": ([0, 256, 256, 0], [0, 128, 128, 0]),
+    "XRayTubeCurrent": (100, 300),
+    "StudyID": ("1", "2"),
+    "AcquisitionDateTime": ("20200102120000", "20200102120500"),
+}
+
+
+@pytest.mark.parametrize("shift", [1.1, STEP / 2])
+@pytest.mark.parametrize("keyword", WHATEVER_ELSE)
+def test_acquisitions_are_split_by_what_no_list_names(tmp_path, keyword, shift):
+    both(tmp_path, shift, keyword, WHATEVER_ELSE[keyword])
+    found = discover([tmp_path]).found
+    assert [len(scan.files) for scan in found] == [9, 9]
+    assert {scan.volume.split(" ", 1)[1] for scan in found} == {f"{keyword} 1", f"{keyword} 2"}
+    check_both(tmp_path)
+
+
+def test_times_of_mr_that_alternate_are_a_warning(tmp_path):
+    """Of one MR acquisition every second slice may be acquired first, too."""
+    write_series(
+        tmp_path,
+        grid(),
+        modality="MR",
+        edit=lambda ds, k: setattr(ds, "AcquisitionDateTime", ("20200102120000", "20200102120500")[k % 2]),
+    )
+    scan = load_scan(tmp_path)
+    check(scan)
+    (warning,) = scan.source.warnings
+    assert warning.startswith("AcquisitionDateTime differs (5, 4 images) from slice to slice")
+
+
+@pytest.mark.parametrize("keyword", ["HeartRate", "XRayTubeCurrent", "ImageComments"])
+def test_what_differs_from_slice_to_slice_tells_nothing(tmp_path, keyword):
+    write_series(tmp_path, grid(), edit=lambda ds, k: setattr(ds, keyword, str(60 + k * k % 7)))
+    scan = load_scan(tmp_path)
+    check(scan)
+    assert scan.source.warnings == ()
+
+
 @pytest.mark.parametrize(
     ("element", "vr", "owner", "values"),
     [
@@ -127,7 +179,7 @@ def test_what_no_header_tells_apart_the_pixels_do(tmp_path, count):
             where,
             name=f"part{n}",
             values=lambda w, n=n: encode(w) + PHASE * n,
-            edit=_as_one_series(n, AcquisitionTime=f"1015{n}0"),
+            edit=_as_one_series(n),
         )
     with pytest.raises(InputError, match=f"every {('second', 'third')[count - 2]} slice .* several acquisitions"):
         load_scan(tmp_path)
@@ -268,6 +320,11 @@ def test_enhanced_objects(tmp_path, shift):
         ("MRModifierSequence", "InversionTimes", ([50.0], [800.0])),
         ("MREchoSequence", "EffectiveEchoTime", (10.0, 90.0)),
         ("FrameContentSequence", "FrameAcquisitionNumber", (1, 2)),
+        ("TemporalPositionSequence", "TemporalPositionTimeOffset", (0.0, 60.0)),
+        ("MRArterialSpinLabelingSequence", "ASLContext", ("LABEL", "CONTROL")),
+        ("CTExposureSequence", "XRayTubeCurrentInmA", (100.0, 300.0)),
+        ("RespiratorySynchronizationSequence", "NominalRespiratoryTriggerDelayTime", (50.0, 450.0)),
+        ("FrameContentSequence", "DimensionIndexValues", ([1, 1], [2, 1])),
     ],
 )
 def test_frames_of_one_enhanced_object(tmp_path, group, keyword, values, shift):
