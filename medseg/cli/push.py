@@ -49,9 +49,12 @@ def push(
     results = push_all(inputs, archive, retries=retries)
     failed = [result for result in results if result.reason is not None]
     if json:
-        print_json([{"path": str(r.path), "instance": r.instance, "error": r.reason} for r in results])
+        print_json([{"path": str(r.path), "instance": r.instance, "error": r.reason, "note": r.note} for r in results])
     else:
         typer.echo(f"{len(results) - len(failed)} of {counted(len(results), 'object')} sent to {archive.name}")
         for result in failed:
             typer.echo(f"{one_line(result.path)}: {one_line(result.reason)}", err=True)
+        for result in results:
+            if result.note is not None:
+                typer.echo(f"{one_line(result.path)}: note: {one_line(result.note)}", err=True)
     return 0 if not failed else 4 if len(failed) == len(results) else 3

@@ -37,7 +37,7 @@ from medseg.privacy.burned_in import MAPS, TOMOGRAPHY
 from medseg.privacy.deidentify import DOCUMENTS
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
 from medseg.service.bounds import LARGEST_ANSWER, STALLED_SECONDS, Search
-from medseg.service.outgoing import Outgoing
+from medseg.service.outgoing import Answer, Outgoing
 from medseg.service.pdu_bounds import PduBounds
 
 log = logging.getLogger("medseg.service.dimse")
@@ -69,8 +69,8 @@ PERMANENTLY = 0x01  # result of a rejected association
 SEEN = "Check host, port and both application entity titles; the archive must know ours."
 
 
-def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoing, str | None]]:
-    """Send objects by C-STORE; yield each with None, or the reason why the archive did not take it."""
+def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoing, Answer]]:
+    """Send objects by C-STORE; yield each with what the archive said of it."""
     pending = list(items)
     while pending:
         kinds = list(dict.fromkeys((item.sop_class, item.syntax) for item in pending))[:MOST_CONTEXTS]
@@ -86,24 +86,24 @@ def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoin
                 yield item, _store(link, item)
 
 
-def _store(link: Association, item: Outgoing) -> str | None:
+def _store(link: Association, item: Outgoing) -> Answer:
     if not link.is_established:
         raise ArchiveError("the archive broke the connection", fix="Run the same command again to resume.")
     try:
         status = link.send_c_store(item.path)
     except ValueError:
-        return f"the archive does not take {item.sop_class.name} in {item.syntax.name}"
+        return Answer(f"the archive does not take {item.sop_class.name} in {item.syntax.name}")
     except STOPS:
         raise
     except BaseException as error:  # pydicom raises nearly anything on damaged files
-        return f"the file cannot be sent: {as_failure(error).what}"
+        return Answer(f"the file cannot be sent: {as_failure(error).what}")
     if "Status" not in status:
         raise ArchiveError("the archive stopped answering", fix="Run the same command again to resume.")
     code = int(status.Status)
-    # Warnings (0xB...) mean stored; a duplicate is the same object, stored before.
-    return (
-        None if code in SUCCESS or code >> 12 == 0xB or code == DUPLICATE else f"the archive rejected it (0x{code:04X})"
-    )
+    if code in SUCCESS or code == DUPLICATE:  # the same object, stored before
+        return Answer()
+    # Warnings (0xB...) mean stored.
+    return Answer.stored(code) if code >> 12 == 0xB else Answer(f"the archive rejected it (0x{code:04X})")
 
 
 def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]:

@@ -20,6 +20,12 @@ from medseg.isolation.boundary import attempt, in_words
 from medseg.service.archive import is_uid
 
 WANTED = ["SOPClassUID", "SOPInstanceUID", "Rows"]
+# What an archive did with an object that it stored all the same, by the status of PS3.4 B.2.3.
+CHANGES = {
+    0xB000: "changed values of it",
+    0xB006: "left elements of it out",
+    0xB007: "found that it does not match its SOP class",
+}
 # What a file is by its content that no archive is meant to have; only said of files that do not claim to be DICOM.
 OTHER_KINDS = {"nifti", "nifti-pair", "analyze", "nrrd", "meta", "image2d", "arrays"}
 
@@ -32,6 +38,22 @@ class Outgoing:
     sop_class: UID
     instance: UID
     syntax: UID  # how it is encoded
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an archive said of one object."""
+
+    reason: str | None = None  # why it does not have it; None where it does
+    note: str | None = None  # what it did with it beside storing it
+
+    @classmethod
+    def stored(cls, code: int) -> Answer:
+        """Return the answer that it is stored, with the status of a warning or 0."""
+        if not code:
+            return cls()
+        what = CHANGES.get(code, "has a warning of it")
+        return cls(note=f"the archive stored it and {what} (0x{code:04X})")
 
 
 @dataclass(frozen=True)

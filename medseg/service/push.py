@@ -22,6 +22,7 @@ class Pushed:
     path: Path
     instance: str  # its UID; empty for a file that was passed over
     reason: str | None = None  # why the archive does not have it; None where it does
+    note: str | None = None  # what the archive did with it beside storing it, such as changing values
 
 
 def push(paths: Sequence[Path], archive: Archive, *, retries: int = 3, wait: float = 2.0) -> list[Pushed]:
@@ -47,8 +48,8 @@ def push(paths: Sequence[Path], archive: Archive, *, retries: int = 3, wait: flo
     done: dict[str, Pushed] = {}
 
     def send() -> None:
-        for item, reason in store(archive, [item for item in items if item.instance not in done]):
-            done[item.instance] = Pushed(item.path, item.instance, reason)
+        for item, answer in store(archive, [item for item in items if item.instance not in done]):
+            done[item.instance] = Pushed(item.path, item.instance, answer.reason, answer.note)
 
     try:
         if items:

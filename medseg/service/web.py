@@ -7,6 +7,7 @@ import secrets
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 
 import pydicom
@@ -18,7 +19,7 @@ from medseg.errors import OF_A_PATH
 from medseg.io.dicom.header import lenient
 from medseg.service.archive import PASSWORD, TOKEN, Archive, ArchiveError, ArchiveRefusal
 from medseg.service.bounds import Search
-from medseg.service.outgoing import Outgoing
+from medseg.service.outgoing import Answer, Outgoing
 from medseg.service.web_session import TIMEOUT, BoundedSession
 
 LARGEST_REQUEST = 64 * 2**20  # bytes of files sent in one request
@@ -30,8 +31,8 @@ MALFORMED = (AttributeError, EOFError, KeyError, IndexError, RecursionError, Typ
 BUSY = (408, 425, 429)  # a 4xx that may pass
 
 
-def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoing, str | None]]:
-    """Send objects, byte for byte, by STOW-RS; yield each with None, or the reason why the archive did not take it.
+def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoing, Answer]]:
+    """Send objects, byte for byte, by STOW-RS; yield each with what the archive said of it.
 
     The archive has taken what its answer lists, and nothing else: a page to sign in comes with the code of success too.
     """
@@ -52,37 +53,62 @@ def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoin
                 response.raise_for_status()
         stored, failed = _listed(response)
         for item in batch:
-            yield item, _reason(str(item.instance), stored, failed, response)
+            yield item, _answer(item, stored, failed, response)
 
 
-def _listed(response: requests.Response) -> tuple[set[str], dict[str, int]]:
-    """UIDs of the objects that an answer lists as stored, and of those that failed, with the code of the reason."""
-    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+@dataclass(frozen=True)
+class _Stored:
+    """An object that an answer lists as stored."""
+
+    sop_class: str  # empty where the answer does not say
+    warning: int  # 0 where there is none
+
+
+def _listed(response: requests.Response) -> tuple[dict[str, _Stored], dict[str, int]]:
+    """Objects that an answer lists as stored, by their UIDs, and those that failed, with the code of the reason."""
     try:
-        if not kind.endswith("json"):
-            return set(), {}
+        if not _kind(response).endswith("json"):
+            return {}, {}
         content = response.json()
         answer = Dataset.from_json(content[0] if isinstance(content, list) else content)
-        stored = {str(entry.get("ReferencedSOPInstanceUID")) for entry in answer.get("ReferencedSOPSequence") or ()}
+        stored = {
+            str(entry.get("ReferencedSOPInstanceUID")): _Stored(
+                str(entry.get("ReferencedSOPClassUID") or ""), int(entry.get("WarningReason") or 0)
+            )
+            for entry in answer.get("ReferencedSOPSequence") or ()
+        }
         failed = {
             str(entry.get("ReferencedSOPInstanceUID")): int(entry.get("FailureReason") or 0)
             for entry in answer.get("FailedSOPSequence") or ()
         }
     except MALFORMED:
-        return set(), {}
+        return {}, {}
     return stored, failed
 
 
-def _reason(instance: str, stored: set[str], failed: dict[str, int], response: requests.Response) -> str | None:
-    """Why an object does not count as stored; None where it does."""
+def _kind(response: requests.Response) -> str:
+    """Media type of an answer."""
+    return str(response.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
+
+
+def _answer(
+    item: Outgoing, stored: Mapping[str, _Stored], failed: Mapping[str, int], response: requests.Response
+) -> Answer:
+    """What an answer says of an object."""
+    instance = str(item.instance)
     if instance in failed:
         code = failed[instance]
-        return None if code == ALREADY_THERE else f"the archive rejected it (0x{code:04X})"
+        return Answer() if code == ALREADY_THERE else Answer(f"the archive rejected it (0x{code:04X})")
     if instance in stored:
-        return None
-    if "html" in response.headers.get("Content-Type", ""):
-        return "the archive answered with a web page, maybe one to sign in, and not with what it stored"
-    return "the archive's answer does not list it as stored"
+        if stored[instance].sop_class not in ("", str(item.sop_class)):
+            return Answer("the archive lists it as stored, with another SOP class than it has")
+        return Answer.stored(stored[instance].warning)
+    kind = _kind(response)
+    if "html" in kind:
+        return Answer("the archive answered with a web page, maybe one to sign in, and not with what it stored")
+    if kind.endswith("xml"):
+        return Answer("the archive answered in XML where JSON was asked for, so what it stored is not known")
+    return Answer("the archive's answer does not list it as stored")
 
 
 def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]:

@@ -19,6 +19,7 @@ from medseg.models.card import NetworkCard
 from medseg.models.package import write_package
 from medseg.models.registry import build_network
 from medseg.service.archive import ArchiveError
+from medseg.service.outgoing import Answer
 from medseg.service.pull import Series
 from medseg.types.run import BatchResult, CaseOutcome
 
@@ -79,7 +80,7 @@ def audit(tmp: Path, code: int, _: pytest.MonkeyPatch) -> list[str]:
 def push(tmp: Path, code: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def store(_: object, items: Any) -> Any:
         for number, item in enumerate(items):
-            yield item, "refused" if code == NONE or (code == PART and number == 0) else None
+            yield item, Answer("refused" if code == NONE or (code == PART and number == 0) else None)
 
     monkeypatch.setattr("medseg.service.dimse.store", store)
     small_series(tmp / "in", shape=(8, 8, 2))

@@ -15,6 +15,8 @@ from small_series import small_series
 from medseg.cli.app import run
 from medseg.cli.export import export as export_verb
 from medseg.errors import FormatLimitation, GeometryMismatch, UsageError
+from medseg.io.dicom_results.proof import items_of
+from medseg.io.dicom_results.rtstruct import read_rtstruct
 from medseg.io.dicom_results.seg import read_seg
 from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.instances import write_instances
@@ -60,6 +62,25 @@ def test_every_format_is_written(tmp_path, series, model):
         back = read_labels(tmp_path / "out" / name)
         assert world(back, 1) == world(labels, 1)
         assert world(back, 2) == world(labels, 2)
+
+
+def test_nothing_at_all_is_written_as_a_class_not_found(tmp_path, series):
+    """An empty NIfTI names no class, and DICOM objects describe one at least."""
+    folder, scan = series
+    nothing = LabelMap(np.zeros(scan.geometry.shape, np.uint8), scan.geometry, LabelTable(()))
+    write_labels(nothing, tmp_path / "labels.nii.gz")
+    formats = ["dicom-seg", "dicom-seg-labelmap", "dicom-seg-fractional", "rtstruct", "sr"]
+    files = export(tmp_path / "labels.nii.gz", tmp_path / "out", format=formats, source=folder, manual=True)
+    assert {"labels.seg.dcm", "labels.rtstruct.dcm", "labels.sr.dcm"} <= {file.name for file in files}
+    for name in ("labels.seg.dcm", "labels.labelmap.dcm", "labels.fractional.dcm"):
+        back = read_labels(tmp_path / "out" / name)
+        assert not back.array.any()
+        assert [entry.name for entry in back.table] == ["class-1"]
+    drawn = read_rtstruct(tmp_path / "out" / "labels.rtstruct.dcm", scan)
+    assert not drawn.array.any()
+    report = pydicom.dcmread(tmp_path / "out" / "labels.sr.dcm")
+    volumes = [i.MeasuredValueSequence[0].NumericValue for i in items_of(report) if i.ValueType == "NUM"]
+    assert [float(volume) for volume in volumes] == [0]
 
 
 def test_classes_that_overlap_are_exported_whole(tmp_path, series):

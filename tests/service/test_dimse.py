@@ -157,6 +157,14 @@ def test_what_is_there_already_counts_as_sent(tmp_path):
         assert [r.reason for r in push([tmp_path / "in"], Archive.parse(f"dicom://{address}"))] == [None]
 
 
+def test_what_the_archive_changed_is_a_note(tmp_path):
+    small_series(tmp_path / "in", shape=(8, 8, 1))
+    with small_archive(lambda event, number: 0xB006) as (address, _):
+        (one,) = push([tmp_path / "in"], Archive.parse(f"dicom://{address}"))
+    assert one.reason is None
+    assert one.note == "the archive stored it and left elements of it out (0xB006)"
+
+
 def test_syntaxes_and_kinds_the_archive_does_not_take(tmp_path):
     source, _ = small_series(tmp_path / "in", shape=(8, 8, 3))
     compressed = pydicom.dcmread(source.files[0])

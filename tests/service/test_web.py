@@ -126,6 +126,7 @@ DICOM_JSON = "application/dicom+json"
         ((200, DICOM_JSON, FAILURE), "does not list it"),
         ((409, DICOM_JSON, FAILURE), "does not list it"),
         ((200, DICOM_JSON, LISTS_ANOTHER), "does not list it"),
+        ((200, "application/dicom+xml; charset=utf-8", b"<NativeDicomModel/>"), "in XML where JSON was asked for"),
     ],
 )
 def test_what_the_answer_does_not_list_is_not_sent(tmp_path, capsys, answer, words):
@@ -136,6 +137,37 @@ def test_what_the_answer_does_not_list_is_not_sent(tmp_path, capsys, answer, wor
     assert len(rows) == 2
     assert all(words in row["error"] for row in rows)
     assert len(asked) == 1
+
+
+def edited(body: bytes, **elements: object) -> bytes:
+    """An answer that lists every object as stored, with more said of each."""
+    answer = Dataset.from_json(listed(body).decode())
+    for entry in answer.ReferencedSOPSequence:
+        for keyword, value in elements.items():
+            setattr(entry, keyword, value)
+    return answer.to_json().encode()
+
+
+def test_what_the_archive_changed_is_a_note(tmp_path, capsys):
+    small_series(tmp_path, shape=(8, 8, 1))
+    mr = "1.2.840.10008.5.1.4.1.1.4"
+    with answering(
+        lambda request, body: (200, DICOM_JSON, edited(body, WarningReason=0xB000, ReferencedSOPClassUID=mr))
+    ) as (address, _):
+        assert run(["push", str(tmp_path), "--to", address, "--retries", "0", "--json"]) == 0
+        (row,) = json.loads(capsys.readouterr().out)
+        assert run(["push", str(tmp_path), "--to", address, "--retries", "0"]) == 0
+    assert row["error"] is None
+    assert row["note"] == "the archive stored it and changed values of it (0xB000)"
+    assert row["note"] in capsys.readouterr().err
+
+
+def test_an_object_listed_with_another_class_is_not_sent(tmp_path):
+    small_series(tmp_path, shape=(8, 8, 1))
+    ct = "1.2.840.10008.5.1.4.1.1.2"
+    with answering(lambda request, body: (200, DICOM_JSON, edited(body, ReferencedSOPClassUID=ct))) as (address, _):
+        (one,) = push([tmp_path], Archive.parse(address), retries=0)
+    assert "another SOP class" in one.reason
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])

@@ -81,7 +81,7 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
         _check_apart(frames, order, along, where)
         step = (positions[-1] - positions[0]) / (count - 1)
         spacing = float(np.linalg.norm(step))
-        rounding = _rounding(positions)
+        rounding = rounding_of(positions)
         _check_line(positions, along, max(UNEVEN * spacing, 0.05, rounding), where)
         off = np.abs(along - np.linspace(along[0], along[-1], count)).max() / ((along[-1] - along[0]) / (count - 1))
         aside = step - np.cross(row, column) * (step @ np.cross(row, column))
@@ -175,7 +175,7 @@ def _upright(direction: npt.NDArray[np.float64], step: npt.NDArray[np.float64]) 
     return np.asarray(right / np.linalg.norm(right))
 
 
-def _rounding(positions: npt.NDArray[np.float64]) -> float:
+def rounding_of(positions: npt.NDArray[np.float64]) -> float:
     """How far, in mm, a slice may be from its place because positions were rounded to a tenth of a mm; 0 if not."""
     tenths = positions / TENTH
     if np.abs(tenths - np.rint(tenths)).max() > 1e-6:

@@ -9,7 +9,7 @@ import highdicom as hd
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from medseg.types import Code, LabelClass, LabelTable, ModelIdentity
+from medseg.types import AnyLabels, Code, LabelClass, LabelMap, LabelTable, ModelIdentity
 from medseg.types.labels import PALETTE
 
 # The code of a class without one of its own: true of anything a model segments in a patient, and no more.
@@ -115,6 +115,14 @@ def table_of(classes: list[LabelClass]) -> LabelTable:
         name = f"{entry.name} {entry.value}" if taken else entry.name
         named.append(LabelClass(entry.value, name, entry.category, entry.code, entry.color, entry.is_thing))
     return LabelTable(tuple(named))
+
+
+def with_a_class(labels: AnyLabels) -> AnyLabels:
+    """Return labels that name no class and hold none under a class that was not found: DICOM objects describe one."""
+    array = labels.array if isinstance(labels, LabelMap) else labels.combinations
+    if labels.table.classes or array.any():
+        return labels
+    return LabelMap(array, labels.geometry, LabelTable.unnamed([1]))
 
 
 def long_string(text: str) -> str:

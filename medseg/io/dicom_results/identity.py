@@ -17,6 +17,8 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from medseg.errors import MedsegError
+from medseg.harmless import one_line
 from medseg.io.dicom.header import lenient
 from medseg.io.files.atomic import atomic_path
 
@@ -100,7 +102,12 @@ def write_sealed(
     """
     with atomic_path(path) as part:
         part.write_bytes(_encode(seal(dataset, header, series_uid)))
-        return prove(part)
+        try:
+            return prove(part)
+        except MedsegError as error:
+            if error.where == one_line(part):
+                error.where = one_line(path)  # the name it would have had
+            raise
 
 
 def digest_of_array(array: object) -> str:

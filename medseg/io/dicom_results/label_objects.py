@@ -41,10 +41,10 @@ class LabelObject:
 
             near = [scan for scan in scans if scan.format == "dicom"]
             return tuple(ReadLabels(*read) for read in read_on_series(self.path, self.drawn_on, near))
-        from medseg.io.dicom_results.seg import read_any_seg
+        from medseg.io.dicom_results.seg import read_with_warnings
 
         on = self._grid([scan for scan in scans if scan.series_uid in self.made_of])
-        return (ReadLabels(read_any_seg(self.path, on)),)
+        return (ReadLabels(*read_with_warnings(self.path, on)),)
 
     def _grid(self, scans: Sequence[FoundScan]) -> Geometry | None:
         """Grid of the series a SEG was made of; None where it is not there, or in several volumes."""

@@ -11,7 +11,7 @@ import numpy as np
 from medseg.errors import FormatLimitation
 from medseg.io.dicom.frame import frames_of
 from medseg.io.dicom.header import read_header
-from medseg.io.dicom_results.coding import table_of
+from medseg.io.dicom_results.coding import table_of, with_a_class
 from medseg.io.dicom_results.drawn_images import DrawnImages
 from medseg.io.dicom_results.enclosed import enclosed
 from medseg.io.dicom_results.identity import write_sealed
@@ -119,6 +119,7 @@ def write_rtstruct(
     Contours run half-way between pixels, so that filling them at pixel centers gives the labels back; holes are cut by
     keyholes, as DICOM asks. The same labels, source and model give the same file.
     """
+    labels = with_a_class(labels)
     series = read_source(labels.geometry, source)
     if series.slices is not None:
         raise FormatLimitation(

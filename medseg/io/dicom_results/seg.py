@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,11 +27,13 @@ from medseg.io.dicom_results.coding import (
     serial_number,
     table_of,
     title,
+    with_a_class,
 )
 from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, write_sealed
 from medseg.io.dicom_results.proof import prove_seg
 from medseg.io.dicom_results.seg_frames import SegFile, open_seg
 from medseg.io.dicom_results.source import SourceSeries, read_source
+from medseg.io.files.case_id import file_name
 from medseg.isolation.apart import apart
 from medseg.types import (
     AnyLabels,
@@ -46,6 +49,7 @@ from medseg.types.labels import smallest_label_dtype
 from medseg.types.overlapping import Layers
 from medseg.types.run import Measured
 
+log = logging.getLogger("medseg.io.dicom_results.seg")
 Encoding = Literal["binary", "labelmap", "fractional"]
 SERIES_NUMBER = 9001
 HALF = 0.5  # the fraction from which a voxel of a fractional segmentation counts as inside
@@ -76,6 +80,7 @@ def write_seg(
     columns, rows, slices) with the background first, else whether it is inside. Classes may overlap, and then
     probabilities have no background; a label map as an encoding cannot hold them.
     """
+    labels = with_a_class(labels)
     series = read_source(labels.geometry, source)
     seg = build_seg(labels, series, model, encoding, probabilities)
     return write_sealed(seg, series.first, path, lambda part: prove_seg(part, labels, series, probabilities))
@@ -97,7 +102,7 @@ def build_seg(
     probabilities: npt.NDArray[np.float32] | None = None,
 ) -> hd.seg.Segmentation:
     """Build the object `write_seg` writes, not yet sealed."""
-    classes = tuple(labels.table) or tuple(LabelTable.unnamed([1]))
+    classes = tuple(labels.table)
     numbers = [entry.value for entry in classes] if encoding == "labelmap" else list(range(1, len(classes) + 1))
     pixels = _pixels(labels, series, numbers, encoding)
     if probabilities is not None:
@@ -220,15 +225,22 @@ def read_seg(path: Path, on: Geometry | None = None) -> LabelMap:
     voxel belongs to the segment with the largest fraction, where that is one half or more. Overlapping segments are a
     `FormatLimitation`; `read_any_seg` reads them. `on` is the grid it was made on, where that is known; see `open_seg`.
     """
-    return _read_compressed_seg(path, on) if is_compressed(path) else _read_seg(path, on)
+    labels, warnings = _read_compressed_seg(path, on) if is_compressed(path) else _read_seg(path, on)
+    _log(path, warnings)
+    return labels
+
+
+def _log(path: Path, warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        log.warning("%s: %s", file_name(path), warning)
 
 
 @apart
-def _read_compressed_seg(path: Path, on: Geometry | None) -> LabelMap:
+def _read_compressed_seg(path: Path, on: Geometry | None) -> tuple[LabelMap, tuple[str, ...]]:
     return _read_seg(path, on)
 
 
-def _read_seg(path: Path, on: Geometry | None) -> LabelMap:
+def _read_seg(path: Path, on: Geometry | None) -> tuple[LabelMap, tuple[str, ...]]:
     seg = open_seg(path, on)
     table = table_of(list(seg.classes.values()))
     array = np.zeros(seg.geometry.shape, smallest_label_dtype(table.largest))
@@ -244,7 +256,7 @@ def _read_seg(path: Path, on: Geometry | None) -> LabelMap:
                 "the segments overlap, and a label map holds one class for each voxel", where=path, fix=OVERLAP_FIX
             )
         target[pixels] = value
-    return LabelMap(array, seg.geometry, table)
+    return LabelMap(array, seg.geometry, table), seg.warnings
 
 
 def read_any_seg(path: Path, on: Geometry | None = None) -> AnyLabels:
@@ -253,15 +265,22 @@ def read_any_seg(path: Path, on: Geometry | None = None) -> AnyLabels:
     Of a fractional segmentation, two segments share a voxel where both have half of it or more, and more than all
     together, which those of classes that exclude each other never have.
     """
+    labels, warnings = read_with_warnings(path, on)
+    _log(path, warnings)
+    return labels
+
+
+def read_with_warnings(path: Path, on: Geometry | None = None) -> tuple[AnyLabels, tuple[str, ...]]:
+    """Read a DICOM Segmentation as `read_any_seg` does, and return what may be wrong with it instead of logging it."""
     return _read_any_compressed_seg(path, on) if is_compressed(path) else _read_any_seg(path, on)
 
 
 @apart
-def _read_any_compressed_seg(path: Path, on: Geometry | None) -> AnyLabels:
+def _read_any_compressed_seg(path: Path, on: Geometry | None) -> tuple[AnyLabels, tuple[str, ...]]:
     return _read_any_seg(path, on)
 
 
-def _read_any_seg(path: Path, on: Geometry | None) -> AnyLabels:
+def _read_any_seg(path: Path, on: Geometry | None) -> tuple[AnyLabels, tuple[str, ...]]:
     seg = open_seg(path, on)
     table = table_of(list(seg.classes.values()))
     layers = Layers(seg.geometry.shape)
@@ -274,8 +293,8 @@ def _read_any_seg(path: Path, on: Geometry | None) -> AnyLabels:
         layers.add(value, inside, (slice(None), slice(None), k))
     found = layers.labels(seg.geometry, table)
     if total is not None and not (total > MORE_THAN_WHOLE).any():
-        return read_seg(path, on)
-    return found if found.overlap else _one_map(found)
+        return _read_seg(path, on)
+    return found if found.overlap else _one_map(found), seg.warnings
 
 
 def _one_map(found: OverlappingLabels) -> LabelMap:

@@ -15,7 +15,7 @@ from pydicom.pixels.utils import unpack_bits
 
 from medseg.errors import FormatLimitation, InputError, MedsegError
 from medseg.io.dicom.cause import cause
-from medseg.io.dicom.grid import grid_of, step_along
+from medseg.io.dicom.grid import Spacings, grid_of, step_along
 from medseg.io.dicom.header import read_object
 from medseg.io.dicom.jpeg import decoder_of
 from medseg.io.dicom.plane import functional_group, planes_of
@@ -23,6 +23,7 @@ from medseg.io.dicom_results.coding import class_of
 from medseg.types import Geometry, LabelClass
 
 BACKGROUND = ("125040", "DCM")
+WRITE_AGAIN = "Write it again with the tool that made it."
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,7 @@ class SegFile:
     classes: dict[int, LabelClass]  # by segment number, without segments that stand for the background
     geometry: Geometry  # the smallest grid that holds every frame
     slices: tuple[int, ...]  # index along the third axis of each frame
+    warnings: tuple[str, ...] = ()  # of where they lie
 
     def frames(self) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
         """Yield class value, slice and pixels, shape (X, Y), of every frame and class.
@@ -41,6 +43,8 @@ class SegFile:
         Pixels are of bool for binary frames and label maps, and fractions from 0 to 1 for fractional frames.
         """
         numbers = self._numbers()
+        if unknown := set(numbers) - self._described():
+            raise InputError(f"frames are of a segment {min(unknown)}, which it does not describe", fix=WRITE_AGAIN)
         largest = float(self.dataset.get("MaximumFractionalValue") or 1)
         for frame, (k, pixels) in enumerate(zip(self.slices, _pixels_of_frames(self.dataset), strict=True)):
             frame_pixels = pixels.T
@@ -54,14 +58,13 @@ class SegFile:
         """Segment numbers in a frame of a label map, checked to be described."""
         background = self.dataset.get("PixelPaddingValue", 0)
         present = set(np.unique(frame_pixels).tolist()) - {background}
-        described = {int(segment.SegmentNumber) for segment in self.dataset.SegmentSequence}
-        unknown = present - described - {0}
+        unknown = present - self._described() - {0}
         if unknown:
-            raise InputError(
-                f"the pixels hold the number {min(unknown)}, which no segment describes",
-                fix="Write it again with the tool that made it.",
-            )
+            raise InputError(f"the pixels hold the number {min(unknown)}, which no segment describes", fix=WRITE_AGAIN)
         return sorted(present & set(self.classes))
+
+    def _described(self) -> set[int]:
+        return {int(segment.SegmentNumber) for segment in self.dataset.SegmentSequence}
 
     def _numbers(self) -> list[int]:
         if self.kind == "LABELMAP":
@@ -77,7 +80,7 @@ class SegFile:
 def open_seg(path: Path, on: Geometry | None = None) -> SegFile:
     """Read a DICOM Segmentation and find where its frames lie.
 
-    - `on`: the grid it was made on, where that is known: says how far slices are apart where the file does not.
+    - `on`: the grid it was made on, where that is known: says how far slices are apart, whatever the file says.
     """
     dataset = read_object(path, "SEG")
     try:
@@ -89,9 +92,10 @@ def open_seg(path: Path, on: Geometry | None = None) -> SegFile:
             "PixelMeasuresSequence",
         )
         planes = [plane for _, plane in placed]
-        step = None if on is None else step_along(on, planes[0])
-        spacings = (measures.get("SpacingBetweenSlices"), step, measures.get("SliceThickness"))
-        geometry, slices = grid_of(planes, [float(s) for s in spacings if s])
+        stated, thickness = (
+            abs(float(measures.get(keyword) or 0)) or None for keyword in ("SpacingBetweenSlices", "SliceThickness")
+        )
+        grid = grid_of(planes, Spacings(None if on is None else step_along(on, planes[0]), stated, thickness))
     except MedsegError as error:
         raise type(error)(error.what, where=path, fix=error.fix) from error
     except Exception as error:  # pydicom raises nearly anything on damaged files
@@ -100,7 +104,7 @@ def open_seg(path: Path, on: Geometry | None = None) -> SegFile:
             where=path,
             fix="Write it again.",
         ) from error
-    return SegFile(dataset, str(dataset.SegmentationType), classes, geometry, tuple(slices))
+    return SegFile(dataset, str(dataset.SegmentationType), classes, grid.geometry, grid.slices, grid.warnings)
 
 
 def _pixels_of_frames(dataset: Dataset) -> Iterator[npt.NDArray[Any]]:
@@ -125,8 +129,10 @@ def _pixels_of_frames(dataset: Dataset) -> Iterator[npt.NDArray[Any]]:
 def classes_of(dataset: Dataset) -> dict[int, LabelClass]:
     """Class of each segment by its number, without segments that stand for the background."""
     classes: dict[int, LabelClass] = {}
-    for segment in dataset.SegmentSequence:
-        number = int(segment.SegmentNumber)
+    numbers = [int(segment.SegmentNumber) for segment in dataset.SegmentSequence]
+    for segment, number in zip(dataset.SegmentSequence, numbers, strict=True):
+        if numbers.count(number) > 1:
+            raise InputError(f"{numbers.count(number)} segments have the number {number}", fix=WRITE_AGAIN)
         code = segment.get("SegmentedPropertyTypeCodeSequence")
         if code and (code[0].get("CodeValue"), code[0].get("CodingSchemeDesignator")) == BACKGROUND:
             continue

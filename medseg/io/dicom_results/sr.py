@@ -23,6 +23,7 @@ from medseg.io.dicom_results.coding import (
     serial_number,
     title,
     type_of,
+    with_a_class,
 )
 from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, seal, write_sealed
 from medseg.io.dicom_results.predecessor import as_dataset
@@ -72,6 +73,7 @@ def write_sr(
     a person vouches for it, who then is an observer beside the model. A class of which nothing was found is reported
     with zero volume and flagged, as is one that touches the edge of the scan.
     """
+    labels = with_a_class(labels)
     series = read_source(labels.geometry, source)
     seg = seal(build_seg(labels, series, model), series.first)
     rows = {} if volumes is None else {row.class_name: row for row in volumes.rows}

@@ -15,7 +15,7 @@ from medseg.service.node.overdue import WITHOUT_DESTINATION
 from medseg.service.node.reasons import GONE, GONE_FIX, REFUSED_FIX
 from medseg.service.node.segmenting import OUTBOX
 from medseg.service.node.store import NodeStore
-from medseg.service.outgoing import Outgoing, outgoing
+from medseg.service.outgoing import Answer, Outgoing, outgoing
 
 log = logging.getLogger("medseg.serve")
 FIRST_WAIT, LONGEST_WAIT = 2.0, 300.0
@@ -40,8 +40,11 @@ def deliver(store: NodeStore, destination: str, archive: Archive, now: float) ->
             _refuse(store, due.pop(row["instance"]), "its file in the outbox is gone or damaged")
     taken = 0
     try:
-        for item, reason in _send(archive, items):
+        for item, answer in _send(archive, items):
             row = due.pop(str(item.instance))
+            reason = answer.reason
+            if answer.note is not None:
+                log.warning("A result of %s was delivered to %s: %s.", row["case_id"], destination, answer.note)
             if reason is None:
                 sent = "update deliveries set state='sent', sent=coalesce(sent, ?), next=0, error='' where n=?"
                 store.change(sent, time.time(), row["n"])
@@ -60,7 +63,7 @@ def deliver(store: NodeStore, destination: str, archive: Archive, now: float) ->
     return taken
 
 
-def _send(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoing, str | None]]:
+def _send(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoing, Answer]]:
     if not items:
         return
     if archive.protocol == "dimse":

@@ -7,13 +7,13 @@ import pytest
 from small_labels import MODEL, TABLE, some_labels
 from small_series import OBLIQUE, small_multiframe, small_series
 
-from medseg.errors import FormatLimitation
+from medseg.errors import FormatLimitation, InputError
 from medseg.io.dicom_results import rtstruct, seg, sr
 from medseg.io.dicom_results.rtstruct import write_rtstruct
 from medseg.io.dicom_results.seg import write_seg
 from medseg.io.dicom_results.sr import write_sr
 from medseg.io.formats import WRITERS, Labeled, write
-from medseg.types import Instances, LabelMap
+from medseg.types import Instances, LabelMap, LabelTable
 from medseg.types.instances import InstanceRow
 
 NAMES = [entry.name for entry in TABLE]
@@ -109,6 +109,18 @@ def test_structures_that_differ_are_not_left_behind(tmp_path, monkeypatch, damag
     source, geometry = small_series(tmp_path / "in")
     with pytest.raises(FormatLimitation, match="Dice"):
         write_rtstruct(some_labels(geometry), source, tmp_path / "out" / "labels.dcm", model=MODEL)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_an_error_while_reading_back_names_the_file_that_was_to_be(tmp_path, monkeypatch):
+    build = rtstruct.build_rtstruct
+    source, geometry = small_series(tmp_path / "in")
+    without = LabelMap(np.zeros(geometry.shape, np.uint8), geometry, LabelTable(()))
+    monkeypatch.setattr(rtstruct, "build_rtstruct", lambda labels, *rest: build(without, *rest))
+    path = tmp_path / "out" / "labels.dcm"
+    with pytest.raises(InputError, match="no structure matches") as error:
+        write_rtstruct(some_labels(geometry), source, path, model=MODEL)
+    assert str(error.value).startswith(str(path))
     assert not list((tmp_path / "out").iterdir())
 
 

@@ -310,6 +310,19 @@ def test_one_half_or_more_of_a_fraction_is_inside(tmp_path):
         assert np.array_equal(regrid(read_any_seg(path), labels.geometry).array, expected)
 
 
+@pytest.mark.parametrize("read", [read_seg, read_any_seg])
+@pytest.mark.parametrize(
+    ("described", "words"), [(1, "2 segments have the number 1"), (7, "of a segment 2, which it does not describe")]
+)
+def test_frames_of_which_segment_is_not_known(tmp_path, read, described, words):
+    path, _, _ = written(write_seg, tmp_path)
+    dataset = pydicom.dcmread(path)
+    dataset.SegmentSequence[1].SegmentNumber = described
+    dataset.save_as(path)
+    with pytest.raises(InputError, match=words):
+        read(path)
+
+
 def test_damaged_files_are_errors_of_the_file(tmp_path):
     path, _, source = written(write_seg, tmp_path)
     whole = path.read_bytes()

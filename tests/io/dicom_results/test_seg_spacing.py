@@ -1,4 +1,4 @@
-"""DICOM SEG that does not state how far its slices are apart: volumes are right, or it is refused."""
+"""DICOM SEG that does not state how far its slices are apart, or wrongly: volumes are right, or there is a warning."""
 
 import json
 
@@ -19,9 +19,9 @@ from medseg.types import LabelMap, LabelTable
 TRUE_ML = 4 * 4 * 0.8 * 0.6 * 5 / 1000
 
 
-def without_spacing(folder, slices, thickness=5.0, *, in_frames=False):
+def without_spacing(folder, slices, thickness=5.0, *, in_frames=False, stated=None, step=5.0):
     """A SEG of 4 x 4 voxels on some slices of a series 5 mm apart; the labels, and where series and SEG lie."""
-    source, geometry = small_series(folder / "in", shape=(13, 11, 9), spacing=(0.8, 0.6, 5.0))
+    source, geometry = small_series(folder / "in", shape=(13, 11, 9), spacing=(0.8, 0.6, step))
     array = np.zeros(geometry.shape, np.uint8)
     array[2:6, 3:7, slices] = 1
     labels = LabelMap(array, geometry, LabelTable.unnamed([1]))
@@ -32,6 +32,8 @@ def without_spacing(folder, slices, thickness=5.0, *, in_frames=False):
     shared = ds.SharedFunctionalGroupsSequence[0]
     measures = shared.PixelMeasuresSequence[0]
     del measures.SpacingBetweenSlices
+    if stated is not None:
+        measures.SpacingBetweenSlices = stated
     if thickness is None:
         del measures.SliceThickness
     else:
@@ -89,3 +91,70 @@ def test_evaluated_on_the_grid_of_the_other(tmp_path, slices):
     for one, other in (read_pair(path, tmp_path / "labels.nii.gz"), read_pair(tmp_path / "labels.nii.gz", path)):
         assert np.array_equal(one.array, other.array)
         assert np.array_equal(one.array, labels.array)
+
+
+def warned(path, *more):
+    """Volume that `convert` makes of a SEG, and its warnings."""
+    out = path.parent.parent / "out"
+    convert([*more, path.parent], out)
+    (labels,) = out.rglob("labels.nii.gz")
+    image = nib.load(labels)
+    found = np.count_nonzero(np.asanyarray(image.dataobj)) * np.prod(image.header.get_zooms()) / 1000
+    return found / TRUE_ML, json.loads((labels.parent / "conversion.json").read_text())["warnings"]
+
+
+@pytest.mark.parametrize("slices", [[4], [3, 4, 5], [2, 6]])
+def test_the_series_contradicts_what_is_stated(tmp_path, slices):
+    without_spacing(tmp_path, slices, stated=1.0)
+    volume, warnings = warned(tmp_path / "seg" / "labels.dcm", tmp_path / "in")
+    assert volume == pytest.approx(len(slices))
+    assert warnings == [
+        "It says that its slices are 1 mm apart; those of its series are 5 mm apart, as was taken",
+    ]
+
+
+def test_a_series_that_is_not_its_grid_says_nothing(tmp_path):
+    """A SEG on a finer grid of its own refers to the series all the same."""
+    _, path = without_spacing(tmp_path, [4], stated=1.0)
+    ds = pydicom.dcmread(path)
+    ds.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing = [0.5, 0.5]
+    ds.save_as(path)
+    volume, warnings = warned(path, tmp_path / "in")
+    assert volume == pytest.approx(0.5 * 0.5 / (0.8 * 0.6) / 5)
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    ("slices", "stated", "thickness", "steps", "words"),
+    [
+        ([3, 4, 5], 1.0, 5.0, 1 / 5, "All its frames are 5 mm apart; it says that slices are 1 mm apart"),
+        ([3, 4, 5], 7.0, None, 1, "It says that its slices are 7 mm apart; those of its frames are 5 mm apart"),
+        ([3, 4, 5], None, 1.0, 1, "5 mm, the step its frames have in common"),
+        ([2, 4, 6], None, 1.0, 2, "10 mm, the step its frames have in common"),
+        ([2, 4, 6], None, None, 2, "10 mm, the step its frames have in common"),
+        ([2, 4, 6], None, 5.0, 1, "5 mm, their thickness"),
+        ([3, 4, 5], None, 5.0, 1, None),
+        ([3, 4, 6], None, 5.0, 1, None),
+        ([2, 4, 6], 5.0, 1.0, 1, "All its frames are 10 mm apart"),
+        ([2, 4, 7], 5.0, 1.0, 1, None),
+    ],
+)
+def test_what_contradicts_or_is_a_guess_is_a_warning(tmp_path, slices, stated, thickness, steps, words):
+    _, path = without_spacing(tmp_path, slices, thickness, stated=stated)
+    volume, warnings = warned(path)
+    assert volume == pytest.approx(len(slices) * steps)
+    assert [words in warning for warning in warnings] == ([] if words is None else [True])
+
+
+@pytest.mark.parametrize("slices", [[2, 3, 4, 5, 6], [2, 3], [2, 3, 4, 6]])
+def test_positions_rounded_to_a_tenth_do_not_change_the_step(tmp_path, slices, caplog):
+    _, path = without_spacing(tmp_path, slices, 0.625, step=0.625)
+    ds = pydicom.dcmread(path)
+    for frame in ds.PerFrameFunctionalGroupsSequence:
+        plane = frame.PlanePositionSequence[0]
+        plane.ImagePositionPatient = [f"{float(v):.1f}" for v in plane.ImagePositionPatient]
+    ds.save_as(path)
+    read = read_seg(path)
+    assert read.geometry.spacing[2] == pytest.approx(0.625)
+    assert np.array_equal(np.flatnonzero(read.array.any(axis=(0, 1))) + slices[0], slices)
+    assert "rounded to 0.1 mm" in caplog.text
