@@ -45,7 +45,7 @@ def follow_the_tutorial(window: Window, photograph: Any) -> None:
     window.press("x")
     photograph("reject")
     window.press("4")
-    window.says("This was the last case")
+    window.says("cases are judged")
     photograph("judged")
 
 

@@ -186,6 +186,8 @@ class Store(CaseStore):
             if instances is None:
                 return self._record_labels(case_id, who, reader, part, None, body)
             own = self.objects(case_id, 0)
+            body["n_objects"] = _n_objects(instances)
+            body["n_model_objects"] = None if own is None else _n_objects(own)
             body["objects_changed"] = own is None or not np.array_equal(own, instances)
             with label_files.written_ids(instances, labels, folder, source) as ids:
                 return self._record_labels(case_id, who, reader, part, ids, body)
@@ -318,6 +320,10 @@ class Store(CaseStore):
                 where=case.case_id,
                 fix="Load it, and decide what to keep of each.",
             )
+
+
+def _n_objects(ids: npt.NDArray[Any]) -> int:
+    return len(np.unique(ids[ids > 0]))
 
 
 def check_name(who: str) -> None:

@@ -1,7 +1,7 @@
 // Where things are: the three planes, the letters at their edges, and the scan file's own order of indices.
 // Volumes come with axes nearest R, A, S, so this page never turns an axis: it only names them.
 
-/** u runs to the left of the screen, v runs up, k is looked along: radiological convention. */
+/** u runs to the left of the screen, v runs up, k is looked along: radiological convention. Images without a patient: see `Plane.load`. */
 export const PLANES = [
   { name: 'axial', k: 2, u: 0, v: 1 },
   { name: 'coronal', k: 1, u: 0, v: 2 },
@@ -28,6 +28,10 @@ export function edgeLetters(plane, affine) {
   const along = (axis, sign) => letters(affine.map((row) => sign * row[axis]))
   return { left: along(plane.u, 1), right: along(plane.u, -1), top: along(plane.v, 1), bottom: along(plane.v, -1) }
 }
+
+/** World coordinates (mm, RAS+) as a person reads them: how far to the right or left, and so on, without a sign. */
+export const sided = (world) =>
+  world.map((mm, axis) => `${(Number(mm.toFixed(1)) < 0 ? NEGATIVE : POSITIVE)[axis]} ${Math.abs(mm).toFixed(1)}`).join(' ')
 
 /** World coordinates (mm, RAS+) of a voxel. */
 export const toWorld = (affine, voxel) =>

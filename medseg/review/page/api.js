@@ -14,13 +14,16 @@ async function ask(path, options = {}) {
   return answer
 }
 
+/** With a capital letter, where it begins with a word and not with a name such as a file's. */
+export const sentence = (text) => (/^[a-z]+[ ,']/.test(text) ? text[0].toUpperCase() + text.slice(1) : text)
+
 async function explain(answer) {
   const text = await answer.text()
   try {
     const { error, detail, message, fix } = JSON.parse(text)
-    return [error ?? detail ?? message, fix].filter(Boolean).join(' ') || text
+    return sentence([error ?? detail ?? message, fix].filter(Boolean).join(' ') || text)
   } catch {
-    return text || `The server answered ${answer.status}.`
+    return sentence(text) || `The server answered ${answer.status}.`
   }
 }
 
@@ -67,6 +70,7 @@ export async function describe(id, ahead = false) {
     voxelMl: one.is_2d ? null : one.voxel_ml,
     hasObjects: Boolean(one.instances?.length),
     things: new Set((one.instances ?? []).filter((object) => object.is_thing).map((object) => object.class_value)),
+    modelObjects: counted((one.instances ?? []).map((object) => object.class_value)), // by class
     classes: one.classes,
     readings: one.readings ?? [],
     dispute: one.dispute ?? null,
@@ -87,10 +91,15 @@ const card = ({ name, title, notice, dice, n_cases: cases, limits }) => ({
   dice: Object.entries(dice ?? {}).map(([of, value]) => ({ name: of, dice: value })),
 })
 
+const counted = (values) => values.reduce((counts, value) => counts.set(value, (counts.get(value) ?? 0) + 1), new Map())
+
 const KINDS = { taken_back: 'took the verdict back' }
 const asked = (body) => (body.method === 'interactive model' ? 'clicked with a model' : 'asked the random walker')
 // Of suggestions one after the other, each with more marks, the last stands for all.
 const isShown = ({ kind }, n, all) => kind !== 'suggested' || all[n + 1]?.kind !== 'suggested'
+
+const objects = ({ n_objects: now, n_model_objects: before }) => Number.isFinite(now)
+  ? `, ${now} ${now === 1 ? 'object' : 'objects'}${Number.isFinite(before) ? ` of the model's ${before}` : ''}` : ''
 
 const entry = ({ t, who, kind, body }) => ({
   time: t,
@@ -99,7 +108,7 @@ const entry = ({ t, who, kind, body }) => ({
     kind === 'suggested' ? asked(body) : KINDS[kind] ?? kind.replace('_', ' '),
     body.reason && `(${body.reason})`,
     kind === 'suggested' && `for ${body.class}: ${body.inside} voxels marked inside, ${body.outside} outside`,
-    Number.isFinite(body.changed_voxels) && `revision ${body.revision}, ${body.changed_voxels} voxels from the model's`,
+    Number.isFinite(body.changed_voxels) && `revision ${body.revision}, ${body.changed_voxels} voxels from the model's${objects(body)}`,
     body.comment && `“${body.comment}”`,
   ].filter(Boolean).join(' '),
 })

@@ -20,6 +20,8 @@ import { VerdictPanel } from './verdict_panel.js'
 import { presets } from './window_presets.js'
 import { Worklist } from './worklist.js'
 
+const LOADED = 'The newest labels are loaded. Undo brings yours back.'
+
 export class App {
   constructor(api) {
     this.api = api
@@ -287,7 +289,9 @@ export class App {
 
   /** Load the next case in the background. */
   prefetch() {
-    const row = this.worklist.neighbor(this.data.about.id, 1)
+    const { id, isJudged } = this.data.about
+    // After an open case the next open one comes, by its verdict; who looks through judged ones goes from row to row.
+    const row = (!isJudged && this.worklist.nextOpen(id)) || this.worklist.neighbor(id, 1)
     if (!row || this.next?.id === row.id) return
     const load = async () => {
       const data = new CaseData(await this.api.describe(row.id, true), this.api)
@@ -308,17 +312,15 @@ export class App {
 
   afterSave(data) {
     this.presence.saved(data.about.revision)
-    const row = this.worklist.row(data.about.id)
-    if (row) row.isCorrected = true
-    this.worklist.show()
     this.say(`Saved as revision ${data.about.revision}.`)
-    if (data.about.verdict) this.outdate(data, row).catch(() => {}) // said by what asks the server next
+    this.refresh(data).catch(() => {}) // said by what asks the server next
   }
 
-  /** A verdict was about the labels as they were: say whether it counts for those saved now. */
-  async outdate({ about }, row) {
-    const { state, isJudged } = await this.api.describe(about.id)
-    for (const one of [about, row]) Object.assign(one ?? {}, { state, isJudged })
+  /** Ask what the labels saved now make of a case: whether they differ from the model's, and whether its verdict counts. */
+  async refresh({ about }) {
+    const { state, isJudged, isCorrected, revision } = await this.api.describe(about.id, true)
+    if (revision !== about.revision) return // asked again by the save after
+    for (const one of [about, this.worklist.row(about.id)]) Object.assign(one ?? {}, { state, isJudged, isCorrected })
     this.worklist.show()
     if (this.data.about === about) this.verdict.show(about)
   }
@@ -346,7 +348,7 @@ export class App {
   async afterVerdict(kind) {
     const { id } = this.data.about
     if (kind !== 'take_back') {
-      const next = this.worklist.neighbor(id, 1)
+      const next = this.worklist.nextOpen(id)
       if (next) {
         await this.open(next.id)
         return
@@ -362,13 +364,13 @@ export class App {
     this.verdict.load(this.data)
     this.about.load(this.data)
     this.status.saved()
-    this.say(kind === 'take_back' ? 'The verdict was taken back.' : 'This was the last case of the list.')
+    this.say(kind === 'take_back' ? 'The verdict was taken back.' : this.worklist.whatIsLeft())
   }
 
   async step(by) {
     const row = this.worklist.neighbor(this.data?.about.id, by)
     if (row) await this.open(row.id)
-    else this.say(by > 0 ? 'This is the last case of the list.' : 'This is the first case of the list.')
+    else this.say(this.worklist.isEmpty ? this.worklist.nothingShown() : by > 0 ? 'This is the last case of the list.' : 'This is the first case of the list.')
   }
 
   /** What is to be known of a case before it is judged. */
@@ -388,11 +390,13 @@ export class App {
   }
 
   tellConflict(error) {
-    const decide = (act) => async () => {
+    const decide = (act, done) => async () => {
       try {
         this.notice('')
         await act()
+        if (done) this.say(done)
       } catch (failure) {
+        if (this.saving.conflict && find('#notice').hidden) this.tellConflict(error) // it is still to be decided
         this.say(failure.message, true)
       }
     }
@@ -409,13 +413,22 @@ export class App {
       return
     }
     this.notice('Somebody saved this case meanwhile. Nothing was merged, and what you drew is kept here.',
-      button('Save mine as the newest', '', decide(this.act.keepMine)),
-      button('Load theirs (undo brings mine back)', '', decide(this.act.loadOther)))
+      button('Save mine as the newest', '', decide(this.act.keepMine, 'What you drew is the newest revision now.')),
+      button('Load theirs (undo brings mine back)', '', decide(this.act.loadOther, LOADED)))
   }
 
   tellNewer(revision) {
     if (this.saving.conflict) return
     const text = revision ? `Revision ${revision} of this case was saved in another window.` : 'A newer revision of this case was saved in another window.'
-    this.notice(text, button('Load it (undo brings mine back)', '', () => this.act.loadOther().then(() => this.notice('')).catch((error) => this.say(error.message, true))))
+    const load = async () => {
+      try {
+        await this.act.loadOther()
+        this.notice('')
+        this.say(LOADED)
+      } catch (error) {
+        this.say(error.message, true)
+      }
+    }
+    this.notice(text, button('Load it (undo brings mine back)', '', load))
   }
 }

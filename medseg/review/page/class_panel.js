@@ -24,6 +24,7 @@ export class ClassPanel {
     const key = pen <= 6 ? String(pen + 3) : ''
     const name = button(one.name, '', () => this.on.chosen(pen), { className: 'name', title: one.name })
     if (key) name.setAttribute('aria-keyshortcuts', key)
+    const objects = element('span', { className: 'objects quiet' })
     const volume = element('span')
     const change = element('span', { className: 'change' })
     const show = element('input', { type: 'checkbox', checked: true, 'aria-label': `Show ${one.name}`, onchange: () => {
@@ -35,9 +36,9 @@ export class ClassPanel {
     } })
     const swatch = colored(element('i', { className: 'swatch', 'aria-hidden': 'true' }), one.color)
     const row = element('tr', {}, element('td', {}, element('kbd', { 'aria-hidden': 'true' }, key), swatch),
-      element('td', { className: 'name' }, name),
+      element('td', { className: 'name' }, name, objects),
       element('td', { className: 'number' }, volume, change), element('td', {}, show), element('td', {}, lock))
-    return { row, name, volume, change }
+    return { row, name, objects, volume, change, value: one.value }
   }
 
   choose() {
@@ -54,7 +55,8 @@ export class ClassPanel {
     const { data } = this
     if (!data?.labels || !this.rows) return
     const ml = data.about.voxelMl
-    this.rows.forEach(({ volume, change }, n) => {
+    this.rows.forEach(({ objects, volume, change, value }, n) => {
+      if (data.about.things.has(value)) write(objects, countObjects(data.labels.objectCounts[n + 1], data.about.modelObjects.get(value)))
       const now = data.labels.counts[n + 1]
       write(volume, format(now, ml))
       const more = now - data.modelCounts[n + 1]
@@ -62,6 +64,10 @@ export class ClassPanel {
     })
   }
 }
+
+/** How many objects there are, and how many more or fewer than the model's. */
+export const countObjects = (now, before) =>
+  `${now} ${now === 1 ? 'object' : 'objects'}${now === before ? '' : ` (${now > before ? '+' : '−'}${Math.abs(now - before)})`}`
 
 const write = (cell, text) => {
   if (cell.textContent !== text) cell.textContent = text

@@ -60,10 +60,10 @@ export function commands(app) {
     outline: () => look((l) => (l.outline = !l.outline)), visible: () => look((l) => (l.visible = !l.visible)),
     sliceUp: () => planes.scroll(planes.active, 1), sliceDown: () => planes.scroll(planes.active, -1),
     nudge: (key) => {
-      const { u, v } = planes.active
+      const { u, v, against } = planes.active
       const voxel = [...planes.at]
-      if (key === 'ArrowLeft' || key === 'ArrowRight') voxel[u] += key === 'ArrowLeft' ? 1 : -1
-      else voxel[v] += key === 'ArrowUp' ? 1 : -1
+      if (key === 'ArrowLeft' || key === 'ArrowRight') voxel[u] += (key === 'ArrowLeft') === against[0] ? 1 : -1
+      else voxel[v] += (key === 'ArrowUp') === against[1] ? 1 : -1
       planes.go(voxel)
     },
     zoomIn: () => zoom(ZOOM), zoomOut: () => zoom(1 / ZOOM),

@@ -3,7 +3,7 @@
 import { Brush } from './brush.js'
 import { Edit, History } from './history.js'
 import { Rules } from './rules.js'
-import { fillBetween } from './tools/between.js'
+import { fillBetween, slicesDrawn, slicesThatDiffer } from './tools/between.js'
 import { Clicks } from './tools/clicks.js'
 import { keepIsland, removeIsland } from './tools/island.js'
 import { Lasso } from './tools/lasso.js'
@@ -13,6 +13,7 @@ import { Pen } from './tools/pen.js'
 import { revert } from './tools/revert.js'
 
 export const TOOLS = ['crosshair', 'pen', 'eraser', 'lasso', 'click']
+const DRAWING = new Set(['pen', 'eraser', 'lasso']) // what fill between goes by
 export const OBJECT_TOOLS = ['merge', 'split']
 
 export class Editor {
@@ -90,21 +91,24 @@ export class Editor {
     return true
   }
 
-  strokeTo(voxel) {
+  /** `spot`: where the mouse is between voxels, [u, v]. */
+  strokeTo(voxel, spot) {
     const { stroke } = this
     if (!stroke) return
     if (!stroke.begun && stroke.draws) stroke.edit.id = this.objectFor(this.pen, voxel)
     stroke.begun = true
-    stroke.tool.to(voxel)
+    stroke.tool.to(voxel, spot)
     this.planes.draw()
   }
 
   endStroke() {
     if (!this.stroke) return
-    const { edit, tool } = this.stroke
-    tool.end()
+    const { edit, tool, plane } = this.stroke
+    const told = tool.end()
     this.stroke = null
-    this.finish(edit)
+    const change = this.finish(edit)
+    if (change && DRAWING.has(this.tool)) change.drawnAcross = plane.k
+    if (told) this.on.say(told.nothing ?? (edit.length ? told.done : 'Nothing changed: the class is locked, or is not the one to draw over.'))
   }
 
   /** The object that is drawn at a voxel: the one that is there, or a new one; a class of no objects is one. */
@@ -163,11 +167,28 @@ export class Editor {
 
   between() {
     const { plane, name } = { plane: this.planes.active, name: this.penName }
+    const { labels, pen, data } = this
+    if (!labels) return
     const at = this.planes.at[plane.k]
-    const slices = this.run((edit) => fillBetween(edit, this.labels, plane, at, this.pen, this.spacing), true)
-    this.on.say(slices
-      ? `${name}: ${slices} ${slices === 1 ? 'slice' : 'slices'} filled in the ${plane.name} plane.`
-      : `Draw ${name} on both sides of this slice first; the gap between the two is filled.`)
+    const object = this.objectToFill()
+    const drawn = object === null ? [] : [
+      () => slicesDrawn(this.history.past, labels, plane, pen, object),
+      // After the case was opened again: where what was saved differs from the model's labels.
+      () => (object ? [] : slicesThatDiffer(data.newest, data.model, labels, plane.k, pen)),
+    ]
+    const before = this.changes
+    const gaps = this.run((edit) => fillBetween(edit, labels, plane, at, pen, this.spacing, { drawn, object }), true)
+    if (!gaps) return
+    const where = gaps.map(([from, to]) => `between ${from + 1} and ${to + 1}`).join(' and ')
+    if (!gaps.length) this.on.say(`Nothing to fill: draw ${name} on a slice on each side of this one, or on this one and another; then the ${plane.name} slices between are filled.`)
+    else this.on.say(this.changes > before ? `${name}: ${plane.name} slices ${where} filled.` : `${name}: nothing to change in ${plane.name} slices ${where}.`)
+  }
+
+  /** What fill between redraws: the object under the crosshair, 0 for a class as a whole, null where it only adds. */
+  objectToFill() {
+    const { labels, pen, data, planes: { at } } = this
+    if (!labels.ids || !data.about.things.has(data.about.classes[pen - 1].value)) return 0
+    return labels.pens[labels.index(at)] === pen ? objectAt(labels, at) : null
   }
 
   grow() {

@@ -23,7 +23,7 @@ export const KEYS = [
   ['v', 'nextPreset', 'next window'], ['o', 'outline', 'outlines or filled'], [' ', 'visible', 'hide or show labels'],
   ['c', 'center', 'crosshair to the middle of the class'],
   ['s', 'save', 'save now'], ['a', 'accept', 'accept, and go to the next case'],
-  ['x', 'reject', 'reject; then 1 to 9 for the reason'], ['u', 'takeBack', 'take the verdict back'],
+  ['x', 'reject', 'reject; then a digit for the reason, or c for a comment'], ['u', 'takeBack', 'take the verdict back'],
   ['n', 'next', 'next case'], ['p', 'previous', 'previous case'],
   ['l', 'worklist', 'hide or show the worklist'], ['/', 'search', 'search the worklist'], ['?', 'help', 'this help'],
 ]

@@ -26,6 +26,9 @@ export class Labels {
     })
     this.ids = idSlices && new Int32Array(this.plane * dims[2])
     idSlices?.forEach((runs, z) => decode(runs, this.ids, z * this.plane))
+    this.sizes = new Map() // voxels by state, of objects
+    this.objectCounts = new Float64Array(classes + 1) // objects by pen
+    this.ids?.forEach((id, index) => id && this.tally(this.state(index), 1))
     this.lastId = (idSlices ?? []).reduce((most, { values }) => values.reduce((a, b) => Math.max(a, b), most), 0)
   }
 
@@ -54,11 +57,24 @@ export class Labels {
   }
 
   set(index, pen, id = 0) {
-    if (this.ids) this.ids[index] = id
+    if (this.ids) {
+      this.tally(this.state(index), -1)
+      this.tally(id * PENS + pen, 1)
+      this.ids[index] = id
+    }
     this.counts[this.pens[index]]--
     this.counts[pen]++
     this.pens[index] = pen
     this.slices[Math.floor(index / this.plane)] = null
+  }
+
+  /** Count voxels of an object; the first makes it one more, the last one less. */
+  tally(state, voxels) {
+    if (state < PENS) return
+    const before = this.sizes.get(state) ?? 0
+    const now = before + voxels
+    now ? this.sizes.set(state, now) : this.sizes.delete(state)
+    this.objectCounts[state % PENS] += Number(now > 0) - Number(before > 0)
   }
 
   /** The runs of every slice as they are now; only slices changed since the last time are gone through. */

@@ -16,25 +16,28 @@ export class Layer {
 
 const BLACK = 0xff000000
 
+/** How rows of pixels run through a volume: `start` of row n, the `v` it shows, and the `step` from pixel to pixel. */
+function rowsOf({ u, v, k, against }, at, dims, steps) {
+  const [width, height] = [dims[u], dims[v]]
+  const first = at[k] * steps[k] + (against[0] ? (width - 1) * steps[u] : 0)
+  const shown = (n) => (against[1] ? height - 1 - n : n)
+  return { width, height, v: shown, start: (n) => first + shown(n) * steps[v], step: against[0] ? -steps[u] : steps[u] }
+}
+
 /** Gray values of a slice. Rows or slices that have not come yet stay black. */
 export function drawGray(layer, plane, at, { image, header, loaded, dims }, steps, [low, high]) {
   const { pixels } = layer
-  const width = dims[plane.u]
-  const height = dims[plane.v]
-  const su = steps[plane.u]
-  const sv = steps[plane.v]
-  const base = at[plane.k] * steps[plane.k]
+  const { width, height, v, start, step } = rowsOf(plane, at, dims, steps)
   const factor = (255 / (high - low)) * header.slope
   const shift = ((header.intercept - low) * 255) / (high - low)
   let j = 0
-  for (let v = height - 1; v >= 0; v--) {
-    if (!loaded[plane.v === 2 ? v : at[2]]) {
+  for (let row = 0; row < height; row++) {
+    if (!loaded[plane.v === 2 ? v(row) : at[2]]) {
       pixels.fill(BLACK, j, j + width)
       j += width
       continue
     }
-    let i = base + v * sv + (width - 1) * su
-    for (let n = 0; n < width; n++, i -= su) {
+    for (let n = 0, i = start(row); n < width; n++, i += step) {
       let gray = image[i] * factor + shift
       gray = gray > 0 ? (gray < 255 ? gray | 0 : 255) : 0 // NaN is black
       pixels[j++] = BLACK | (gray << 16) | (gray << 8) | gray
@@ -47,13 +50,10 @@ export function drawGray(layer, plane, at, { image, header, loaded, dims }, step
 export function drawFilled(layer, plane, at, labels, colors, objectColors) {
   const { pens, ids, steps, dims } = labels
   const { pixels } = layer
-  const width = dims[plane.u]
-  const su = steps[plane.u]
-  const base = at[plane.k] * steps[plane.k]
+  const { width, height, start, step } = rowsOf(plane, at, dims, steps)
   let j = 0
-  for (let v = dims[plane.v] - 1; v >= 0; v--) {
-    let i = base + v * steps[plane.v] + (width - 1) * su
-    for (let n = 0; n < width; n++, i -= su) {
+  for (let row = 0; row < height; row++) {
+    for (let n = 0, i = start(row); n < width; n++, i += step) {
       const color = colors[pens[i]]
       pixels[j++] = color && ids?.[i] ? objectColors[ids[i] % objectColors.length] : color
     }
@@ -65,15 +65,11 @@ export function drawFilled(layer, plane, at, labels, colors, objectColors) {
 export function slicePens(plane, at, labels, colors) {
   const { pens, steps, dims } = labels
   const shown = labels.ids ?? pens
-  const width = dims[plane.u]
-  const height = dims[plane.v]
-  const su = steps[plane.u]
+  const { width, height, start, step } = rowsOf(plane, at, dims, steps)
   const out = new shown.constructor(width * height)
-  const base = at[plane.k] * steps[plane.k]
   let j = 0
-  for (let v = height - 1; v >= 0; v--) {
-    let i = base + v * steps[plane.v] + (width - 1) * su
-    for (let n = 0; n < width; n++, i -= su) out[j++] = colors[pens[i]] ? shown[i] : 0
+  for (let row = 0; row < height; row++) {
+    for (let n = 0, i = start(row); n < width; n++, i += step) out[j++] = colors[pens[i]] ? shown[i] : 0
   }
   return { pens: out, width, height }
 }

@@ -15,6 +15,7 @@ export class Plane {
     Object.assign(this, definition)
     this.canvas = canvas
     this.context = canvas.getContext('2d', { alpha: false })
+    this.against = [true, true]
     this.reset()
   }
 
@@ -24,6 +25,8 @@ export class Plane {
     const { dims, header } = data
     this.size = [dims[this.u], dims[this.v]]
     this.spacing = [header.spacing[this.u] || 1, header.spacing[this.v] || 1]
+    // A patient's axes run left and up on the screen; those of an image without a patient as it is stored, right and down.
+    this.against = [this.u, this.v].map((axis) => !data.about.is2d || data.about.flipped[axis])
     this.letters = data.about.is2d ? null : edgeLetters(this, header.affine)
     this.gray = new Layer(...this.size)
     this.overlay = new Layer(...this.size)
@@ -76,15 +79,26 @@ export class Plane {
       row = Math.min(this.size[1] - 1, Math.max(0, row))
     } else if (column < 0 || row < 0 || column >= this.size[0] || row >= this.size[1]) return null
     const voxel = [...at]
-    voxel[this.u] = this.size[0] - 1 - column
-    voxel[this.v] = this.size[1] - 1 - row
+    voxel[this.u] = this.against[0] ? this.size[0] - 1 - column : column
+    voxel[this.v] = this.against[1] ? this.size[1] - 1 - row : row
     return voxel
+  }
+
+  /** A place of the mouse as [u, v] between voxels, whose centers are whole numbers; within the slice. */
+  spot(event) {
+    const { a, b, x, y } = this.frame()
+    const [px, py] = this.point(event)
+    return [(px - x) / a, (py - y) / b].map((along, n) => {
+      const within = Math.min(this.size[n], Math.max(0, along))
+      return (this.against[n] ? this.size[n] - within : within) - 0.5
+    })
   }
 
   /** Canvas pixels of the center of a voxel. */
   center(voxel) {
     const { a, b, x, y } = this.frame()
-    return [x + (this.size[0] - voxel[this.u] - 0.5) * a, y + (this.size[1] - voxel[this.v] - 0.5) * b]
+    const [column, row] = [this.u, this.v].map((axis, n) => (this.against[n] ? this.size[n] - 1 - voxel[axis] : voxel[axis]))
+    return [x + (column + 0.5) * a, y + (row + 0.5) * b]
   }
 
   /** Zoom by a factor and keep what is under a point where it is. */

@@ -33,7 +33,7 @@ function listenTo(plane, planes, editor) {
       const events = event.getCoalescedEvents?.() ?? []
       for (const one of events.length ? events : [event]) {
         const voxel = plane.voxel(one, planes.at, editor.tool === 'lasso')
-        if (voxel) editor.strokeTo(voxel)
+        if (voxel) editor.strokeTo(voxel, plane.spot(one))
       }
     },
   }
@@ -68,7 +68,7 @@ function listenTo(plane, planes, editor) {
       const voxel = plane.voxel(event, planes.at, editor.tool === 'lasso')
       if (voxel && editor.beginStroke(plane, isOutside)) {
         drag = { does: 'draw' }
-        editor.strokeTo(voxel)
+        editor.strokeTo(voxel, plane.spot(event))
       }
     }
   })

@@ -1,5 +1,6 @@
 // A volume in slabs of whole axial slices, the one nearest the crosshair first: a scan is seen long before all of it came.
 
+import { sentence } from './api.js'
 import { HEADER_BYTES, readHeader } from './nifti.js'
 
 const SLAB_BYTES = 2 << 20 // of the first slabs, so that something is seen at once
@@ -32,7 +33,7 @@ async function* chunks(body) {
 async function readPart(address, from, bytes, signal, came = () => {}) {
   const to = from + bytes.length
   const answer = await fetch(address, { headers: { Range: `bytes=${from}-${to - 1}` }, signal })
-  if (!answer.ok) throw new Error((await answer.text()) || `The server answered ${answer.status}.`)
+  if (!answer.ok) throw new Error(sentence(await answer.text()) || `The server answered ${answer.status}.`)
   let at = answer.status === 206 ? from : 0
   for await (const value of chunks(answer.body)) {
     signal?.throwIfAborted() // the memory may be another case's by now

@@ -1,6 +1,6 @@
 // What the page says of itself: the line at the bottom, the address, and `document.body.dataset` for programs.
 
-import { toWorld } from './anatomy.js'
+import { sided, toWorld } from './anatomy.js'
 import { find } from './dom.js'
 import { writeLink } from './link.js'
 
@@ -53,13 +53,15 @@ export class Status {
     const voxel = data.order.toFile(at)
     dataset.voxel = String(voxel)
     const index = at[0] + data.dims[0] * (at[1] + data.dims[1] * at[2])
-    const world = toWorld(data.header.affine, at).map((mm) => mm.toFixed(1))
+    const world = toWorld(data.header.affine, at)
     const pen = data.labels?.pens[index] ?? 0
     const name = pen ? data.about.classes[pen - 1].name : 'background'
     const value = data.loaded[at[2]] ? Number(data.value(index).toPrecision(5)) : '…'
-    find('#position').textContent = [
-      `voxel ${voxel.join(' ')}`, !data.about.is2d && `${world.join(' ')} mm`, `value ${value}`, name,
+    const line = find('#position')
+    line.textContent = [
+      `voxel ${voxel.join(' ')}`, !data.about.is2d && `${sided(world)} mm`, `value ${value}`, name,
     ].filter(Boolean).join(' · ')
+    line.title = data.about.is2d ? line.textContent : `${line.textContent}\nmm to the patient’s right or left (R, L), front or back (A, P), head or feet (S, I) from the scan’s origin; ${world.map((mm) => mm.toFixed(1)).join(' ')} as NIfTI counts (RAS+).`
     for (const plane of this.planes.planes) {
       const label = `${plane.name} plane, slice ${at[plane.k] + 1} of ${data.dims[plane.k]}, ${name}`
       if (plane.canvas.ariaLabel !== label) plane.canvas.ariaLabel = label

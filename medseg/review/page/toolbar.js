@@ -91,7 +91,8 @@ export class Toolbar {
     this.layouts.forEach((made, n) => press(made, (planes.host.dataset.only === 'all' ? 'all' : planes.host.dataset.only) === ['all', 'axial', 'coronal', 'sagittal'][n]))
     if (!editor.brush) return
     this.size.value = Number(editor.brush.diameter.toPrecision(3))
-    this.unit.textContent = editor.data.about.is2d ? 'px' : editor.brush.isVoxel ? 'mm (one voxel)' : 'mm'
+    this.unit.textContent = editor.data.about.is2d ? 'px' : 'mm' // no longer for one voxel: the planes would move
+    this.size.title = editor.brush.isVoxel ? 'Diameter: one voxel' : 'Diameter'
     this.ball.checked = editor.brush.ball
   }
 }

@@ -15,7 +15,9 @@ export class VerdictPanel {
     this.dialog = find('#reject')
     this.reasons = reasons
     this.state = element('p', { className: 'verdict-state' })
-    this.comment = element('textarea', { rows: 1, maxLength: 2000, placeholder: 'Comment. No patient data.', 'aria-label': 'Comment' })
+    this.comment = field(1)
+    this.remark = field(2) // the same comment, in the dialog
+    this.remark.oninput = () => (this.comment.value = this.remark.value)
     this.back = button('Take back', 'u', () => on.takeBack())
     host.replaceChildren(element('h2', {}, 'Verdict'), this.state, this.comment,
       element('div', { className: 'pair' },
@@ -27,9 +29,16 @@ export class VerdictPanel {
   build() {
     const answers = this.reasons.map((reason, n) => button(reason, n < 9 ? String(n + 1) : '', () => this.answer(n)))
     this.dialog.replaceChildren(element('h2', { id: 'reject-title' }, 'Why is it rejected?'),
-      element('div', { className: 'reasons' }, ...answers),
+      element('div', { className: 'reasons' }, ...answers), this.remark,
+      element('p', { className: 'quiet' }, 'c goes to the comment, Enter back to the reasons; a reason rejects at once.'),
       button('Cancel', 'Escape', () => this.dialog.close()))
     this.dialog.onkeydown = (event) => {
+      const types = event.target === this.remark
+      if (types ? event.key === 'Enter' && !event.shiftKey : event.key === 'c') {
+        event.preventDefault()
+        ;(types ? answers[0] : this.remark).focus()
+      }
+      if (types) return
       const n = Number(event.key) - 1
       if (n >= 0 && n < this.reasons.length) {
         event.preventDefault()
@@ -52,7 +61,9 @@ export class VerdictPanel {
   }
 
   askReason() {
-    if (!this.dialog.open) this.dialog.showModal()
+    if (this.dialog.open) return
+    this.remark.value = this.comment.value
+    this.dialog.showModal()
   }
 
   answer(n) {
@@ -60,3 +71,5 @@ export class VerdictPanel {
     this.on.reject(this.reasons[n], this.comment.value)
   }
 }
+
+const field = (rows) => element('textarea', { rows, maxLength: 2000, placeholder: 'Comment. No patient data.', 'aria-label': 'Comment' })

@@ -20,6 +20,13 @@ export function select(rows, filter, search) {
   })
 }
 
+/** The first case after one that is not judged, from the first again after the last; null where there is none. `shown`: rows to choose of. */
+export function nextOpen(rows, shown, id) {
+  const at = rows.findIndex((row) => row.id === id)
+  const inTurn = [...rows.slice(at + 1), ...rows.slice(0, Math.max(0, at))]
+  return inTurn.find((row) => !row.isJudged && shown.includes(row)) ?? null
+}
+
 export class Worklist {
   /** `open(id)` opens a case. */
   constructor(open) {
@@ -53,9 +60,36 @@ export class Worklist {
     return this.rows.find((row) => row.id === id)
   }
 
+  get shown() {
+    return select(this.rows, this.filter.value, this.search.value)
+  }
+
+  get isEmpty() {
+    return !this.shown.length
+  }
+
+  /** The next case to judge among those shown. */
+  nextOpen(id) {
+    return nextOpen(this.rows, this.shown, id)
+  }
+
+  /** Why no case is shown. */
+  nothingShown() {
+    const all = `${this.rows.length} ${this.rows.length === 1 ? 'case' : 'cases'}`
+    const by = [this.filter.value !== 'all' && `the filter “${this.filter.value}”`, this.search.value.trim() && `the search “${this.search.value.trim()}”`]
+    return this.rows.length ? `None of ${all} passes ${by.filter(Boolean).join(' and ')}.` : 'No case has labels to review.'
+  }
+
+  /** What there is to do once no case that is shown is open. */
+  whatIsLeft() {
+    const open = this.rows.filter((row) => !row.isJudged).length
+    if (!open) return `All ${this.rows.length} cases are judged.`
+    return `${open} ${open === 1 ? 'case is' : 'cases are'} open, and hidden by the filter or the search.`
+  }
+
   /** The case before or after one among those shown; where it is not shown itself, the first. */
   neighbor(id, step) {
-    const shown = select(this.rows, this.filter.value, this.search.value)
+    const { shown } = this
     const at = shown.findIndex((row) => row.id === id)
     if (at >= 0) return shown[at + step] ?? null
     // The filter hides the open case, for instance once it is accepted: go on in the order of the whole list.
@@ -66,12 +100,13 @@ export class Worklist {
 
   show(current = this.current) {
     this.current = current
-    const shown = select(this.rows, this.filter.value, this.search.value)
+    const { shown } = this
     const judged = this.rows.filter((row) => row.isJudged).length
     find('#progress-text').textContent = `${judged} of ${this.rows.length} judged` +
       (shown.length < this.rows.length ? `, ${shown.length} shown` : '')
     Object.assign(find('#progress'), { value: judged, max: Math.max(1, this.rows.length) })
     this.list.replaceChildren(...shown.map((row) => element('li', {}, this.item(row))))
+    if (!shown.length) this.list.append(element('li', { className: 'quiet' }, this.nothingShown()))
     this.list.querySelector('[aria-current=true]')?.scrollIntoView({ block: 'nearest' })
   }
 
@@ -81,7 +116,7 @@ export class Worklist {
       ? element('img', { src: row.thumbnail, alt: '', loading: 'lazy', width: 44, height: 44 })
       : element('span', { className: 'no-image' })
     const state = row.state + (row.isCorrected ? ', corrected' : '')
-    const item = button('', '', () => this.open(row.id), { title: row.warnings.join('\n') })
+    const item = button('', '', () => this.open(row.id), { title: [row.id, state, ...row.warnings].join('\n') })
     item.setAttribute('aria-current', String(row.id === this.current))
     item.dataset.case = row.id
     item.append(image, element('span', { className: 'case' },

@@ -19,7 +19,10 @@ from medseg.types.axis_order import nearest_ras
 
 OPEN_SECONDS = 45  # how long a case counts as open in a window that has not asked for it again
 # Keys of an event's body that the page shows.
-SHOWN = ("revision", "reason", "comment", "changed_voxels", "origin", "base", "class", "inside", "outside", "method")
+SHOWN = (
+    "revision", "reason", "comment", "changed_voxels", "n_objects", "n_model_objects", "origin", "base", "class",
+    "inside", "outside", "method",
+)  # fmt: skip
 
 
 class CaseView:
@@ -116,7 +119,7 @@ class CaseView:
         return {**{name: getattr(given, name) for name in names}, "revision": revision, "n": n}
 
     def _event(self, event: Event, numbering: Numbering) -> dict[str, Any]:
-        hidden = {"changed_voxels"} if self.reading.blind_model else set()
+        hidden = {"changed_voxels", "n_model_objects"} if self.reading.blind_model else set()
         body = {name: event.body[name] for name in SHOWN if name in event.body and name not in hidden}
         body |= {name: numbering.shown(body[name]) for name in ("revision", "base") if name in body}
         return {

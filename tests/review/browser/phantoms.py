@@ -75,22 +75,28 @@ def _phantom(name: str, rotation: npt.NDArray[np.float64], axes: Sequence[int], 
     return Phantom(name, apply_orientation(scan, order), apply_orientation(labels, order), stored, marks)
 
 
+def _as_nifti(folder: Path, phantom: Phantom) -> Path:
+    file = folder / f"{phantom.name}.nii.gz"
+    nib.save(nib.Nifti1Image(phantom.scan, phantom.affine), file)
+    return file
+
+
 def write_results(
     folder: Path,
     made: Sequence[Phantom],
     table: LabelTable = TABLE,
     more: Callable[[Path, Scan], None] = lambda case, scan: None,
+    write_scan: Callable[[Path, Phantom], Path] = _as_nifti,
     **status: Any,
 ) -> tuple[Path, Path]:
     """Write scans and the results of them; return the folder of results and that of the scans.
 
-    `more` writes further outputs of a case.
+    `more` writes further outputs of a case, `write_scan` the scan into a folder; it returns the file.
     """
     results, scans = folder / "results", folder / "scans"
     scans.mkdir(parents=True)
     for place, phantom in enumerate(made):
-        file = scans / f"{phantom.name}.nii.gz"
-        nib.save(nib.Nifti1Image(phantom.scan, phantom.affine), file)
+        file = write_scan(scans, phantom)
         case = results / phantom.name
         case.mkdir(parents=True)
         scan = load_scan(file)

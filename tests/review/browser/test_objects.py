@@ -64,6 +64,10 @@ def place(window, x, y):
     return left + (SHAPE[0] - x - 0.5) * scale, top + (SHAPE[1] - y - 0.5) * 1.3 * scale
 
 
+def shown(window):
+    return window.page.text_content("#classes .objects")
+
+
 def saved(window):
     """Save; return labels and ids as the store has them."""
     window.save()
@@ -82,8 +86,10 @@ def test_an_object_is_deleted_and_comes_back(review):
     expected = ids_of_boxes()
     expected[expected == 2] = 0
     assert np.array_equal(saved(review), expected)
+    assert shown(review) == "3 objects (−1)"
     review.press("z")
     assert np.array_equal(saved(review), ids_of_boxes())
+    assert shown(review) == "4 objects"
     review.press("y", "m")
     assert np.array_equal(saved(review), ids_of_boxes())
 
@@ -93,12 +99,21 @@ def test_objects_are_merged_by_a_stroke(review):
     review.drag(place(review, 6, 35), place(review, 13, 35))
     expected = ids_of_boxes()
     expected[expected == 2] = 1
+    review.says("2 objects merged into one.")
+    review.drag(place(review, 1, 5), place(review, 3, 5))
+    review.says("Nothing was merged")
     assert np.array_equal(saved(review), expected)
 
 
 def test_an_object_is_split_by_a_stroke(review):
     review.press("f")
+    review.drag(place(review, 30, 12), place(review, 30, 20))
+    review.says("does not cut the object in two")
+    review.drag(place(review, 1, 5), place(review, 3, 5))
+    review.says("the stroke passes no object")
     review.drag(place(review, 30, 5), place(review, 30, 20))
+    review.says("The object was split into parts of")
+    until(lambda: shown(review) == "5 objects (+1)")
     found = saved(review)
     bar = found[BOXES[3]]
     assert (bar[:10] == 3).all(), "the larger part keeps its id"
@@ -106,6 +121,10 @@ def test_an_object_is_split_by_a_stroke(review):
     assert set(bar[10].ravel().tolist()) <= {3, 5}
     found[found == 5] = 3
     assert np.array_equal(found, ids_of_boxes())
+    review.page.reload()
+    review.ready()
+    assert "revision 1, 0 voxels from the model's, 5 objects of the model's 4" in review.page.text_content("#about")
+    assert shown(review) == "5 objects (+1)"
 
 
 def test_a_pen_draws_on_at_an_object_and_begins_a_new_one_elsewhere(review):

@@ -12,6 +12,7 @@ from review.browser.served import Window, newest_labels, serving, until
 
 from medseg.models.card_summary import summary
 from medseg.models.package import load_package
+from medseg.review.review_case import REASONS
 from medseg.review.store import open_store
 from medseg.types import LabelClass, LabelTable
 
@@ -179,6 +180,133 @@ def test_reject_needs_a_reason_and_is_taken_back(review):
         assert store.case(CASES[0].name).verdict is None
 
 
+def test_a_comment_is_typed_where_the_reason_is_chosen(review):
+    review.press("x")
+    review.page.wait_for_selector("#reject[open]")
+    review.press("c")
+    review.page.keyboard.type("the 3 slices above")  # digits in it choose no reason
+    review.press("Enter", "8")
+    review.ready(CASES[1].name)
+    with open_store(review.results) as store:
+        given = store.case(CASES[0].name).verdict
+        assert (given.kind, given.reason, given.comment) == ("reject", REASONS[7], "the 3 slices above")
+    review.press("x")
+    assert review.page.locator("#reject").get_by_label("Comment").input_value() == ""
+    review.press("Escape")
+    review.page.get_by_role("button", name="keys").click()
+    assert "1 to 9" not in review.page.locator("#help").inner_text()
+
+
+def states(window: Window) -> list[str]:
+    return window.page.eval_on_selector_all("#cases .state", "(all) => all.map((one) => one.innerText)")
+
+
+def test_the_worklist_says_at_once_whether_a_case_is_corrected(review):
+    review.press("4")
+    stroke(review)
+    review.save()
+    until(lambda: states(review)[0] == "open, corrected")
+    review.press("m")
+    review.save()
+    until(lambda: states(review)[0] == "open")
+    review.press("z")
+    review.save()
+    until(lambda: states(review)[0] == "open, corrected")
+    review.press("z")
+    review.save()
+    until(lambda: states(review)[0] == "open")
+
+
+def test_a_verdict_leads_to_the_next_open_case_from_the_last_to_the_first(review):
+    review.go(f"case={CASES[2].name}", CASES[2].name)
+    review.press("a")
+    review.ready(CASES[0].name)
+    review.press("n")
+    review.ready(CASES[1].name)
+    review.press("a")
+    review.ready(CASES[0].name)  # the third is judged
+    review.press("a")
+    review.says("All 3 cases are judged.")
+
+
+def test_a_list_without_a_case_says_why(review):
+    review.page.locator("#filter").select_option("rejected")
+    assert "None of 3 cases passes the filter “rejected”." in review.page.inner_text("#cases")
+    review.page.locator("#filter").blur()
+    review.press("n")
+    review.says("None of 3 cases passes the filter")
+    review.page.locator("#filter").select_option("open")
+    review.page.locator("#search").fill(CASES[1].name)
+    review.page.locator("#search").blur()
+    review.press("a")
+    review.ready(CASES[1].name)  # of those that are shown
+    review.press("a")
+    review.says("1 case is open, and hidden by the filter or the search.")
+
+
+def test_a_message_of_the_server_begins_with_a_capital_letter(review):
+    review.press("u")
+    review.says("There is no verdict to take back.")
+    review.complaints.clear()  # the browser's own line about the answer
+
+
+def test_the_planes_stay_where_they_are_whatever_the_brush(review):
+    before = review.canvas("axial")
+    review.press("4", *"[[[[[[[[[[[[[[[")
+    review.says("Brush: one voxel.")
+    assert review.canvas("axial") == before
+    review.press(*"]]]]]]]]]]]]]]]]]")
+    assert review.canvas("axial") == before
+
+
+def test_a_place_is_given_with_the_patients_sides(review):
+    mark = CASES[0].marks[0]
+    review.go(f"case={CASES[0].name}&voxel={','.join(map(str, mark))}", CASES[0].name)
+    review.wait(voxel=",".join(map(str, mark)))
+    world = (CASES[0].affine @ [*mark, 1])[:3]
+    sides = [pair[int(mm < 0)] for pair, mm in zip(("RL", "AP", "SI"), world, strict=True)]
+    place = " ".join(f"{side} {abs(mm):.1f}" for side, mm in zip(sides, world, strict=True))
+    assert f"· {place} mm ·" in review.page.inner_text("#position")
+    line = review.page.locator("#position")
+    assert "RAS+" in line.get_attribute("title")
+    assert line.evaluate("one => one.scrollWidth <= one.clientWidth"), "nothing of it is cut off"
+
+
+def test_a_class_that_is_everywhere_is_redrawn_between_two_drawn_slices(browser, tmp_path):
+    """The tutorial's way: draw on every fifth slice, press i between; what was there is replaced, in one step."""
+    one = next(phantom for phantom in phantoms() if phantom.name == "straight-00")
+    labels = np.zeros_like(one.labels)
+    labels[4:10, 4:40] = 1  # on every slice
+    results, scans = write_results(tmp_path, [Phantom(one.name, one.scan, labels, one.affine, one.marks)])
+    with serving(results, scans) as address:
+        window = Window.open(browser.new_context(viewport=VIEW), address)
+
+        def go(z):
+            window.go(f"case={one.name}&voxel=20,20,{z}", one.name)
+            window.wait(voxel=f"20,20,{z}")
+
+        go(12)
+        window.press("4", "q", "i")
+        window.says("Nothing to fill")
+        for z in (10, 15):
+            go(z)
+            window.press("w")
+            stroke(window, at=(-30, 0))
+        go(12)
+        before = volumes(window)
+        window.press("i")
+        window.says("axial slices between 11 and 16 filled")
+        until(lambda: volumes(window) != before)
+        window.save()
+        saved = np.asarray(newest_labels(results, one.name).dataobj) == 1
+        assert all(np.array_equal(saved[..., z], saved[..., 10]) for z in range(10, 16))
+        assert np.count_nonzero(saved[..., 12]) > np.count_nonzero(labels[..., 12])
+        assert all(np.array_equal(saved[..., z], labels[..., z] == 1) for z in (*range(10), *range(16, 28)))
+        window.press("z")
+        until(lambda: volumes(window) == before)
+        assert not window.complaints
+
+
 def test_two_windows_of_one_case_merge_nothing_and_lose_nothing(review):
     other = Window.open(review.context, review.address, f"case={CASES[0].name}")
     other.says("open in another window")
@@ -197,6 +325,7 @@ def test_two_windows_of_one_case_merge_nothing_and_lose_nothing(review):
     first = np.asarray(newest_labels(review.results, CASES[0].name).dataobj)
     other.page.get_by_role("button", name="Load theirs").click()
     other.wait(dirty="0", revision="1")
+    other.says("The newest labels are loaded.")
     assert volumes(other) == volumes(review)
     other.press("z")
     until(lambda: volumes(other) == mine)
@@ -317,6 +446,7 @@ def test_nothing_overflows_at_1280_by_720_and_text_has_contrast(browser, tmp_pat
             box = page.locator(f"#verdict button.{name}").bounding_box()
             assert box["x"] + box["width"] <= 1280
             assert box["y"] + box["height"] <= 720
+        assert not page.evaluate(CUT_OFF)
         assert page.locator("aside").get_by_text("touches the border of the scan, and is cut there.").is_visible()
         low = page.evaluate(CONTRAST)
         assert not low
@@ -345,6 +475,13 @@ def test_what_a_reader_must_know_is_on_one_screen(browser, tmp_path):
             box = dialog.get_by_text(text).first.bounding_box()
             assert 0 <= box["y"] <= box["y"] + box["height"] <= 720, text
         assert dialog.evaluate("dialog => dialog.scrollHeight <= dialog.clientHeight")
+
+
+# What is cut off at the edge of its box, and says all of it neither there nor under the mouse.
+CUT_OFF = """() => [...document.querySelectorAll('nav *, main *, aside *')]
+  .filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1
+    && getComputedStyle(one).overflowX === 'hidden' && !one.closest('[title]'))
+  .map((one) => one.textContent)"""
 
 
 # WCAG's contrast of text with what is behind it: 4.5 for text of this size.

@@ -286,7 +286,7 @@ export class Clicks {
     const [x0, y0] = plane.center(last)
     const [x1, y1] = plane.center(low)
     context.setLineDash([4 * plane.ratio, 4 * plane.ratio])
-    context.strokeRect(x0 - a / 2, y0 - b / 2, x1 - x0 + a, y1 - y0 + b)
+    context.strokeRect(Math.min(x0, x1) - a / 2, Math.min(y0, y1) - b / 2, Math.abs(x1 - x0) + a, Math.abs(y1 - y0) + b)
     context.setLineDash([])
   }
 }

@@ -1,43 +1,45 @@
 // Lasso: everything inside a drawn outline, in one slice.
 
-/** Whether the center of voxel (u, v) lies inside the polygon of points [u, v]; the even-odd rule. */
-export function isInside(points, u, v) {
-  let inside = false
-  for (let i = 0, j = points.length - 1; i < points.length; j = i++) {
-    const [ui, vi] = points[i]
-    const [uj, vj] = points[j]
-    if (vi > v !== vj > v && u < ((uj - ui) * (v - vi)) / (vj - vi) + ui) inside = !inside
-  }
-  return inside
+/**
+ * Where row v lies inside the polygon of points [u, v], as [from, to) in turn; the even-odd rule. Half open on both axes,
+ * so what two outlines share is counted once, and a straight edge is straight.
+ */
+export function spans(points, v) {
+  const crossings = []
+  points.forEach(([ui, vi], i) => {
+    const [uj, vj] = points.at(i - 1)
+    if (vi > v !== vj > v) crossings.push(((uj - ui) * (v - vi)) / (vj - vi) + ui)
+  })
+  crossings.sort((a, b) => a - b)
+  return Array.from({ length: crossings.length / 2 }, (_, n) => [crossings[2 * n], crossings[2 * n + 1]])
 }
 
 export class Lasso {
   constructor(edit, labels, plane, pen) {
     Object.assign(this, { edit, labels, plane, pen })
-    this.points = [] // [u, v] of the voxels passed
+    this.points = [] // [u, v] where the mouse passed, between voxels too; centers of voxels are whole numbers
     this.slice = null
   }
 
-  to(voxel) {
+  to(voxel, spot) {
     this.slice ??= voxel[this.plane.k]
-    this.points.push([voxel[this.plane.u], voxel[this.plane.v]])
+    this.points.push(spot)
   }
 
-  /** Fill: the outline itself and all inside. */
+  /** Fill: the voxels whose centers lie inside. */
   end() {
     const { points, plane, labels, edit, pen } = this
     if (points.length < 3) return
-    const passed = new Set(points.map(String))
-    const range = (axis) => [Math.min(...points.map((p) => p[axis])), Math.max(...points.map((p) => p[axis]))]
-    const [[u0, u1], [v0, v1]] = [range(0), range(1)]
+    const rows = points.map(([, v]) => v)
     const at = [0, 0, 0]
     at[plane.k] = this.slice
-    for (let v = v0; v <= v1; v++) {
-      for (let u = u0; u <= u1; u++) {
-        if (!passed.has(`${u},${v}`) && !isInside(points, u, v)) continue
-        at[plane.u] = u
-        at[plane.v] = v
-        edit.put(labels.index(at), pen)
+    for (let v = Math.ceil(Math.min(...rows)); v <= Math.max(...rows); v++) {
+      at[plane.v] = v
+      for (const [from, to] of spans(points, v)) {
+        for (let u = Math.ceil(from); u < to; u++) {
+          at[plane.u] = u
+          edit.put(labels.index(at), pen)
+        }
       }
     }
   }

@@ -17,7 +17,7 @@ export function remove(edit, labels, id) {
   for (const index of voxelsOf(labels, id)) edit.put(index, 0)
 }
 
-/** What a stroke passes through. */
+/** What a stroke passes through. `end()` says what was done, or why nothing was. */
 class Stroke {
   constructor(edit, labels, plane) {
     Object.assign(this, { edit, labels, plane, passed: [], points: [] })
@@ -35,12 +35,16 @@ export class Merge extends Stroke {
   end() {
     const { labels, edit } = this
     const passed = this.passed.map((voxel) => labels.index(voxel)).filter((index) => labels.ids[index])
-    if (!passed.length) return
     const pen = labels.pens[passed[0]]
     const [kept, ...others] = new Set(passed.filter((index) => labels.pens[index] === pen).map((i) => labels.ids[i]))
+    if (!others.length) return { nothing: 'Nothing was merged: draw through two objects of one class or more.' }
     for (const id of others) for (const index of voxelsOf(labels, id)) edit.put(index, pen, kept)
+    return { done: `${others.length + 1} objects merged into one.` }
   }
 }
+
+/** The fewest voxels that make an object of their own when one is split; fewer stay with the part they lie next to. */
+export const FEWEST = 5
 
 /** Split: the object a stroke passes most is cut along it, through all slices; the largest part keeps its id. */
 export class Split extends Stroke {
@@ -52,26 +56,33 @@ export class Split extends Stroke {
       if (id) amounts.set(id, (amounts.get(id) ?? 0) + 1)
     }
     const [id] = [...amounts].sort((a, b) => b[1] - a[1])[0] ?? []
-    if (!id) return
+    if (!id) return { nothing: 'Nothing was split: the stroke passes no object.' }
     const cut = new Set(this.passed.map((voxel) => `${voxel[plane.u]},${voxel[plane.v]}`))
     const isCut = (index) => {
       const voxel = labels.voxel(index)
       return cut.has(`${voxel[plane.u]},${voxel[plane.v]}`)
     }
     const voxels = voxelsOf(labels, id)
-    const part = divide(labels, voxels, isCut)
-    const sizes = new Map()
-    for (const n of part.values()) sizes.set(n, (sizes.get(n) ?? 0) + 1)
-    const [largest, ...others] = [...sizes].sort((a, b) => b[1] - a[1]).map(([n]) => n)
-    const newIds = new Map(others.map((n) => [n, labels.newId()]))
-    for (const index of voxels) {
-      const n = part.get(index) ?? largest
-      if (n !== largest) edit.put(index, labels.pens[index], newIds.get(n))
+    const { parts, few } = divide(labels, voxels, isCut)
+    const [largest, ...others] = parts
+    if (!others.length) {
+      return { nothing: few ? `Nothing was split: one side would have fewer than ${FEWEST} voxels. The eraser takes those away.`
+        : 'Nothing was split: the stroke does not cut the object in two. Draw it all the way through.' }
     }
+    for (const part of others) {
+      const newId = labels.newId()
+      for (const index of part) edit.put(index, labels.pens[index], newId)
+    }
+    const sizes = parts.map((part) => part.length).join(' and ')
+    const rest = few ? ` Pieces of fewer than ${FEWEST} voxels stayed with what they lie next to.` : ''
+    return { done: `The object was split into parts of ${sizes} voxels.${rest}` }
   }
 }
 
-/** Number the parts that voxels fall into without those that are cut, which then join the part they lie next to. */
+/**
+ * The parts that voxels fall into without those that are cut, the largest first; what is cut joins the part it lies next
+ * to, and so do parts of too few voxels. `few`: whether there were such.
+ */
 function divide(labels, voxels, isCut) {
   const inside = new Set(voxels)
   const part = new Map()
@@ -82,7 +93,19 @@ function divide(labels, voxels, isCut) {
     spread(labels, [start], inside, part, isCut)
   }
   spread(labels, [...part.keys()], inside, part, () => false)
-  return part
+  const byPart = () => {
+    const found = new Map()
+    for (const index of voxels) {
+      const n = part.get(index)
+      if (n) found.has(n) ? found.get(n).push(index) : found.set(n, [index])
+    }
+    return [...found.values()].sort((a, b) => b.length - a.length)
+  }
+  const all = byPart()
+  const small = all.filter((one) => one.length < FEWEST)
+  for (const index of small.flat()) part.delete(index)
+  if (small.length) spread(labels, all.filter((one) => !small.includes(one)).flat(), inside, part, () => false)
+  return { parts: byPart(), few: small.length > 0 }
 }
 
 /** Give neighbors the part of the voxels they touch, nearest first. */
