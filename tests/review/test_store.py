@@ -329,6 +329,8 @@ def test_ids_of_objects_are_saved_with_their_labels(store: Store) -> None:
     ids[5, 5, 5] = 70000
     revision = store.save_labels(CASE, labels, who="Ada", expected=0, origin="test", instances=ids)
     assert np.array_equal(np.asanyarray(nib.load(revision.instances_file).dataobj), ids)
+    said = store.events(CASE)[-1].body
+    assert (said["n_objects"], said["n_model_objects"], said["changed_voxels"]) == (1, None, 0)
     assert store.verify() == ()
     revision.instances_file.write_bytes(b"other")
     assert "changed since they were saved" in store.verify()[0].what

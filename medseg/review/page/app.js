@@ -27,7 +27,10 @@ export class App {
     this.api = api
     this.planes = new Planes(find('#planes'), { moved: () => this.status.moved() })
     this.editor = new Editor(this.planes, {
-      changed: () => this.saving.changed(),
+      changed: () => {
+        this.status.outdate()
+        this.saving.changed()
+      },
       tool: () => this.chosen(),
       say: (text, bad) => this.say(text, bad),
       suggest: (marks, signal) => this.api.suggest(this.data.about.id, marks, signal),

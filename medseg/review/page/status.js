@@ -27,6 +27,11 @@ export class Status {
     line.title = text
   }
 
+  /** What was said before something was drawn is about labels as they were; what went wrong stays. */
+  outdate() {
+    if (!find('#message').classList.contains('bad')) this.say('')
+  }
+
   /** How much of the scan is here. */
   loading(data) {
     const bar = find('#loaded')

@@ -24,7 +24,8 @@ export function select(rows, filter, search) {
 export function nextOpen(rows, shown, id) {
   const at = rows.findIndex((row) => row.id === id)
   const inTurn = [...rows.slice(at + 1), ...rows.slice(0, Math.max(0, at))]
-  return inTurn.find((row) => !row.isJudged && shown.includes(row)) ?? null
+  const toChoose = new Set(shown)
+  return inTurn.find((row) => !row.isJudged && toChoose.has(row)) ?? null
 }
 
 export class Worklist {

@@ -292,6 +292,7 @@ def test_a_class_that_is_everywhere_is_redrawn_between_two_drawn_slices(browser,
             go(z)
             window.press("w")
             stroke(window, at=(-30, 0))
+            until(lambda: not window.message())
         go(12)
         before = volumes(window)
         window.press("i")
