@@ -180,7 +180,7 @@ export class Editor {
     const gaps = this.run((edit) => fillBetween(edit, labels, plane, at, pen, this.spacing, { drawn, object }), true)
     if (!gaps) return
     const where = gaps.map(([from, to]) => `between ${from + 1} and ${to + 1}`).join(' and ')
-    if (!gaps.length) this.on.say(`Nothing to fill: draw ${name} on a slice on each side of this one, or on this one and another; then the ${plane.name} slices between are filled.`)
+    if (!gaps.length) this.on.say(`Nothing to fill here: first draw ${name} on two ${plane.name} slices with others between them.`)
     else this.on.say(this.changes > before ? `${name}: ${plane.name} slices ${where} filled.` : `${name}: nothing to change in ${plane.name} slices ${where}.`)
   }
 
