@@ -16,8 +16,8 @@ export class VerdictPanel {
     this.reasons = reasons
     this.state = element('p', { className: 'verdict-state' })
     this.comment = field(1)
-    this.remark = field(2) // the same comment, in the dialog
-    this.remark.oninput = () => (this.comment.value = this.remark.value)
+    this.dialogComment = field(2) // the same comment, in the dialog
+    this.dialogComment.oninput = () => (this.comment.value = this.dialogComment.value)
     this.back = button('Take back', 'u', () => on.takeBack())
     host.replaceChildren(element('h2', {}, 'Verdict'), this.state, this.comment,
       element('div', { className: 'pair' },
@@ -29,14 +29,14 @@ export class VerdictPanel {
   build() {
     const answers = this.reasons.map((reason, n) => button(reason, n < 9 ? String(n + 1) : '', () => this.answer(n)))
     this.dialog.replaceChildren(element('h2', { id: 'reject-title' }, 'Why is it rejected?'),
-      element('div', { className: 'reasons' }, ...answers), this.remark,
+      element('div', { className: 'reasons' }, ...answers), this.dialogComment,
       element('p', { className: 'quiet' }, 'c goes to the comment, Enter back to the reasons; a reason rejects at once.'),
       button('Cancel', 'Escape', () => this.dialog.close()))
     this.dialog.onkeydown = (event) => {
-      const types = event.target === this.remark
+      const types = event.target === this.dialogComment
       if (types ? event.key === 'Enter' && !event.shiftKey : event.key === 'c') {
         event.preventDefault()
-        ;(types ? answers[0] : this.remark).focus()
+        ;(types ? answers[0] : this.dialogComment).focus()
       }
       if (types) return
       const n = Number(event.key) - 1
@@ -62,7 +62,7 @@ export class VerdictPanel {
 
   askReason() {
     if (this.dialog.open) return
-    this.remark.value = this.comment.value
+    this.dialogComment.value = this.comment.value
     this.dialog.showModal()
   }
 
