@@ -104,11 +104,11 @@ export class Editor {
   endStroke() {
     if (!this.stroke) return
     const { edit, tool, plane } = this.stroke
-    const told = tool.end()
+    const outcome = tool.end()
     this.stroke = null
     const change = this.finish(edit)
     if (change && DRAWING.has(this.tool)) change.drawnAcross = plane.k
-    if (told) this.on.say(told.nothing ?? (edit.length ? told.done : 'Nothing changed: the class is locked, or is not the one to draw over.'))
+    if (outcome) this.on.say(outcome.nothing ?? (edit.length ? outcome.done : 'Nothing changed: the class is locked, or is not the one to draw over.'))
   }
 
   /** The object that is drawn at a voxel: the one that is there, or a new one; a class of no objects is one. */

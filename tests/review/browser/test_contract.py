@@ -70,6 +70,7 @@ def test_states_links_canvases_and_every_key(window, folder):
     window.go(link, one.name)
     window.wait(voxel=",".join(map(str, one.marks[0])))
     window.press("c")
+    window.page.evaluate("async () => { for (let n = 0; n < 3; n++) await new Promise(requestAnimationFrame) }")
     for key in ("o", " "):  # outlines, hidden labels: another picture, and the same again
         before = picture(window)
         window.press(key)

@@ -74,7 +74,7 @@ export class Split extends Stroke {
       for (const index of part) edit.put(index, labels.pens[index], newId)
     }
     const sizes = parts.map((part) => part.length).join(' and ')
-    const rest = few ? `; pieces of fewer than ${FEWEST} stayed with what they lie next to` : ''
+    const rest = few ? `; parts of fewer than ${FEWEST} stayed with what they lie next to` : ''
     return { done: `The object was split into parts of ${sizes} voxels${rest}.` }
   }
 }
