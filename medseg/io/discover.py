@@ -97,11 +97,12 @@ def survey(inputs: Sequence[Path], *, keep_names: bool = False, guard: Guard | N
             others.append(Skipped(entry.path, recognized.reason, _fix(recognized) if corrupt else None, corrupt))
     skipped += [left for left in others if left.path not in data_files]
     if dicom:
-        from medseg.io.dicom.broken import beside_broken
+        from medseg.io.dicom.broken import beside_broken, is_on_its_way
         from medseg.io.dicom.discover import find_volumes
 
         volumes, rest, label_objects = find_volumes(dicom, guard)
         broken = {left.path for left in others} | {left.path for left in rest if left.corrupt}
+        broken |= {left.path for left in skipped if is_on_its_way(left.path)}
         found += beside_broken(volumes, broken - set(label_objects))
         skipped += rest
         series_files = {path for volume in volumes for path in volume.files}

@@ -17,6 +17,8 @@ MOST_NUMBERS, LONGEST_NUMBER = 3, 6
 UNFINISHED = re.compile(
     r"(\.(part|partial|crdownload|tmp|temp|download|filepart|incomplete|!ut|opdownload)|~)+$", re.IGNORECASE
 )
+# rsync copies `0009.dcm` to `.0009.dcm.Xy12Ab` first.
+HIDDEN = re.compile(r"\.(.+)\.[A-Za-z0-9]{6}")
 HASH = re.compile(r"[0-9a-f]{8,}", re.IGNORECASE)
 
 
@@ -61,7 +63,13 @@ def _pattern(path: Path) -> str:
 
 def _finished(path: Path) -> str:
     """Name that a file will have when it is there."""
-    return UNFINISHED.sub("", path.name) or path.name
+    hidden = HIDDEN.fullmatch(path.name)
+    return hidden[1] if hidden else UNFINISHED.sub("", path.name) or path.name
+
+
+def is_on_its_way(path: Path) -> bool:
+    """Whether a hidden file is one that is being copied."""
+    return HIDDEN.fullmatch(path.name) is not None
 
 
 def _counts(path: Path) -> bool:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import isfinite
 
 import numpy as np
+import numpy.typing as npt
 
-from medseg.io.dicom.frame import Frame
+from medseg.io.dicom.frame import SAME_COSINE, Frame
 from medseg.io.dicom.geometry import UNEVEN, heights
 from medseg.io.dicom.interleaved import is_even
+from medseg.io.dicom.orientation import SWEEPING
 from medseg.io.dicom.tiling import whole_number
 from medseg.io.dicom.volume import Volume
 
+Positions = npt.NDArray[np.float64]
 # Instance numbers in larger steps are some scheme, not every n-th image of a series.
 MOST_APART = 5
 # Makers' totals: element, element that names its owner, owner, of what. Places are counted of one volume.
@@ -23,6 +25,7 @@ TOTALS = (
 )
 # How far what the header says of a step may be from the whole number of times that it fits into the true one.
 STEP_SLACK = 0.02
+MOST_IN_A_GAP = 50
 HERE = "{} of {} images of this {} are here, by its header ({})"
 
 
@@ -32,7 +35,8 @@ def missing(volume: Volume, series: Sequence[Frame]) -> tuple[str, ...]:
     - `series`: all images of its series, this volume's and others'.
     """
     totals = _by_totals(volume, series)
-    return tuple(totals) or tuple(_by_numbers(volume, series)) or tuple(_by_steps(volume))
+    numbers = _by_numbers if volume.frames[0].index is None else _by_places
+    return tuple(totals) or tuple(numbers(volume, series)) or tuple(_by_steps(volume))
 
 
 def _by_totals(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
@@ -69,12 +73,11 @@ def _by_makers_totals(volume: Volume, n_objects: int) -> Iterable[str]:
 def _by_steps(volume: Volume) -> Iterable[str]:
     """What the header says of the step from image to image, where true ones are several times that."""
     frames = volume.frames
-    if len(frames) < 3 or not frames[0].is_placed or frames[0].index is not None or not is_even(frames):
+    if len(frames) < 3 or not frames[0].is_placed or not is_even(frames):
         return
     positions = np.array([frame.position for frame in frames])[np.argsort(heights(frames))]
     step = float(np.linalg.norm(positions[-1] - positions[0])) / (len(positions) - 1)
-    between = _positive(frames[0], "SpacingBetweenSlices")
-    thick = _positive(frames[0], "SliceThickness")
+    between, thick = frames[0].stated_step, frames[0].thickness
     stated, name = (between, "Spacing Between Slices") if between else (thick, "Slice Thickness")
     # Of thin slices with gaps, or gaps where the spacing should be, one of the two says so.
     times = round(step / stated) if stated else 0
@@ -83,13 +86,6 @@ def _by_steps(volume: Volume) -> Iterable[str]:
     if abs(step / stated - times) <= STEP_SLACK * times:
         apart = f"Images are {step:.3g} mm apart, {times} times the {name} of {stated:.3g} mm"
         yield f"{apart}: those between may be missing"
-
-
-def _positive(frame: Frame, keyword: str) -> float:
-    """A length that the header gives; 0 where it does not."""
-    value = frame.header.get(keyword)
-    length = abs(float(value)) if value not in (None, "") else 0.0
-    return length if isfinite(length) else 0.0
 
 
 def _by_numbers(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
@@ -109,6 +105,23 @@ def _by_numbers(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
         yield f"{lost} instance numbers between {numbers[0]} and {numbers[-1]} are missing, and images with them"
     elif 1 < numbers[0] <= 2 * count + 1:
         yield f"Instance numbers begin with {numbers[0]}: {numbers[0] - 1} images before may be missing"
+
+
+def _by_places(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
+    """What the places in the stack say that an enhanced object gives its frames."""
+    stacks = {frame.stack_place[0] for frame in volume.frames if frame.stack_place is not None}
+    numbers = sorted({frame.stack_place[1] for frame in series if frame.stack_place and frame.stack_place[0] in stacks})
+    own = {frame.stack_place for frame in volume.frames}
+    if len(stacks) != 1 or None in own or len(own) < len(volume.frames) or len(numbers) < 3:
+        return
+    gaps = np.diff(numbers)
+    lost = numbers[-1] - numbers[0] + 1 - len(numbers)
+    if gaps.min() == gaps.max() and 1 < gaps[0] <= MOST_APART:
+        yield f"Places in the stack go up in steps of {gaps[0]}: only every {nth(int(gaps[0]))} frame may be here"
+    elif 0 < lost <= len(numbers):
+        yield f"{lost} places in the stack between {numbers[0]} and {numbers[-1]} are missing, and frames with them"
+    elif 1 < numbers[0] <= 2 * len(numbers) + 1:
+        yield f"Places in the stack begin with {numbers[0]}: {numbers[0] - 1} frames before may be missing"
 
 
 def nth(n: int) -> str:
@@ -133,34 +146,75 @@ def _largest(frames: Iterable[Frame], keyword: str) -> int:
 def split_off(volume: Volume, volumes: Sequence[Volume]) -> str | None:
     """Say which images of a series belong to a volume by their places and were split off by their headers.
 
-    These go on where the volume ends, lie between its images, or have no position at all.
+    These go on where the volume ends, lie between its images or in a gap of them, or have no position at all.
     """
     first = volume.frames[0]
     for other in volumes:
-        if other is volume or other.is_localizer or other.frames[0].image_type[:2] != first.image_type[:2]:
+        theirs = other.frames[0]
+        if other is volume or (theirs.image_type[:2] != first.image_type[:2] and not other.is_localizer):
             continue
-        count, theirs = len(other.frames), other.frames[0]
+        if other.is_localizer and not volume.is_localizer and not _is_alike(first, theirs):
+            continue
+        count = len(other.frames)
         images = f"{count} image{'s' * (count != 1)} of its series"
         same = theirs.rows in (0, first.rows) and theirs.columns in (0, first.columns)
         if first.is_placed and not theirs.is_placed and same and first.index is None:
             return f"{images} without a valid position could not be placed"
-        if first.is_placed and theirs.is_placed and (_goes_on(volume, other) or _goes_on(other, volume)):
+        if not (first.is_placed and theirs.is_placed):
+            continue
+        mine, others = positions_of(volume.frames), positions_of(other.frames)
+        if goes_on(mine, others) or goes_on(others, mine):
             return f"{images} lie where it would go on, and were split off because of {_difference(first, theirs)}"
-        if first.is_placed and theirs.is_placed and _lies_between(volume, other):
+        if _lies_between(volume, other):
             return f"{images} lie between its own, and were split off because of {_difference(first, theirs)}"
+        if _is_turned_little(first, theirs) and (fills_gap(mine, others) or fills_gap(others, mine)):
+            return f"{images} lie in a gap of it, or it in one of theirs: split off by {_difference(first, theirs)}"
     return None
 
 
-def _goes_on(volume: Volume, other: Volume) -> bool:
-    """Whether the other's first or last image is where the next one of a volume would lie."""
-    if len(volume.frames) < 2:
+def _is_alike(one: Frame, other: Frame) -> bool:
+    """Whether two images lie in one direction and have the same pixels, as those of a localizer and a scan do not."""
+    grids = [(f.rows, f.columns, tuple(round(s, 4) for s in f.pixel_spacing or ())) for f in (one, other)]
+    return grids[0] == grids[1] and _is_turned_little(one, other, SAME_COSINE)
+
+
+def _is_turned_little(one: Frame, other: Frame, most: float = SWEEPING) -> bool:
+    if one.orientation is None or other.orientation is None:
         return False
-    positions = np.array([frame.position for frame in volume.frames])[np.argsort(heights(volume.frames))]
+    return bool(np.abs(np.subtract(one.orientation, other.orientation)).max() <= most)
+
+
+def positions_of(frames: Sequence[Frame]) -> Positions:
+    """Positions of placed frames, in the order of their places."""
+    return np.array([frame.position for frame in frames])[np.argsort(heights(frames))]
+
+
+def goes_on(positions: Positions, theirs: Positions) -> bool:
+    """Whether the first or last of other images is where the next one would lie."""
+    if len(positions) < 2:
+        return False
     step = (positions[-1] - positions[0]) / (len(positions) - 1)
     reach = max(2 * UNEVEN * float(np.linalg.norm(step)), 1e-3)
-    theirs = np.array([frame.position for frame in other.frames])
     next_ones = np.array([positions[0] - step, positions[-1] + step])
     return bool((np.linalg.norm(theirs[:, None] - next_ones, axis=2) <= reach).any())
+
+
+def fills_gap(positions: Positions, theirs: Positions) -> bool:
+    """Whether all of some images lie where even steps from image to image leave one out."""
+    if len(positions) < 3 or len(theirs) >= len(positions):
+        return False
+    gaps = np.diff(positions, axis=0)
+    step = gaps[np.argmin(np.linalg.norm(gaps, axis=1))]
+    length = float(np.linalg.norm(step))
+    places = [
+        positions[k] + n * step
+        for k, gap in enumerate(gaps)
+        for n in range(1, min(round(float(np.linalg.norm(gap)) / max(length, 1e-9)), MOST_IN_A_GAP))
+    ]
+    if not places:
+        return False
+    away = np.linalg.norm(theirs[:, None] - np.array(places), axis=2).min(axis=1)
+    return bool((away <= max(2 * UNEVEN * length, 1e-3)).all())
 
 
 def _lies_between(volume: Volume, other: Volume) -> bool:

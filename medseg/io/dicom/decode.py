@@ -49,10 +49,22 @@ def decode(frames: Sequence[Frame]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
             # One frame at a time, in the order of the file, so that no more than one is ever held beside the array.
             members.sort(key=lambda k: frames[k].index or 0)
             plugin = decoder_of(_transfer_syntax(frames[members[0]]))
+            _check_frames(frames[members[0]], path)
             indices = [frames[k].index for k in members]
             pixels = iter_pixels(path, indices=indices, raw=True, decoding_plugin=plugin, **AS_STORED)
             for k in members:
                 yield k, next(pixels)
+
+
+def _check_frames(frame: Frame, path: Path) -> None:
+    """Refuse a file too short for the frames that its header states, where they are not compressed."""
+    if frame.pixels_at is None or _transfer_syntax(frame).is_encapsulated:
+        return
+    size = frame.rows * frame.columns * int(frame.header.get("BitsAllocated") or 0) // 8
+    stated = int(frame.header.get("NumberOfFrames") or 1)
+    here = (path.stat().st_size - frame.pixels_at) // max(size, 1)
+    if here < stated:
+        raise ValueError(f"the file has space for {here} frames, and its header states {stated}")
 
 
 @dataclass

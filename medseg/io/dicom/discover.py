@@ -12,7 +12,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from medseg.errors import MedsegError
-from medseg.io.dicom.completeness import missing, split_off
+from medseg.io.dicom.completeness import missing, positions_of, split_off
+from medseg.io.dicom.continued import CONTINUED, Stretch, continued, stretch_of
 from medseg.io.dicom.frame import Frame, frames_of
 from medseg.io.dicom.header import LABEL_CLASSES, lenient, read_header
 from medseg.io.dicom.packed_series import PackedSeries
@@ -114,6 +115,7 @@ def _find_volumes(entries: Sequence[Entry], guard: Guard) -> tuple[list[FoundSca
         elif isinstance(one, _Looked):
             series.add(one.series, one.frames)
     found: list[FoundScan] = []
+    stretches: list[Stretch | None] = []
     for uid, members in chain(rejoined(series.alone()).items(), series.several()):
         distinct, copies = _without_copies(members, shown)
         skipped += copies
@@ -134,6 +136,12 @@ def _find_volumes(entries: Sequence[Entry], guard: Guard) -> tuple[list[FoundSca
             lost = split_off(volume, [*volumes, *others]) or (UNREADABLE if uid in unreadable else None)
             scan = _found(uid, volume, several=len(volumes) > 1)
             found.append(replace(scan, warnings=missing(volume, distinct), incomplete=lost))
+            placed = volume.frames[0].is_placed
+            stretches.append(stretch_of(volume, positions_of(volume.frames), uid) if placed else None)
+    found = [
+        replace(scan, warnings=(*scan.warnings, CONTINUED)) if goes_on else scan
+        for scan, goes_on in zip(found, continued(stretches), strict=True)
+    ]
     taken = {path for scan in found for path in scan.files}
     return found, [left for left in skipped if left.path not in taken], label_objects
 

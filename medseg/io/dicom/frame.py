@@ -65,7 +65,9 @@ class Frame:
     position: tuple[float, float, float] | None  # center of its first pixel, mm, LPS+ as in DICOM
     orientation: tuple[float, ...] | None  # directions along its rows and down its columns, LPS+
     pixel_spacing: tuple[float, float] | None  # mm between rows, then between columns
-    slice_step: float | None  # mm to the next slice as the header states it: between slices, else the thickness
+    stated_step: float  # mm to the next slice, and how thick it is, as the header says; 0 where it does not
+    thickness: float
+    stack_place: tuple[str, int] | None  # which stack of an enhanced object it is in, and where in it
     slope: float  # with `intercept`, turns stored values into real ones; 1 and 0 where the header says nothing
     intercept: float
     is_scaled: bool  # whether the header gives either
@@ -86,6 +88,11 @@ class Frame:
             and min(self.pixel_spacing) > 0
             and np.abs(lengths - 1).max() < COSINE_SLACK
         )
+
+    @property
+    def slice_step(self) -> float | None:
+        """Mm to the next slice as the header states it: between slices, else the thickness."""
+        return self.stated_step or self.thickness or None
 
     @property
     def instance_number(self) -> int | None:
@@ -239,7 +246,7 @@ def _frame(
     attributes |= indices or {}
     if index is not None:
         attributes["object"] = _object(header.elements)
-    steps = (length(keyword) for keyword in ("SpacingBetweenSlices", "SliceThickness"))
+    place = get("InStackPositionNumber")
     slope, intercept = number("RescaleSlope", 1.0), number("RescaleIntercept", 0.0)
     for keyword, value, least in (("RescaleSlope", slope, SMALLEST), ("RescaleIntercept", intercept, 0.0)):
         if not least <= abs(value) <= LARGEST:
@@ -254,7 +261,9 @@ def _frame(
         position=None if position is None else (position[0], position[1], position[2]),
         orientation=numbers("ImageOrientationPatient", 6),
         pixel_spacing=None if spacing is None else (spacing[0], spacing[1]),
-        slice_step=next((step for step in steps if step), None),
+        stated_step=length("SpacingBetweenSlices"),
+        thickness=length("SliceThickness"),
+        stack_place=None if index is None or place is None else (str(get("StackID") or ""), int(place)),
         slope=slope,
         intercept=intercept,
         is_scaled=get("RescaleSlope", "RescaleIntercept") is not None,

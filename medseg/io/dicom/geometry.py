@@ -26,6 +26,8 @@ MOST_ROUNDED = 0.25
 MOST_TURNED = 5e-3
 # Refuse to make more than this many slices out of one when resampling uneven ones.
 MOST_ADDED = 10
+FEWEST_IN_TURN = 5
+SEPARATELY = "Get the series again with each acquisition as a series of its own."
 WAY_OUT = "Get the complete series again, or allow uneven slices (--allow-uneven), which resamples onto an even grid."
 
 
@@ -85,6 +87,8 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
         _check_line(positions, along, max(UNEVEN * spacing, 0.05, rounding), where)
         off = np.abs(along - np.linspace(along[0], along[-1], count)).max() / ((along[-1] - along[0]) / (count - 1))
         aside = step - np.cross(row, column) * (step @ np.cross(row, column))
+        if notes and _is_exactly_even(positions):  # the step lies off the normal because of the directions
+            rounding = 0.0
         rounded = rounding > 0 and off * spacing <= min(rounding, MOST_ROUNDED * spacing)
         if rounded and (off > WORTH_A_NOTE or 0 < np.linalg.norm(aside) * (count - 1) <= rounding):
             notes.append("Positions are rounded to 0.1 mm; the slices were read as evenly spaced")
@@ -92,6 +96,8 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
         elif off > UNEVEN:
             gaps = np.diff(along)
             what = _uneven(gaps)
+            if _in_turn(gaps):
+                raise InputError(what, where=where, fix=SEPARATELY)
             if not allow_uneven:
                 raise InputError(what, where=where, fix=WAY_OUT)
             count, places = _even(along, where)
@@ -185,6 +191,10 @@ def rounding_of(positions: npt.NDArray[np.float64]) -> float:
     return TENTH * float(np.sqrt(varying)) * 1.01
 
 
+def _is_exactly_even(positions: npt.NDArray[np.float64]) -> bool:
+    return len(positions) > 2 and float(np.abs(np.diff(positions, 2, axis=0)).max()) < SAME_PLACE
+
+
 def _fitted(
     positions: npt.NDArray[np.float64], normal: npt.NDArray[np.float64], rounding: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -232,6 +242,9 @@ def _check_line(
 
 def _uneven(gaps: npt.NDArray[np.float64]) -> str:
     """Say what is uneven: slices missing, or several spacings."""
+    if _in_turn(gaps):
+        short, long = sorted((float(gaps[0]), float(gaps[1])))
+        return f"its slices are {short:.3g} and {long:.3g} mm apart in turn, as of two acquisitions mixed"
     usual = float(np.median(gaps))
     multiples = gaps / usual
     missing = int(np.rint(multiples - 1)[multiples > 1.5].sum())
@@ -239,6 +252,14 @@ def _uneven(gaps: npt.NDArray[np.float64]) -> str:
         at = int(np.argmax(gaps)) + 1
         return f"{missing} of {len(gaps) + 1 + missing} slices are missing, the first gap after slice {at}"
     return f"its slices are unevenly spaced, {gaps.min():.4g} to {gaps.max():.4g} mm apart"
+
+
+def _in_turn(gaps: npt.NDArray[np.float64]) -> bool:
+    """Whether gaps are of two lengths, one after another: what two even stacks of slices leave between each other."""
+    if len(gaps) < FEWEST_IN_TURN:
+        return False
+    slack = UNEVEN * float(gaps.max())
+    return bool(np.ptp(gaps[::2]) <= slack and np.ptp(gaps[1::2]) <= slack and abs(gaps[0] - gaps[1]) > 2 * slack)
 
 
 def _even(along: npt.NDArray[np.float64], where: object) -> tuple[int, npt.NDArray[np.float64]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.io.dicom.frame import Frame
+from medseg.io.dicom.interleaved import is_even
 from medseg.io.dicom.orientation import by_orientation
 from medseg.io.dicom.volumes import FEW, is_new_in_each
 
@@ -21,32 +22,39 @@ def rejoined(series: Mapping[str, Sequence[Frame]]) -> dict[str, list[Frame]]:
 
     One stack has one patient, modality, series number, size and pixel spacing, lies in one folder and one direction,
     and has images at three places or more along a line. Study and frame of reference are shared, or new in every file
-    too. The joined series goes by the smallest of the UIDs.
+    too. The joined series goes by the smallest of the UIDs. Even stacks with a patient's ID that is new in every file
+    are joined too, and refused later: nothing says whose they are.
     """
     alone = {uid: frames[0] for uid, frames in series.items() if len(frames) == 1 and _may_be_part(frames[0])}
     inside = Counter(frame.file.parent for frame in alone.values())
-    groups: dict[Hashable, list[str]] = {}
-    for uid, frame in alone.items():
-        # Archives may export each series into a folder of its own.
-        folder = frame.file.parent if inside[frame.file.parent] > 1 else frame.file.parent.parent
-        groups.setdefault(_mark(frame, folder), []).append(uid)
     joined = {uid: list(frames) for uid, frames in series.items()}
-    for uids in groups.values():
-        for stack in by_orientation([alone[uid] for uid in uids]):
-            if not _is_stack(stack):
-                continue
-            members = sorted(str(frame.header.get("SeriesInstanceUID")) for frame in stack)
-            joined[members[0]] = [frame for uid in members for frame in joined.pop(uid)]
+    for of_one_patient in (True, False):
+        groups: dict[Hashable, list[str]] = {}
+        for uid, frame in alone.items():
+            # Archives may export each series into a folder of its own.
+            folder = frame.file.parent if inside[frame.file.parent] > 1 else frame.file.parent.parent
+            groups.setdefault(_mark(frame, folder, "PatientID" if of_one_patient else ""), []).append(uid)
+        for uids in groups.values():
+            for stack in by_orientation([alone[uid] for uid in uids]):
+                if not _is_stack(stack) or not (of_one_patient or _is_anybodys(stack)):
+                    continue
+                members = sorted(str(frame.header.get("SeriesInstanceUID")) for frame in stack)
+                joined[members[0]] = [frame for uid in members for frame in joined.pop(uid)]
+                alone = {uid: frame for uid, frame in alone.items() if uid not in members}
     return joined
+
+
+def _is_anybodys(frames: Sequence[Frame]) -> bool:
+    return is_new_in_each(frames, "PatientID") and is_even(frames)
 
 
 def _may_be_part(frame: Frame) -> bool:
     return frame.index is None and frame.is_placed and "LOCALIZER" not in frame.image_type
 
 
-def _mark(frame: Frame, folder: Path) -> Hashable:
+def _mark(frame: Frame, folder: Path, identity: str) -> Hashable:
     get = frame.header.get
-    keywords = ("PatientID", "SOPClassUID", "Modality", "SeriesNumber", "SeriesDescription")
+    keywords = (*([identity] if identity else []), "SOPClassUID", "Modality", "SeriesNumber", "SeriesDescription")
     spacing = tuple(round(s, 4) for s in frame.pixel_spacing or ())
     return folder, *(str(get(keyword) or "") for keyword in keywords), frame.rows, frame.columns, spacing
 

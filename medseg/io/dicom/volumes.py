@@ -22,6 +22,7 @@ FEW = 3
 NEW_IN_EACH = "{} is new in every file, as after faulty de-identification; the files were read as one series"
 PATIENTS = "images of {} patients ({}) are in one series"
 IDENTITIES = (("PatientID", "Patient ID"), ("PatientName", "Patient's Name, without an ID"))
+ANYBODYS = "series UID and {} are new in every file, as after faulty de-identification: nothing says whose they are"
 SEPARATE = "Find out whose images they are, and give each patient's as a series of its own."
 
 
@@ -36,6 +37,8 @@ def sort_into_volumes(frames: Sequence[Frame]) -> list[Volume]:
     """
     for keyword, called in IDENTITIES:
         patients = {who for frame in frames if (who := str(frame.header.get(keyword) or "").strip())}
+        if len(patients) > 1 and is_new_in_each(frames, keyword) and is_new_in_each(frames, SHARED[0]):
+            return [Volume(tuple(frames), refusal=Refusal(ANYBODYS.format(called), SEPARATE))]
         if len(patients) > 1:
             return [Volume(tuple(frames), refusal=Refusal(PATIENTS.format(len(patients), called), SEPARATE))]
         if patients:

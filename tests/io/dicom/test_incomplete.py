@@ -8,6 +8,7 @@ from series_kinds import renamed
 
 from medseg.errors import InputError
 from medseg.io.convert import convert
+from medseg.io.dicom.continued import CONTINUED
 from medseg.io.discover import discover
 from medseg.io.read import load_scan, read_scan
 from medseg.review.inspect import inspect
@@ -316,3 +317,110 @@ def test_allowed_by_convert(tmp_path):
     assert convert(tmp_path / "in", tmp_path / "out").exit_code == 4
     done = convert(tmp_path / "in", tmp_path / "out", allow_incomplete=True)
     assert [one.path is not None for one in done.converted] == [True]
+
+
+@pytest.mark.parametrize("last", [1, 4])
+def test_slices_that_call_themselves_a_localizer(tmp_path, last):
+    """In the direction of the scan, with its pixels, where it would go on."""
+    localizer = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    write_series(tmp_path, grid(), edit=lambda ds, k: k >= 9 - last and setattr(ds, "ImageType", localizer))
+    (found,) = discover([tmp_path]).found
+    assert f"{last} image{'s' * (last > 1)} of its series lie where it would go on" in str(found.incomplete)
+
+
+def test_a_localizer_beside_a_scan_refuses_nothing(tmp_path):
+    scout = grid("coronal", slices=1)
+    scout.positions[0] = grid().positions[0] - [0, 0, 2.5]
+    write_series(tmp_path, grid(), edit=stating(SeriesInstanceUID="2.25.7", StudyInstanceUID="2.25.8"))
+    same = {
+        "SeriesInstanceUID": "2.25.7",
+        "StudyInstanceUID": "2.25.8",
+        "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"],
+    }
+    write_series(tmp_path, scout, name="scout", edit=stating(**same))
+    assert [one.incomplete for one in discover([tmp_path]).found] == [None]
+
+
+@pytest.mark.parametrize("others", [{4}, {3, 4}, {2, 6}])
+def test_slices_that_are_turned_refuse_what_lacks_them(tmp_path, others):
+    def edit(ds: Dataset, k: int) -> None:
+        if k in others:
+            ds.ImageOrientationPatient = [1, 0.01, 0, -0.01, 1, 0]
+
+    write_series(tmp_path, grid(), edit=edit)
+    found = discover([tmp_path]).found
+    assert len(found) == 2
+    assert all("split off" in str(one.incomplete) for one in found)
+
+
+def test_one_of_four_slices_split_off(tmp_path):
+    write_series(tmp_path, grid(slices=4), edit=lambda ds, k: k == 2 and setattr(ds, "PixelSpacing", [1.25, 1.5]))
+    assert all(one.incomplete for one in discover([tmp_path]).found)
+
+
+@pytest.mark.parametrize("part", [lambda k: k // 2, lambda k: k == 8, lambda k: k == 4, lambda k: k > 4])
+def test_a_series_cut_in_several_by_its_uid(tmp_path, part):
+    def edit(ds: Dataset, k: int) -> None:
+        ds.SeriesInstanceUID, ds.SeriesNumber = f"2.25.{part(k):d}", 3
+
+    write_series(tmp_path, grid(slices=10), edit=edit)
+    found = discover([tmp_path]).found
+    assert len(found) == len({part(k) for k in range(10)})
+    assert all(CONTINUED in one.warnings for one in found)
+
+
+@pytest.mark.parametrize("attributes", [{"SeriesNumber": 9}, {"PatientID": "Q"}, {"FrameOfReferenceUID": "2.25.77"}])
+def test_series_that_are_others_are_not_cut(tmp_path, attributes):
+    def edit(ds: Dataset, k: int) -> None:
+        ds.SeriesInstanceUID, ds.SeriesNumber = f"2.25.{k > 4:d}", 3
+        if k > 4:
+            stating(**attributes)(ds, k)
+
+    write_series(tmp_path, grid(), edit=edit)
+    assert not any(CONTINUED in one.warnings for one in discover([tmp_path]).found)
+
+
+@pytest.mark.parametrize(
+    ("places", "warning"),
+    [
+        (range(1, 19, 2), "Places in the stack go up in steps of 2: only every second frame may be here"),
+        (range(10, 19), "Places in the stack begin with 10: 9 frames before may be missing"),
+        ([1, 2, 3, 4, 6, 7, 8, 9, 10], "1 places in the stack between 1 and 10 are missing, and frames with them"),
+        (range(1, 10), ""),
+        (range(9, 0, -1), ""),
+    ],
+)
+def test_places_in_the_stack_of_an_enhanced_object(tmp_path, places, warning):
+    def edit(ds: Dataset) -> None:
+        for groups, place in zip(ds.PerFrameFunctionalGroupsSequence, places, strict=True):
+            content = Dataset()
+            content.StackID, content.InStackPositionNumber = "1", place
+            groups.FrameContentSequence = [content]
+
+    write_enhanced(tmp_path / "x.dcm", grid(), edit=edit)
+    assert " ".join(load_scan(tmp_path).source.warnings) == warning
+
+
+def test_steps_of_an_enhanced_object(tmp_path):
+    def edit(ds: Dataset) -> None:
+        measures = ds.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        measures.SpacingBetweenSlices = measures.SliceThickness = 2.5
+
+    write_enhanced(tmp_path / "x.dcm", grid(step=5.0), edit=edit)
+    (warning,) = load_scan(tmp_path).source.warnings
+    assert warning.startswith("Images are 5 mm apart, 2 times the Spacing Between Slices of 2.5 mm")
+
+
+def test_a_file_that_rsync_has_not_finished_refuses_a_series(tmp_path):
+    for path in numbered(tmp_path)[9:]:
+        path.rename(path.with_name(f".{path.name}.Xy12Ab"))
+    with pytest.raises(InputError, match="part of it seems lost: 9 files beside it"):
+        load_scan(tmp_path)
+
+
+def test_frames_that_are_not_there(tmp_path):
+    write_enhanced(
+        tmp_path / "x.dcm", grid(), edit=lambda ds: setattr(ds, "PixelData", ds.PixelData[: 14 * 11 * 2 * 7])
+    )
+    with pytest.raises(InputError, match="the file has space for 7 frames, and its header states 9"):
+        load_scan(tmp_path)

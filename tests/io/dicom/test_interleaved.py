@@ -342,3 +342,16 @@ def test_frames_of_one_enhanced_object(tmp_path, group, keyword, values, shift):
 
     write_enhanced(tmp_path / "x.dcm", where, edit=edit)
     check_both(tmp_path)
+
+
+@pytest.mark.parametrize("shift", [0.5, 1.1, 3.2])
+@pytest.mark.parametrize("allow_uneven", [False, True])
+def test_slices_in_turn_are_no_missing_ones(tmp_path, shift, allow_uneven):
+    """Of two acquisitions that no header tells apart."""
+    for n in (0, 1):
+        where = grid(step=STEP)
+        where.positions[:, 2] += shift * n
+        write_series(tmp_path, where, name=f"part{n}", edit=_as_one_series(n))
+    with pytest.raises(InputError, match=r"[\d.]+ and [\d.]+ mm apart in turn, as of two acquisitions") as refused:
+        load_scan(tmp_path, allow_uneven=allow_uneven)
+    assert "uneven" not in str(refused.value)

@@ -73,6 +73,21 @@ def test_single_images_of_several_series_stay_apart(tmp_path):
     assert [len(one.files) for one in discover([tmp_path]).found] == [1] * 6
 
 
+def test_nobody_knows_whose_images_are_whose_patient_is_new_in_every_file(tmp_path):
+    """As after faulty de-identification, in place of nine scans of one slice each."""
+    write_series(tmp_path, grid(), edit=new_in_each("PatientID", *UIDS))
+    with pytest.raises(InputError, match="series UID and Patient ID are new in every file") as refused:
+        load_scan(tmp_path)
+    assert "2.25" not in str(refused.value)
+
+
+def test_single_images_of_several_patients_stay_apart(tmp_path):
+    where = grid()
+    where.positions[:, 2] += np.arange(9) ** 2
+    write_series(tmp_path, where, edit=new_in_each("PatientID", *UIDS))
+    assert [len(one.files) for one in discover([tmp_path]).found] == [1] * 9
+
+
 def turned(angles):
     """Turn each slice about its row direction by its angle, as far as the header is concerned."""
 
@@ -104,6 +119,7 @@ def test_directions_that_turn_a_little(tmp_path, angles, orientation):
     check(scan, slack=0.51 + 5e-3 * 11 * 1.5 * 10.2)
     assert scan.array.shape == (1, 14, 11, 9)
     assert scan.source.warnings == ()
+    assert "rounded" not in " ".join(scan.source.notes)
     if np.ptp(angles) > 5e-4:
         assert "Directions of the slices differ by up to" in scan.source.notes[0]
 
