@@ -179,9 +179,11 @@ export class Editor {
     const before = this.changes
     const gaps = this.run((edit) => fillBetween(edit, labels, plane, at, pen, this.spacing, { drawn, object }), true)
     if (!gaps) return
+    const slices = gaps.reduce((sum, [from, to]) => sum + to - from - 1, 0)
     const where = gaps.map(([from, to]) => `between ${from + 1} and ${to + 1}`).join(' and ')
     if (!gaps.length) this.on.say(`Nothing to fill here: first draw ${name} on two ${plane.name} slices with others between them.`)
-    else this.on.say(this.changes > before ? `${name}: ${plane.name} slices ${where} filled.` : `${name}: nothing to change in ${plane.name} slices ${where}.`)
+    else this.on.say(this.changes > before ? `${name}: ${slices} ${slices === 1 ? 'slice' : 'slices'} filled in the ${plane.name} plane, ${where}.`
+      : `${name}: nothing to change in the ${plane.name} plane ${where}.`)
   }
 
   /** What fill between redraws: the object under the crosshair, 0 for a class as a whole, null where it only adds. */

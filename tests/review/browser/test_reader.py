@@ -296,7 +296,7 @@ def test_a_class_that_is_everywhere_is_redrawn_between_two_drawn_slices(browser,
         go(12)
         before = volumes(window)
         window.press("i")
-        window.says("axial slices between 11 and 16 filled")
+        window.says("4 slices filled in the axial plane, between 11 and 16.")
         until(lambda: volumes(window) != before)
         window.save()
         saved = np.asarray(newest_labels(results, one.name).dataobj) == 1
