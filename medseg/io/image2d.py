@@ -17,7 +17,7 @@ from PIL import ExifTags, Image
 from medseg.errors import InputError
 from medseg.io.files.limits import check_size
 from medseg.io.intensities import as_intensities, as_labels
-from medseg.io.tiff_layout import SLICES, check_axes, pixel_size
+from medseg.io.tiff_layout import SLICES, check_axes, pixel_size, resolution_per_cm
 from medseg.isolation.apart import apart
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable
@@ -29,6 +29,7 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 STRIP = 1 << 24  # pixels that are taken from PIL at a time
 NO_DISTANCE = "The file does not say how far its slices are apart; the size of its pixels was taken"
+UNUSED = "The file has no position; its resolution, {:.4g} pixels per cm, was not used: one pixel was taken as 1 mm."
 NO_PLACE = "The file has no pixel size and no position; one pixel was taken as 1 mm."
 
 
@@ -102,12 +103,12 @@ def _is_image2d(path: Path) -> bool:
 def _geometry(array: npt.NDArray[Any], path: Path) -> tuple[Geometry, tuple[str, ...], str]:
     """Grid of an image, warnings, and a note of what is known of its size."""
     shape = (array.shape[1], array.shape[2], array.shape[3])
-    size = None
+    size = resolution = None
     if _is_tiff(path):
         with tifffile.TiffFile(path) as tiff:
-            size = pixel_size(tiff)
+            size, resolution = pixel_size(tiff), resolution_per_cm(tiff)
     if size is None:
-        return Geometry(np.eye(4), shape), (), NO_PLACE
+        return Geometry(np.eye(4), shape), (), UNUSED.format(resolution) if resolution else NO_PLACE
     x, y, z = size
     unknown = z is None and shape[2] > 1
     geometry = Geometry(np.diag([x, y, x if z is None else z, 1.0]), shape)

@@ -15,6 +15,7 @@ from medseg.errors import InputError
 SLICES = "ZQI"
 CHANNELS = "SC"
 AXES = {"T": "time points", "R": "tiles", "P": "positions", "A": "angles", "E": "wavelengths", "H": "phases"}
+CENTIMETER = 3  # of the tag ResolutionUnit
 MM = {
     "nm": 1e-6, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "\\u00b5m": 1e-3, "micron": 1e-3, "microns": 1e-3,
     "micrometer": 1e-3, "mm": 1.0, "millimeter": 1.0, "cm": 10.0, "m": 1000.0, "inch": 25.4, "in": 25.4,
@@ -48,6 +49,15 @@ def pixel_size(tiff: Any) -> tuple[float, float, float | None] | None:
     if tiff.is_imagej:
         return _of_imagej(tiff.imagej_metadata or {}, tiff.pages[0].tags)
     return None
+
+
+def resolution_per_cm(tiff: Any) -> float | None:
+    """Pixels per cm along x, where the file states its resolution so; no pixel size, for programs write it unasked."""
+    tags = tiff.pages[0].tags
+    unit, fraction = (getattr(tags.get(name), "value", None) for name in ("ResolutionUnit", "XResolution"))
+    if unit != CENTIMETER or not fraction or min(fraction) <= 0:
+        return None
+    return float(fraction[0]) / float(fraction[1])
 
 
 def _of_imagej(metadata: Mapping[str, Any], tags: Any) -> tuple[float, float, float | None] | None:

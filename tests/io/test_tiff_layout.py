@@ -6,7 +6,7 @@ import tifffile
 
 from medseg.errors import InputError
 from medseg.evaluation.files.dicom_labels import read_pair
-from medseg.io.image2d import NO_DISTANCE, NO_PLACE
+from medseg.io.image2d import NO_DISTANCE, NO_PLACE, UNUSED
 from medseg.io.nifti import write_labels
 from medseg.io.read import load_scan, read_labels
 from medseg.types import LabelMap, LabelTable
@@ -94,3 +94,12 @@ def test_labels_without_a_size_lie_on_the_image_they_belong_to(tmp_path):
     assert ours.geometry.matches(theirs.geometry)
     assert np.array_equal(ours.array, theirs.array)
     assert read_labels(tmp_path / "mask.tif").geometry.spacing == (1, 1, 1)
+
+
+def test_a_resolution_in_cm_is_spoken_of(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.zeros((9, 9), np.uint8), resolution=(1000, 1000), resolutionunit="CENTIMETER"
+    )
+    scan = load_scan(tmp_path / "a.tif")
+    assert scan.source.notes == (UNUSED.format(1000.0),)
+    assert scan.geometry.spacing == (1, 1, 1)
