@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import itertools
 import json
 import socket
@@ -13,14 +14,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 
+import pydicom
 from local_server import web_server
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, sop_class
 
 from medseg.service.archive import Archive
 
 STUDY = {"0020000D": {"vr": "UI", "Value": ["1.2.3"]}, "00100020": {"vr": "LO", "Value": ["1"]}}
 SERIES = {**STUDY, "0020000E": {"vr": "UI", "Value": ["1.2.4"]}, "00080060": {"vr": "CS", "Value": ["MR"]}}
+SERIES["00201209"] = {"vr": "IS", "Value": [1]}
 Write = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -98,6 +101,33 @@ def endless_object(request: BaseHTTPRequestHandler) -> None:
     request.wfile.write(b"--x\r\nContent-Type: application/dicom\r\n\r\n")
     while True:
         request.wfile.write(bytes(1 << 20))
+
+
+def small_object(pixels: bytes = bytes(32), syntax: str = ExplicitVRLittleEndian) -> bytes:
+    """An object of the series that is found."""
+    dataset = pydicom.Dataset()
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID = "1.2.3", "1.2.4", "1.2.5"
+    dataset.SOPClassUID, dataset.PatientID, dataset.PixelData = MRImageStorage, "1", pixels
+    dataset["PixelData"].VR = "OW"
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = syntax
+    pydicom.dcmwrite(stream := io.BytesIO(), dataset, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def objects(content: Callable[[], bytes], count: int, end: bytes = b"\r\n--x--\r\n") -> Write:
+    def write(request: BaseHTTPRequestHandler) -> None:
+        head(request, kind='multipart/related; type="application/dicom"; boundary=x')
+        one = b"\r\n--x\r\nContent-Type: application/dicom\r\n\r\n" + content()
+        for _ in range(count):
+            request.wfile.write(one)
+        request.wfile.write(end)
+
+    return write
+
+
+def deflated_bomb() -> bytes:
+    return small_object(bytes(300 << 20), DeflatedExplicitVRLittleEndian)
 
 
 def searched_then(write: Write) -> Write:

@@ -11,6 +11,7 @@ import traceback
 from io import TextIOWrapper
 from typing import Any
 
+from medseg.cli.quiet_libraries import quiet_libraries
 from medseg.config.named_arguments import options_are_typed
 from medseg.errors import OF_A_PATH, Interrupted, MedsegError
 from medseg.harmless import harmless_output
@@ -52,7 +53,7 @@ def _open_standard_streams() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
-    with harmless_output():
+    with harmless_output(), quiet_libraries():
         return _guarded(arguments)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -18,6 +19,9 @@ from medseg.cli.archive_options import (
 from medseg.cli.options import NETWORK, WHAT, DryRunOption, JsonOption, OutOption, option
 from medseg.cli.verb import print_json
 from medseg.harmless import one_line
+
+log = logging.getLogger("medseg.pull")
+NONE_FIX = "Check each value; * stands for any text, and most archives search by few keywords."
 
 
 def pull(
@@ -70,15 +74,20 @@ def pull(
         private_key=private_key,
         move_port=move_port,
     )
-    found = search(archive, dict(text.split("=", 1) for text in query))
+    found = search(archive, dict(text.split("=", 1) for text in query), retries=retries)
+    log.debug("%d series match", len(found))
+    if not found:
+        typer.echo(f"Nothing at {one_line(archive.name)} matches the query. {NONE_FIX}", err=True)
     rows = []
-    for series in found:
+    for number, series in enumerate(found, 1):
         row = {"study": series.study, "series": series.uid, "modality": series.modality, "files": 0, "error": None}
         if not dry_run:
             try:
                 row["files"] = len(pull_series(archive, series, out, retries=retries))
+                log.debug("series %d of %d: %d objects fetched", number, len(found), row["files"])
             except MedsegError as error:
                 row["error"] = str(error)
+                log.debug("series %d of %d: not fetched (%s)", number, len(found), error.code)
         rows.append(row)
     if json:
         print_json(rows)

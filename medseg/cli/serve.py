@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from medseg.cli.options import WHAT, JsonOption, SetOption, argument
 from medseg.cli.serve_check import check
 from medseg.cli.serve_options import NodeOption
 from medseg.cli.serve_status import status
-from medseg.cli.verb import print_json, state, verb
+from medseg.cli.verb import print_json, verb
 
 # What `medseg serve --config FILE` runs.
 START = "start"
@@ -64,8 +63,6 @@ def start(config: NodeOption, settings: SetOption = None, json: JsonOption = Fal
             typer.echo(line)
         sys.stdout.flush()
 
-    # Its messages may quote what senders sent, and medseg's own say what matters.
-    logging.getLogger("pynetdicom").setLevel(logging.DEBUG if state.debug else logging.CRITICAL)
     serve(config, settings=settings or (), announce=announce)
     return 0
 

@@ -77,6 +77,8 @@ class State:
             log.addHandler(handler)
             # Its warnings about odd header values are either an error of ours or of no use to the user.
             logging.getLogger("pydicom").setLevel(logging.ERROR)
+            # What it says of a peer may quote what that sent, and medseg's own errors say what matters.
+            logging.getLogger("pynetdicom").setLevel(logging.DEBUG if self.debug else logging.CRITICAL)
         all_of_it = self.debug or self.verbose
         log.setLevel(logging.DEBUG if all_of_it else logging.ERROR if self.quiet else logging.INFO)
 

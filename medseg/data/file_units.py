@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import pydicom
-
 from medseg.io.dicom.header import lenient, looks_like_dicom
+from medseg.io.dicom.inflated import read_dicom
 from medseg.io.files.case_id import stem
 
 SUFFIXES = (
@@ -74,7 +73,7 @@ def _starts_as_dicom(path: Path) -> bool:
 def _is_image(path: Path) -> bool:
     try:
         with lenient():
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality"], force=True)
+            header = read_dicom(path, stop_before_pixels=True, specific_tags=["Modality"], force=True)
     except Exception:  # pydicom raises nearly anything on damaged files
         return False
     return str(header.get("Modality") or "") not in NOT_IMAGES

@@ -23,6 +23,7 @@ from medseg.data.modality import dicom_modality
 from medseg.data.name_pattern import patterns
 from medseg.errors import InputError
 from medseg.io.dicom.header import lenient, looks_like_dicom
+from medseg.io.dicom.inflated import read_dicom
 from medseg.io.discover import survey
 from medseg.types.scan import FoundScan
 
@@ -213,7 +214,7 @@ def _look_at_drawing(path: Path) -> _Drawing | None:
 def _header(path: Path, tags: list[str] | None) -> pydicom.Dataset:
     try:
         with lenient():
-            return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags, force=True)
+            return read_dicom(path, stop_before_pixels=True, specific_tags=tags, force=True)
     except Exception as error:  # pydicom raises nearly anything on damaged files
         raise InputError("its DICOM header is damaged", where=path, fix="Copy it again.") from error
 

@@ -12,6 +12,7 @@ import pydicom
 from medseg.engine.journal import STATUS_FILE, read_status
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.dicom.header import lenient
+from medseg.io.dicom.inflated import read_dicom
 from medseg.io.discover import discover
 from medseg.io.files.case_id import safe, stem
 from medseg.io.files.patient_names import public_name
@@ -199,7 +200,7 @@ def _who_and_when(source: Source) -> tuple[str, date | None]:
     if source.format != "dicom" or not source.files:
         return "", None
     with lenient():
-        header = pydicom.dcmread(source.files[0], stop_before_pixels=True, force=True)
+        header = read_dicom(source.files[0], stop_before_pixels=True, force=True)
         patient = str(header.get("PatientID") or "").strip()
         stated = [str(header.get(key) or "") for key in ("AcquisitionDate", "SeriesDate", "StudyDate", "ContentDate")]
     return patient, next((day for text in stated if (day := _day(text)) is not None), None)

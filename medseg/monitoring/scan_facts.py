@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pydicom
 
 from medseg.errors import MedsegError
 from medseg.harmless import one_line
 from medseg.io.dicom.header import lenient
+from medseg.io.dicom.inflated import read_dicom
 from medseg.io.read import read_scan
 from medseg.isolation.boundary import insist
 from medseg.post.in_plane_axes import slice_axis
@@ -49,7 +49,7 @@ def _header(scan: Scan) -> Facts:
     if scan.source.format != "dicom":
         return {}, {}
     with lenient():
-        header = pydicom.dcmread(scan.source.files[0], stop_before_pixels=True, force=True)
+        header = read_dicom(scan.source.files[0], stop_before_pixels=True, force=True)
         stated = {"manufacturer": header.get("Manufacturer"), "scanner": header.get("ManufacturerModelName")}
         strength = header.get("MagneticFieldStrength")
     texts = {name: one_line(text)[:64] for name, text in stated.items() if text}

@@ -26,6 +26,7 @@ from pydicom.uid import (
 
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.dicom.header import lenient, looks_like_dicom, read_header
+from medseg.io.dicom.inflated import read_dicom
 from medseg.io.files.atomic import write_bytes, write_text
 from medseg.io.files.walk import Entry, real, walk
 from medseg.isolation.boundary import attempt, in_words
@@ -181,7 +182,7 @@ def _learn(path: Path, cleaning: Cleaning) -> None:
     """Take in whom an object names, and when it was made; one that cannot be read is rejected later."""
     try:
         read_header(path)  # rejects what would inflate beyond bounds
-        header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        header = read_dicom(path, stop_before_pixels=True, force=True)
         header.decode()
         cleaning.learn(header)
     except Exception:  # pydicom raises nearly anything on damaged files
@@ -200,7 +201,7 @@ def _read(path: Path) -> Dataset | None:
             return None
     read_header(path)  # rejects what is damaged or would inflate beyond bounds
     try:
-        dataset = pydicom.dcmread(path, force=True)
+        dataset = read_dicom(path, force=True)
         if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
             return dataset
         dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.file_meta.TransferSyntaxUID  # noqa: B018 - must be there

@@ -179,13 +179,14 @@ def _read(path: Path, scan: Scan | None, structures: str, table: LabelTable) -> 
 
 
 def _is_rtstruct(path: Path) -> bool:
-    import pydicom
     from pydicom.uid import RTStructureSetStorage
+
+    from medseg.io.dicom.inflated import read_dicom
 
     if not path.is_file():
         raise UsageError("there is no such file", where=path, fix="Check the path.")
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+        header = read_dicom(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
     except Exception:  # pydicom raises nearly anything on damaged files
         return False
     return bool(header.get("SOPClassUID") == RTStructureSetStorage)

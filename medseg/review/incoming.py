@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import pydicom
-
 from medseg.errors import GeometryMismatch, InputError, MedsegError
+from medseg.io.dicom.inflated import read_dicom
 from medseg.io.discover import survey
 from medseg.io.files.walk import real
 from medseg.io.read import read_labels
@@ -136,7 +135,7 @@ def _frame(store: Store, case_id: str) -> str | None:
         scan = store.scan(case_id)
         if scan.format != "dicom":
             return None
-        header = pydicom.dcmread(scan.files[0], stop_before_pixels=True, specific_tags=["FrameOfReferenceUID"])
+        header = read_dicom(scan.files[0], stop_before_pixels=True, specific_tags=["FrameOfReferenceUID"])
     except (MedsegError, OSError):
         return None
     return str(header.get("FrameOfReferenceUID") or "") or None

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pydicom
 
 from medseg.config.safe_json import parse_json
 from medseg.errors import InputError, MedsegError
+from medseg.io.dicom.inflated import read_dicom
 from medseg.io.nifti_header import open_header
 from medseg.models.package import ModelPackage
 from medseg.review.results import CaseResult
@@ -116,6 +116,6 @@ def _of_seg(path: Path) -> LabelTable | None:
     if not path.is_file():
         return None
     try:
-        return table_of(list(classes_of(pydicom.dcmread(path, stop_before_pixels=True)).values()))
+        return table_of(list(classes_of(read_dicom(path, stop_before_pixels=True)).values()))
     except (MedsegError, OSError, AttributeError, KeyError, ValueError):
         return None

@@ -8,15 +8,42 @@ from medseg.service.archive import ArchiveRefusal
 
 LARGEST_ANSWER = 64 << 20  # bytes of an answer to a search, or to what was sent, unpacked
 LARGEST_OBJECT = 2 << 30  # bytes of one DICOM object
+LARGEST_INFLATED = 256 << 20  # bytes of one that is deflated, when it is not
+LARGEST_BETWEEN = 1 << 20  # bytes of an answer before, between and after the objects in it
+LARGEST_COMMAND = 1 << 20  # bytes of a command of DIMSE; real ones have less than a thousand
 MOST_ANSWERS = 10_000  # studies, or series of a study
 SEARCH_SECONDS = 300.0
 # Once an answer has begun, it comes at this rate on average, or the archive counts as gone.
 SLOWEST = 1000  # bytes a second
 GRACE_SECONDS = 15.0
+# One answer, or one object of it, takes this long at most, and longer where it is large.
+ANSWER_SECONDS = 300.0
+ANSWER_RATE = 250_000  # bytes for which there is a further second
+# One message of DIMSE, from its first byte to its last.
+MESSAGE_SECONDS = 60.0
+MESSAGE_RATE = 100_000
 LARGEST_PDU = 16 << 20  # a thousand times what we ask for
 PDU_SECONDS = 30.0
 STALLED_SECONDS = 300.0  # of C-GET or C-MOVE without a further object
+# Objects of a series that may come, repeated ones as well: so many times what the archive counts, and these.
+TIMES_COUNTED, SPARE_OBJECTS = 2, 100
+MOST_OBJECTS = 100_000  # of a series that it does not count
 SPARE_DISK = 1 << 30  # bytes that stay free where objects are kept
+
+
+def answer_seconds(size: int) -> float:
+    """Return how long an answer, or an object, of a size in bytes may take."""
+    return ANSWER_SECONDS + size / ANSWER_RATE
+
+
+def message_seconds(size: int) -> float:
+    """Return how long a message of DIMSE may take of which so many bytes have come."""
+    return MESSAGE_SECONDS + size / MESSAGE_RATE
+
+
+def most_objects(counted: int | None) -> int:
+    """Return how many objects of a series may come of which an archive counts so many."""
+    return MOST_OBJECTS if counted is None else TIMES_COUNTED * counted + SPARE_OBJECTS
 
 
 class Search:

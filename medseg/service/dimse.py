@@ -38,7 +38,7 @@ from medseg.privacy.deidentify import DOCUMENTS
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
 from medseg.service.bounds import LARGEST_ANSWER, STALLED_SECONDS, Search
 from medseg.service.outgoing import Answer, Outgoing
-from medseg.service.pdu_bounds import PduBounds
+from medseg.service.pdu_bounds import PduBounds, refuse_more
 
 log = logging.getLogger("medseg.service.dimse")
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
@@ -126,7 +126,7 @@ def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]
         return found
 
 
-def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], None]) -> None:
+def get(archive: Archive, study: str, series: str, keep: Callable[[str | None, bytes], None]) -> None:
     """Fetch a series by C-GET; `keep` takes the instance UID and the whole file of each object as it comes."""
     model = StudyRootQueryRetrieveInformationModelGet
 
@@ -142,6 +142,8 @@ def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], 
         status = kept(keep, instance, event.encoded_dataset())
         if status == STORED:
             arrived.add(instance)
+        elif status == NOT_REQUESTED:
+            refuse_more(event, "it sent what was not asked for")
         return status
 
     roles = [build_role(sop_class, scp_role=True) for sop_class in KINDS]
@@ -155,7 +157,7 @@ def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], 
         )
 
 
-def kept(keep: Callable[[str, bytes], None], instance: str, content: bytes) -> int:
+def kept(keep: Callable[[str | None, bytes], None], instance: str, content: bytes) -> int:
     """Keep an object that has arrived; return the status the archive is told."""
     try:
         keep(instance, content)

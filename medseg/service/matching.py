@@ -39,7 +39,7 @@ def _fits(element: DataElement, value: str, wanted: str) -> bool:
         return any(_in_range(value.strip(), one.strip()) for one in wanted.split("\\"))
     if element.VR in NUMBERS:
         return any(_is_number(value, one) for one in wanted.split("\\"))
-    return any(_is_like(_plain(value, element.VR), _plain(one, element.VR)) for one in wanted.split("\\"))
+    return any(_is_like(plain(value, element.VR), plain(one, element.VR)) for one in wanted.split("\\"))
 
 
 def _is_number(value: str, wanted: str) -> bool:
@@ -57,8 +57,8 @@ def _in_range(value: str, wanted: str) -> bool:
     return bool(value) and value >= first and (not last or value[: len(last)] <= last)
 
 
-def _plain(text: str, kind: str) -> str:
-    """Text without case, accents and padding, which archives disregard; of a name, the first way to write it."""
+def plain(text: str, kind: str) -> str:
+    """Return text without case, accents and padding, which archives disregard; of a name, the first way to write it."""
     if kind == "PN":
         text = text.split("=")[0].rstrip("^ ")
     decomposed = unicodedata.normalize("NFKD", text.strip(" \0").casefold())

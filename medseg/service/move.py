@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 
-import pydicom
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     StudyRootQueryRetrieveInformationModelMove,
@@ -16,6 +15,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 
 from medseg.counted import counted
 from medseg.errors import UsageError
+from medseg.io.dicom.inflated import read_dicom
 from medseg.service.archive import Archive, ArchiveError
 from medseg.service.dimse import KINDS, NOT_REQUESTED, STORED, SYNTAXES, association, completed, kept, series_query
 from medseg.service.pdu_bounds import PduBounds
@@ -24,7 +24,7 @@ log = logging.getLogger("medseg.service.move")
 LAST_OBJECTS = 30.0  # seconds for what an archive says it sent to arrive
 
 
-def move(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], None]) -> None:
+def move(archive: Archive, study: str, series: str, keep: Callable[[str | None, bytes], None]) -> None:
     """Fetch a series by C-MOVE.
 
     The archive must know our application entity title at the address it sends to, `Archive.move_port`. Objects of other
@@ -93,7 +93,7 @@ def _listening(archive: Archive, receive: Callable[[evt.Event], int]) -> Iterato
 def _series_of(content: bytes) -> str | None:
     """Series UID of an object; None where it has none or is damaged."""
     try:
-        header = pydicom.dcmread(BytesIO(content), specific_tags=["SeriesInstanceUID"], stop_before_pixels=True)
+        header = read_dicom(BytesIO(content), specific_tags=["SeriesInstanceUID"], stop_before_pixels=True)
     except Exception:  # pydicom raises nearly anything on damaged objects
         return None
     return str(header.get("SeriesInstanceUID") or "") or None

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pydicom
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from medseg.errors import MedsegError
 from medseg.io.dicom.decode import PIXEL_DATA
 from medseg.io.dicom.header import lenient
+from medseg.io.dicom.inflated import read_dicom
 from medseg.io.dicom.whole import is_whole
 from medseg.io.files.walk import Entry, walk
 from medseg.io.recognize import recognize
@@ -103,7 +103,7 @@ def _look(entry: Entry) -> Outgoing | PassedOver:
         known = what.kind in OTHER_KINDS or (what.kind == "other" and what.is_known)
         return PassedOver(entry.shown, what.reason or f"it is {what.kind}, not DICOM", named or not known)
     try:
-        header = pydicom.dcmread(path, specific_tags=WANTED, stop_before_pixels=True)
+        header = read_dicom(path, specific_tags=WANTED, stop_before_pixels=True)
         syntax = header.file_meta.get("TransferSyntaxUID")
         uids = syntax, header.get("SOPClassUID"), header.get("SOPInstanceUID")
         is_index = MediaStorageDirectoryStorage in (header.file_meta.get("MediaStorageSOPClassUID"), uids[1])
@@ -123,7 +123,7 @@ def _look(entry: Entry) -> Outgoing | PassedOver:
 
 
 def _has_pixels(path: Path) -> bool:
-    dataset = pydicom.dcmread(path, defer_size=1024, specific_tags=list(PIXEL_DATA))
+    dataset = read_dicom(path, defer_size=1024, specific_tags=list(PIXEL_DATA))
     return any(tag in dataset for tag in PIXEL_DATA)
 
 

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
-import pydicom
 from pydicom.config import RAISE
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.valuerep import validate_value
 
+from medseg.counted import counted
 from medseg.errors import UsageError
-from medseg.io.dicom.header import lenient
 from medseg.io.files.atomic import atomic_folder, write_bytes
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal, is_uid
-from medseg.service.bounds import SPARE_DISK
-from medseg.service.matching import contradicted
+from medseg.service.bounds import SPARE_DISK, most_objects
+from medseg.service.matching import contradicted, plain
+from medseg.service.received import REPORT, Received, received
 from medseg.service.retry import keep_trying
 
 STUDY_KEYS = {
     "StudyInstanceUID", "StudyDate", "StudyTime", "AccessionNumber", "PatientID", "PatientName", "StudyID",
     "ModalitiesInStudy", "StudyDescription",
 }  # fmt: skip
-IDENTITY = ["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID"]
-REPORT = "Report it to the administrator of the archive."
 VRS_OF_TIME = ("DA", "TM", "DT")
+LONGEST_CODE = 16  # letters of a modality
 COUNT = "NumberOfSeriesRelatedInstances"
+Keep = Callable[[str | None, bytes], None]
 Find = Callable[[Archive, str, Mapping[str, str]], list[Dataset]]
 log = logging.getLogger("medseg.service.pull")
 
@@ -47,14 +47,18 @@ class Series:
     patient: str | None = None  # whose it is, by PatientID; None where the archive does not say
 
 
-def search(archive: Archive, query: Mapping[str, str]) -> list[Series]:
-    """List the series that match.
+def search(archive: Archive, query: Mapping[str, str], *, retries: int = 0, wait: float = 2.0) -> list[Series]:
+    """List the series that match; what fails for the moment is tried again, as in `pull`.
 
     `query` maps DICOM keywords to values, for instance ``{"AccessionNumber": "123", "Modality": "CT"}``; ``*`` and
     ``?`` stand for any text and any character, as in DICOM. An archive ignores keys that it does not search by; an
     answer that does not say, or contradicts, what was asked for is an `ArchiveRefusal`.
     """
     _check_query(query)
+    return keep_trying(lambda: _search(archive, query), retries=retries, wait=wait)
+
+
+def _search(archive: Archive, query: Mapping[str, str]) -> list[Series]:
     find = _find(archive)
     of_study = {keyword: value for keyword, value in query.items() if keyword in STUDY_KEYS}
     of_series = {keyword: value for keyword, value in query.items() if keyword not in STUDY_KEYS}
@@ -72,7 +76,7 @@ def search(archive: Archive, query: Mapping[str, str]) -> list[Series]:
             count = _count(answer, archive)
             if count is None:
                 count = _listed(find, archive, uid, series_uid)
-            series = Series(uid, series_uid, str(answer.get("Modality") or ""), count, patient)
+            series = Series(uid, series_uid, str(answer.get("Modality") or "")[:LONGEST_CODE], count, patient)
             if found.setdefault(series_uid, series).study != uid:
                 raise ArchiveRefusal(
                     f"the archive has series {series_uid} in two studies", where=archive.name, fix=REPORT
@@ -158,12 +162,23 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
 
     def whole(part: Path) -> list[str]:
         names: dict[str, bytes] = {}
-        patients = {series.patient} - {None}
+        patients = {} if series.patient is None else {"ID": series.patient}
+        arrivals = itertools.count(1)
         refusals: list[ArchiveError] = []
 
-        def keep(instance: str, content: bytes) -> None:
+        def keep(instance: str | None, content: bytes) -> None:
             try:
-                patients.add(_checked(instance, content, series, patients, archive))
+                if next(arrivals) > most_objects(series.objects):
+                    raise ArchiveRefusal(
+                        f"the archive sent more than {counted(most_objects(series.objects), 'object')} for series "
+                        f"{series.uid}" + ("" if series.objects is None else f", of which it counts {series.objects}"),
+                        where=archive.name,
+                        fix=REPORT,
+                    )
+                own = received(content, archive.name)
+                _check_asked(instance, own, series, archive)
+                _check_patient(own, patients, series, archive)
+                instance = own.instance
                 digest = hashlib.sha256(content).digest()
                 if names.setdefault(f"{instance}.dcm", digest) != digest:
                     raise ArchiveRefusal(
@@ -204,34 +219,35 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
     return [out / series.uid / name for name in names]
 
 
-def _checked(instance: str, content: bytes, series: Series, patients: set[str | None], archive: Archive) -> str | None:
-    """Return whose an object is, which must be one of the series asked for and of the same patient."""
-    if not is_uid(instance):
-        raise ArchiveError("the archive sent an object without a valid UID", where=archive.name, fix=REPORT)
-    try:
-        with lenient():
-            header = pydicom.dcmread(BytesIO(content), stop_before_pixels=True, specific_tags=IDENTITY)
-            own = {keyword: str(header.get(keyword) or "") for keyword in IDENTITY}
-    except Exception as error:  # pydicom raises nearly anything on damaged objects
-        raise ArchiveError(f"object {instance} arrived damaged", where=archive.name, fix=REPORT) from error
-    for keyword, wanted in (
-        ("SOPInstanceUID", instance),
-        ("SeriesInstanceUID", series.uid),
-        ("StudyInstanceUID", series.study),
+def _check_asked(instance: str | None, own: Received, series: Series, archive: Archive) -> None:
+    """Refuse an object that is not of the series asked for, or another than the archive calls it."""
+    for keyword, found, wanted in (
+        ("SOPInstanceUID", own.instance, instance),
+        ("SeriesInstanceUID", own.series, series.uid),
+        ("StudyInstanceUID", own.study, series.study),
     ):
-        if own[keyword] != wanted:
+        if wanted is not None and found != wanted:
             raise ArchiveRefusal(
                 f"the archive sent an object of another {keyword} than was asked for", where=archive.name, fix=REPORT
             )
-    patient = own["PatientID"].strip()
-    if patients - {patient}:
-        raise ArchiveRefusal(
-            f"the archive sent an object of another patient in series {series.uid}", where=archive.name, fix=REPORT
-        )
-    return patient
 
 
-def _fetch(archive: Archive) -> Callable[[Archive, str, str, Callable[[str, bytes], None]], None]:
+def _check_patient(own: Received, patients: dict[str, str], series: Series, archive: Archive) -> None:
+    """Refuse an object of another patient than those before it, or than the series; take in what it says of its own.
+
+    What one object says and another does not is no difference, and neither are case, accents and padding.
+    """
+    identity = {"ID": own.patient.strip(), "name": plain(own.name, "PN"), "birth date": plain(own.born, "DA")}
+    for what, value in identity.items():
+        if (value or what == "ID") and patients.setdefault(what, value) != value:
+            raise ArchiveRefusal(
+                f"the archive sent an object of another patient in series {series.uid}, by the patient's {what}",
+                where=archive.name,
+                fix=REPORT,
+            )
+
+
+def _fetch(archive: Archive) -> Callable[[Archive, str, str, Keep], None]:
     if archive.protocol == "web":
         from medseg.service.web import get
     elif archive.move_port is None:

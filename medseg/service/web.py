@@ -6,21 +6,20 @@ import json
 import secrets
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 
-import pydicom
 import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset
+from urllib3.exceptions import NewConnectionError
 
 from medseg.errors import OF_A_PATH
-from medseg.io.dicom.header import lenient
 from medseg.service.archive import PASSWORD, TOKEN, Archive, ArchiveError, ArchiveRefusal
 from medseg.service.bounds import Search
+from medseg.service.multipart import parts
 from medseg.service.outgoing import Answer, Outgoing
-from medseg.service.web_session import TIMEOUT, BoundedSession
+from medseg.service.web_session import LATER, TIMEOUT, BoundedSession
 
 LARGEST_REQUEST = 64 * 2**20  # bytes of files sent in one request
 ALREADY_THERE = 0x0111
@@ -113,13 +112,15 @@ def _answer(
 
 def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]:
     """Ask an archive by QIDO-RS; see `medseg.service.dimse.find`."""
-    client = _client(archive, BoundedSession(archive))
+    session = BoundedSession(archive)
+    client = _client(archive, session)
     filters = {keyword: value for keyword, value in keys.items() if value}
     fields = [keyword for keyword, value in keys.items() if not value]
     study = filters.pop("StudyInstanceUID") if level != "STUDY" else None
     series = filters.pop("SeriesInstanceUID") if level == "IMAGE" else None
     found: dict[str, Dataset] = {}
     search = Search(archive.name)
+    session.deadline = search.end
     with _spoken(archive):
         while True:  # an archive may give the answers in portions, or the same ones whatever was asked for
             options = {"search_filters": filters, "fields": fields, "offset": len(found) or None}
@@ -139,16 +140,21 @@ def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]
             found |= {text: Dataset.from_json(item) for text, item in new.items()}
 
 
-def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], None]) -> None:
+def get(archive: Archive, study: str, series: str, keep: Callable[[str | None, bytes], None]) -> None:
     """Fetch a series by WADO-RS, as it is stored; see `medseg.service.dimse.get`."""
     session = BoundedSession(archive)
-    client = _client(archive, session)
-    with _spoken(archive), lenient():
-        for dataset in client.iter_series(study, series, media_types=(("application/dicom", "*"),)):
-            session.since_object = 0
-            buffer = BytesIO()
-            pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
-            keep(str(dataset.SOPInstanceUID), buffer.getvalue())
+    with _spoken(archive):
+        response = session.get(
+            f"{archive.url}/studies/{study}/series/{series}",
+            headers={"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'},
+            stream=True,
+            timeout=TIMEOUT,
+        )
+        response.raise_for_status()
+        with closing(response.iter_content()) as chunks:  # else a refused answer would go on being watched
+            for content in parts(chunks, response.headers.get("Content-Type", ""), archive.name):
+                keep(None, content)
+                session.next_object()
 
 
 def _client(archive: Archive, session: BoundedSession) -> DICOMwebClient:
@@ -199,18 +205,31 @@ def _spoken(archive: Archive) -> Iterator[None]:
     except requests.RequestException as error:
         if isinstance(error, requests.JSONDecodeError):
             raise _malformed(archive, error) from None
-        raise ArchiveError(
-            f"no connection to the archive ({type(error).__name__})", where=archive.name, fix="Check the address."
-        ) from None
+        what, fix = _in_words(error)
+        raise ArchiveError(what, where=archive.name, fix=fix) from None
     except Exception as error:  # whatever parsing an answer raises, it is none of DICOMweb
         if isinstance(error, OSError) and error.errno in OF_A_PATH:  # of the folder that objects are kept in
             raise
         raise _malformed(archive, error) from None
 
 
+def _in_words(error: requests.RequestException) -> tuple[str, str]:
+    """Return what went wrong below HTTP or in it, and what to do."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return "no encrypted connection to the archive", "Check the address; --ca names certificates to trust."
+    if isinstance(error, requests.ReadTimeout):
+        return f"the archive did not answer within {TIMEOUT[1]} s", LATER
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError):
+        return "no connection to the archive", "Check the address."
+    return "the archive ended the connection before its answer, or does not speak HTTP", "Check the address and port."
+
+
 def _malformed(archive: Archive, error: Exception) -> ArchiveRefusal:
+    kinds = {"it is nested too deeply": RecursionError, "it is no JSON": json.JSONDecodeError}
+    why = next((f": {words}" for words, kind in kinds.items() if isinstance(error, kind)), "")
     return ArchiveRefusal(
-        f"the archive's answer is not what DICOMweb asks for ({type(error).__name__})",
+        f"the archive's answer is not what DICOMweb asks for{why}",
         where=archive.name,
         fix="Check the address; a page to sign in may stand before it.",
     )

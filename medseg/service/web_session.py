@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import socket
 import threading
@@ -16,10 +17,12 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
-from medseg.service.bounds import GRACE_SECONDS, LARGEST_ANSWER, LARGEST_OBJECT, SLOWEST
+from medseg.service.bounds import GRACE_SECONDS, LARGEST_ANSWER, LARGEST_OBJECT, SEARCH_SECONDS, SLOWEST, answer_seconds
 
 TIMEOUT = (10, 120)  # seconds to connect, and until an answer begins
 CHUNK = 1 << 16
+LATER = "Ask its administrator, or run the same command again."
+LOOK_EVERY = 1.0  # seconds
 # Open connections, so that one on which an answer drips can be cut from another thread.
 _connections: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -30,7 +33,8 @@ class BoundedSession(requests.Session):  # type: ignore[misc,unused-ignore]
     def __init__(self, archive: Archive) -> None:
         super().__init__()
         self.archive = archive
-        self.since_object = 0  # bytes streamed since whoever streams set it to 0
+        self.deadline: float | None = None  # by `time.monotonic`, for every answer from now on
+        self._watch = _Watch()
         self.headers.update(archive.headers)
         self.auth = archive.login
         if archive.authority is not None:
@@ -42,8 +46,16 @@ class BoundedSession(requests.Session):  # type: ignore[misc,unused-ignore]
         """Send a request; the answer's body is read within bounds, also where it is streamed later."""
         is_streamed = options.pop("stream", False)
         options["allow_redirects"] = False
-        with _cut_after(TIMEOUT[0] + TIMEOUT[1]):
-            response = super().send(request, stream=True, **options)
+        seconds = TIMEOUT[0] + TIMEOUT[1]
+        with _cut_after(seconds) as has_cut:
+            try:
+                response = super().send(request, stream=True, **options)
+            except requests.RequestException as error:
+                if not has_cut.is_set():
+                    raise
+                raise ArchiveError(
+                    f"the archive's answer did not begin within {seconds:g} s", where=self.archive.name, fix=LATER
+                ) from error
         if response.is_redirect:
             response.close()
             raise ArchiveRefusal(
@@ -51,57 +63,60 @@ class BoundedSession(requests.Session):  # type: ignore[misc,unused-ignore]
                 where=self.archive.name,
                 fix="Sign in with --user or a token where it asks for that, or give the address it means.",
             )
-        self._bound(response, is_streamed=is_streamed)
+        fix = (
+            "Ask its administrator."
+            if request.method == "POST" or is_streamed
+            else "Restrict the search with --query; check the address."
+        )
+        self._bound(response, fix, is_streamed=is_streamed)
         if not is_streamed:
-            _ = response.content  # read now; requests keeps it
+            response._content = response.content.removeprefix(codecs.BOM_UTF8)  # read now; requests keeps it
         return response
 
-    def _bound(self, response: requests.Response, *, is_streamed: bool) -> None:
+    def next_object(self) -> None:
+        """Begin to count anew: what is streamed from now on is another object."""
+        self._watch.next_object()
+
+    def _bound(self, response: requests.Response, fix: str, *, is_streamed: bool) -> None:
         """Make a response count what it gives, and end where that is too much or comes too slowly."""
 
         def content(*_: object, **__: object) -> Iterator[bytes]:
-            total, began = 0, time.monotonic()
-            watch = _Watch(began)
+            watch = self._watch = _Watch(self.deadline)
             try:
                 with watch:
                     while chunk := response.raw.read(CHUNK, decode_content=True):
-                        total += len(chunk)
-                        watch.total = total
-                        self.since_object += len(chunk)
-                        self._check_size(self.since_object if is_streamed else total, is_streamed=is_streamed)
+                        watch.count(len(chunk))
+                        self._check_size(watch.of_object, fix, is_streamed=is_streamed)
                         yield chunk
-                if watch.has_cut:
+                if watch.why:
                     raise OSError
             except ArchiveError:
                 raise
             except Exception as error:
-                if watch.has_cut:
-                    raise ArchiveError(
-                        f"the archive sends less than {SLOWEST:,} bytes a second",
-                        where=self.archive.name,
-                        fix="Ask its administrator, or run the same command again.",
-                    ) from error
-                raise requests.ConnectionError(error) from error
+                what = watch.why or "the archive broke off its answer, or sent one that is no HTTP"
+                raise ArchiveError(what, where=self.archive.name, fix=LATER) from error
             finally:
                 response.close()
 
         response.iter_content = content
 
-    def _check_size(self, size: int, *, is_streamed: bool) -> None:
+    def _check_size(self, size: int, fix: str, *, is_streamed: bool) -> None:
         most, what = (LARGEST_OBJECT, "an object") if is_streamed else (LARGEST_ANSWER, "the archive's answer")
         if size > most:
             raise ArchiveRefusal(
                 f"{what} has more than {most >> 20} MiB",
                 where=self.archive.name,
-                fix="Restrict the search with --query; check the address.",
+                fix=fix,
             )
 
 
 class _Watch:
-    """Looks at an answer now and then, and cuts the connection where it comes too slowly."""
+    """Looks at an answer now and then, and cuts the connection where it comes too slowly or takes too long."""
 
-    def __init__(self, began: float) -> None:
-        self.began, self.total, self.has_cut = began, 0, False
+    def __init__(self, deadline: float | None = None) -> None:
+        self.deadline, self.why = deadline, ""
+        self.began = self.object_began = time.monotonic()
+        self.total = self.of_object = 0
         self._over = threading.Event()
         # A connection is that of the thread that made it.
         self._owner = threading.get_ident()
@@ -112,23 +127,49 @@ class _Watch:
     def __exit__(self, *_: object) -> None:
         self._over.set()
 
+    def count(self, size: int) -> None:
+        """Take in that so many bytes have come."""
+        self.total += size
+        self.of_object += size
+
+    def next_object(self) -> None:
+        """Begin another object."""
+        self.object_began, self.of_object = time.monotonic(), 0
+
     def _look(self) -> None:
-        while not self._over.wait(1.0):
-            seconds = time.monotonic() - self.began - GRACE_SECONDS
-            if seconds > 0 and self.total < SLOWEST * (seconds + GRACE_SECONDS):
-                self.has_cut = True
+        while not self._over.wait(LOOK_EVERY):
+            self.why = self.wrong(time.monotonic())
+            if self.why:
                 _cut(self._owner)
                 return
 
+    def wrong(self, now: float) -> str:
+        """Say why an answer is given up at a moment; empty where it is not."""
+        seconds = now - self.began
+        if seconds > GRACE_SECONDS and self.total < SLOWEST * seconds:
+            return f"the archive sends less than {SLOWEST:,} bytes a second"
+        if self.deadline is not None and now > self.deadline:
+            return f"the search took longer than {SEARCH_SECONDS:g} s"
+        allowed = answer_seconds(self.of_object)
+        if now - self.object_began > allowed:
+            return f"the archive took longer than {allowed:.0f} s for {self.of_object / 1e6:.1f} MB"
+        return ""
+
 
 @contextlib.contextmanager
-def _cut_after(seconds: float) -> Iterator[None]:
+def _cut_after(seconds: float) -> Iterator[threading.Event]:
     """Cut this thread's connections where an answer's first lines take longer, which drip as well as any others."""
-    timer = threading.Timer(seconds, _cut, [threading.get_ident()])
+    owner, has_cut = threading.get_ident(), threading.Event()
+
+    def cut() -> None:
+        has_cut.set()
+        _cut(owner)
+
+    timer = threading.Timer(seconds, cut)
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield has_cut
     finally:
         timer.cancel()
 

@@ -93,9 +93,10 @@ def pull(tmp: Path, code: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise ArchiveError("it did not arrive")
         return [tmp / "a.dcm"]
 
-    monkeypatch.setattr("medseg.service.pull.search", lambda *_: [Series("1", "1.1"), Series("1", "1.2")])
+    monkeypatch.setattr("medseg.service.pull.search", lambda *_, **__: [Series("1", "1.1"), Series("1", "1.2")])
     monkeypatch.setattr("medseg.service.pull.pull", fetch)
-    return ["pull", "--from", "dicom://127.0.0.1:1/NONE", "--query", "Modality=MR", "--out", str(tmp / "out")]
+    where = ["--from", "dicom://127.0.0.1:1/NONE", "--retries", "0"]
+    return ["pull", *where, "--query", "Modality=MR", "--out", str(tmp / "out")]
 
 
 def bench(tmp: Path, code: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -36,7 +36,7 @@ from medseg.service.pull import Series, pull, search
         (endless, "has more than 64 MiB"),
         (bomb, "has more than 64 MiB"),
         (drip, "less than 1,000 bytes a second"),
-        (drip_of_headers, "no connection to the archive"),
+        (drip_of_headers, "did not begin within 2.5 s"),
         (elsewhere, "another address (302)"),
         (new_ones_for_ever(), "more than 10,000 answers"),
         (plain(b"[" * 200_000), "not what DICOMweb asks for"),

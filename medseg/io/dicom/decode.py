@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy.typing as npt
-import pydicom
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import data_element_generator
@@ -26,6 +25,7 @@ from medseg.errors import InputError
 from medseg.io.dicom.cause import cause
 from medseg.io.dicom.frame import Frame
 from medseg.io.dicom.header import lenient
+from medseg.io.dicom.inflated import read_dicom
 from medseg.io.dicom.jpeg import decoder_of
 
 PIXEL_DATA = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double float, whole numbers
@@ -86,7 +86,7 @@ def _single(frame: Frame, space: _Space) -> npt.NDArray[Any]:
     """
     syntax = _transfer_syntax(frame)
     if frame.pixels_at is None:
-        elements = pydicom.dcmread(frame.file, force=True)
+        elements = read_dicom(frame.file, force=True)
     else:
         # A copy, lest the pixels stay in memory with the header.
         elements = Dataset(dict(frame.header.items()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -14,6 +14,7 @@ from pydicom.uid import UID, MediaStorageDirectoryStorage
 from medseg.errors import MedsegError
 from medseg.io.dicom.completeness import missing, positions_of, split_off
 from medseg.io.dicom.continued import CONTINUED, Stretch, continued, stretch_of
+from medseg.io.dicom.copies import without_copies
 from medseg.io.dicom.frame import Frame, frames_of
 from medseg.io.dicom.header import LABEL_CLASSES, lenient, read_header
 from medseg.io.dicom.packed_series import PackedSeries
@@ -42,6 +43,7 @@ VOLUMES = {
     "1.2.840.10008.5.1.4.1.1.13.1.2",  # X-ray 3D craniofacial
 }
 FEW = 3
+LONGEST_CODE = 16  # letters of a modality
 # Of the angle between slices of a localizer: 20 degrees or more.
 LOCALIZER_COSINE = 0.94
 UNREADABLE = "an image of its series has a header that cannot be read"
@@ -114,36 +116,71 @@ def _find_volumes(entries: Sequence[Entry], guard: Guard) -> tuple[list[FoundSca
             skipped.append(Skipped(path, *one.aside, corrupt=path in named or one.aside[1] is not None))
         elif isinstance(one, _Looked):
             series.add(one.series, one.frames)
+    alone = series.alone()
+    stacks = attempt(rejoined, alone)
+    if isinstance(stacks, MedsegError):
+        skipped += _each_skipped(chain(*alone.values()), stacks)
+        stacks = {}
     found: list[FoundScan] = []
     stretches: list[Stretch | None] = []
-    for uid, members in chain(rejoined(series.alone()).items(), series.several()):
-        distinct, copies = _without_copies(members, shown)
-        skipped += copies
-        volumes = attempt(sort_into_volumes, distinct)
-        if isinstance(volumes, MedsegError):
-            files = dict.fromkeys(frame.file for frame in distinct)
-            skipped += [Skipped.for_error(path, volumes) for path in files]
-            continue
-        kept = []
-        for volume in volumes:
-            reason = _not_a_scan(volume, volumes)
-            if reason is None:
-                kept.append(volume)
-            else:
-                skipped += [Skipped(path, *reason, corrupt=path in named) for path in _files(volume)]
+    for uid, members in chain(stacks.items(), series.several()):
         others = [Volume(tuple(strangers[uid]))] if uid in strangers else []
-        for volume in kept:
-            lost = split_off(volume, [*volumes, *others]) or (UNREADABLE if uid in unreadable else None)
-            scan = _found(uid, volume, several=len(volumes) > 1)
-            found.append(replace(scan, warnings=missing(volume, distinct), incomplete=lost))
-            placed = volume.frames[0].is_placed
-            stretches.append(stretch_of(volume, positions_of(volume.frames), uid) if placed else None)
-    found = [
-        replace(scan, warnings=(*scan.warnings, CONTINUED)) if goes_on else scan
-        for scan, goes_on in zip(found, continued(stretches), strict=True)
-    ]
+        sorted_out = attempt(_sort_out, uid, members, named, shown, others, is_damaged=uid in unreadable)
+        if isinstance(sorted_out, MedsegError):
+            skipped += _each_skipped(members, sorted_out)
+            continue
+        for scan, stretch in sorted_out[0]:
+            found.append(scan)
+            stretches.append(stretch)
+        skipped += sorted_out[1]
+    go_on = attempt(continued, stretches)
+    if isinstance(go_on, MedsegError):
+        what = f"Whether another series continues it is not known: {go_on.what}"
+        found = [replace(scan, warnings=(*scan.warnings, what)) for scan in found]
+    else:
+        found = [
+            replace(scan, warnings=(*scan.warnings, CONTINUED)) if goes_on else scan
+            for scan, goes_on in zip(found, go_on, strict=True)
+        ]
     taken = {path for scan in found for path in scan.files}
     return found, [left for left in skipped if left.path not in taken], label_objects
+
+
+def _sort_out(
+    uid: str,
+    members: Sequence[Frame],
+    named: Collection[Path],
+    shown: Mapping[Path, Path],
+    others: Sequence[Volume],
+    *,
+    is_damaged: bool,
+) -> tuple[list[tuple[FoundScan, Stretch | None]], list[Skipped]]:
+    """Volumes of one series and where each lies, and its files that are part of none.
+
+    - `others`: images of the series that are of no volume.
+    - `is_damaged`: whether the headers of further images could not be read.
+    """
+    distinct, skipped = without_copies(members, shown)
+    volumes = sort_into_volumes(distinct)
+    kept = []
+    for volume in volumes:
+        reason = _not_a_scan(volume, volumes)
+        if reason is None:
+            kept.append(volume)
+        else:
+            skipped += [Skipped(path, *reason, corrupt=path in named) for path in _files(volume)]
+    found: list[tuple[FoundScan, Stretch | None]] = []
+    for volume in kept:
+        lost = split_off(volume, [*volumes, *others]) or (UNREADABLE if is_damaged else None)
+        scan = _found(uid, volume, several=len(volumes) > 1)
+        scan = replace(scan, warnings=missing(volume, distinct), incomplete=lost)
+        placed = volume.frames[0].is_placed
+        found.append((scan, stretch_of(volume, positions_of(volume.frames), uid) if placed else None))
+    return found, skipped
+
+
+def _each_skipped(frames: Iterable[Frame], error: MedsegError) -> list[Skipped]:
+    return [Skipped.for_error(path, error) for path in dict.fromkeys(frame.file for frame in frames)]
 
 
 def _not_a_volume(header: Dataset) -> tuple[str, str | None] | None:
@@ -190,56 +227,13 @@ def _are_apart(volumes: Sequence[Volume]) -> bool:
     return bool((np.abs(normals @ normals.T) - np.eye(len(normals)) < LOCALIZER_COSINE).all())
 
 
-def _without_copies(frames: Sequence[Frame], shown: Mapping[Path, Path]) -> tuple[list[Frame], list[Skipped]]:
-    """Drop further files with the same object; objects that share a UID and differ stay, to be rejected or placed."""
-    by_uid: dict[tuple[str, int | None], list[Frame]] = {}
-    distinct: list[Frame] = []
-    copies: list[Skipped] = []
-    for frame in frames:
-        twins = by_uid.setdefault((frame.sop_uid, frame.index), [])
-        original = next((twin for twin in twins if frame.sop_uid and _same_object(twin, frame)), None)
-        if original is None:
-            twins.append(frame)
-            distinct.append(frame)
-        elif frame.index in (None, 0):
-            copies.append(Skipped(frame.file, f"it is a copy of {shown[original.file]}"))
-    return distinct, copies
-
-
-def _same_object(one: Frame, other: Frame) -> bool:
-    """Whether two files with one SOP instance UID hold the same image in the same place."""
-    grids = [
-        (frame.position, frame.orientation, frame.pixel_spacing, frame.rows, frame.columns) for frame in (one, other)
-    ]
-    if grids[0] != grids[1]:
-        return False
-    return _same_bytes(one.file, other.file) or _same_pixels(one, other)
-
-
-def _same_bytes(one: Path, other: Path) -> bool:
-    if one.stat().st_size != other.stat().st_size:
-        return False
-    return one.read_bytes() == other.read_bytes()
-
-
-def _same_pixels(one: Frame, other: Frame) -> bool:
-    """Whether two files that differ, say by a patient name put right, show the same values."""
-    from medseg.io.dicom.pixels import read_pixels
-
-    try:
-        left, right = (read_pixels([frame], where=frame.file).array for frame in (one, other))
-        return np.array_equal(left, right)
-    except MedsegError:
-        return False
-
-
 def _files(volume: Volume) -> tuple[Path, ...]:
     return tuple(sorted({frame.file for frame in volume.frames}, key=absolute))
 
 
 def _found(uid: str, volume: Volume, *, several: bool) -> FoundScan:
     header = volume.frames[0].header
-    modality = str(header.get("Modality") or "")
+    modality = str(header.get("Modality") or "")[:LONGEST_CODE]
     count = len(volume.frames)
     differences = ", ".join(volume.distinguished_by)
     description = f"{modality or 'DICOM'}, {count} slice{'s' if count != 1 else ''}" + (
@@ -256,6 +250,7 @@ def _found(uid: str, volume: Volume, *, several: bool) -> FoundScan:
         description,
         name,
         study_uid=str(header.get("StudyInstanceUID") or "") or None,
-        series_number=None if number in (None, "") else int(number),
+        # Some write text there; it only helps to distinguish series.
+        series_number=int(number) if isinstance(number, int) else None,
         series_description=" ".join(str(header.get("SeriesDescription") or "").split()),
     )

@@ -5,28 +5,24 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pydicom
 from pydicom.charset import default_encoding
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import read_file_meta_info
 from pydicom.tag import BaseTag
-from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import AMBIGUOUS_VR
 
-from medseg.errors import InputError, MedsegError, ResourceLimit
+from medseg.errors import InputError, MedsegError
 from medseg.io.dicom.cause import cause
+from medseg.io.dicom.inflated import check_inflated, read_dicom
 from medseg.io.dicom.wanted import CHARACTER_SET, CSA_HEADER, HASHED, KEYWORDS, WANTED_TAGS, WHOLE_NUMBERS
-from medseg.io.files.byte_stream import CHUNK
-from medseg.io.files.limits import largest_scan
 
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # the latter as a label map
 LABEL_CLASSES = {**dict.fromkeys(SEGMENTATIONS, "SEG"), "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT"}
@@ -91,7 +87,7 @@ def _remembered(path: Path, _mtime: int, _size: int) -> Header:
             start = stream.read(132)
             if not looks_like_dicom(start):
                 raise InputError("it is not a DICOM file", where=path, fix="Check that the file is what its name says.")
-            deflated = start[128:] == b"DICM" and _is_deflated(stream, path)
+            deflated = start[128:] == b"DICM" and check_inflated(stream, where=path)
             stream.seek(0)
             elements = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(WANTED_TAGS), force=True)
             pixels_at = None if deflated else stream.tell()
@@ -186,32 +182,10 @@ def _short_value(
     return element
 
 
-def _is_deflated(stream: IO[bytes], path: Path) -> bool:
-    """Whether a file is deflated; rejected beyond bounds, because pydicom inflates all of it to read any of it."""
-    if DeflatedExplicitVRLittleEndian.encode() not in stream.read(1024):
-        return False
-    meta = read_file_meta_info(str(path))
-    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return False
-    stream.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
-    unpack, total, bound = zlib.decompressobj(-zlib.MAX_WBITS), 0, largest_scan() // 4
-    piece = stream.read(CHUNK)
-    while piece and not unpack.eof:
-        total += len(unpack.decompress(piece, CHUNK))
-        if total > bound:
-            raise ResourceLimit(
-                f"it inflates to more than the {bound / 2**30:.1f} GiB this machine may spend on one file",
-                where=path,
-                fix="Get it again in another transfer syntax.",
-            )
-        piece = unpack.unconsumed_tail or stream.read(CHUNK)
-    return True
-
-
 def read_object(path: Path, kind: str) -> Dataset:
     """Read all of a file that should be a ``"SEG"`` or an ``"RTSTRUCT"``."""
     try:
-        dataset = pydicom.dcmread(path)
+        dataset = read_dicom(path)
         found = LABEL_CLASSES.get(str(dataset.get("SOPClassUID")))
         _ = dataset.file_meta.get("TransferSyntaxUID")  # pydicom decodes it when it is asked for
     except Exception as error:  # pydicom raises nearly anything on damaged files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from medseg.io.dicom.frame import ABSURD, Frame
@@ -41,7 +42,8 @@ def _refusal(kind: str) -> Refusal:
 
 def _is_of_whole_matrices(frame: Frame) -> bool:
     """Whether an image is the acquired matrix several times over, as often down as across."""
-    matrix = [int(n) for n in frame.header.get("AcquisitionMatrix") or () if int(n) > 0]
+    stated = frame.header.get("AcquisitionMatrix")
+    matrix = [int(n) for n in stated if int(n) > 0] if isinstance(stated, Sequence) else []
     if len(matrix) != 2 or frame.rows != frame.columns:
         return False
     return any(frame.rows % n == 0 and frame.rows // n > 1 for n in matrix)

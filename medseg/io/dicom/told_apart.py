@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.tag import BaseTag, Tag
 
 from medseg.io.dicom.frame import Frame
 from medseg.io.dicom.geometry import heights
+from medseg.io.dicom.inflated import read_dicom
 
 # Slices that alternate do so in the middle of a volume too: elements that do not, in so many files, are not looked at.
 SAMPLE = 8
@@ -63,7 +63,7 @@ def is_time(name: str) -> bool:
 def _read(path: Path, tags: Iterable[BaseTag] | None = None) -> dict[BaseTag, Any]:
     """Values of a header as they are stored; long ones are passed over."""
     chosen = None if tags is None else list(tags)
-    elements = pydicom.dcmread(path, stop_before_pixels=True, force=True, defer_size=LONGEST, specific_tags=chosen)
+    elements = read_dicom(path, stop_before_pixels=True, force=True, defer_size=LONGEST, specific_tags=chosen)
     items = ((tag, elements.get_item(tag)) for tag in elements.keys() if not tag.is_private)  # noqa: SIM118
     return {
         tag: one.value if isinstance(one.value, bytes) else repr(one.value)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import zlib
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from struct import Struct
 from typing import BinaryIO, NoReturn
@@ -22,13 +21,19 @@ def is_whole(path: Path, syntax: str) -> bool:
     Zeros beyond are padding. Nothing is read but tags and lengths.
     """
     with path.open("rb") as stream:
-        try:
-            start = _after_meta(stream)
-            if syntax == DEFLATED:
-                return _is_whole_inflated(stream.read())
-            _elements(stream, start, os.fstat(stream.fileno()).st_size, syntax != IMPLICIT, syntax == BIG_ENDIAN)
-        except (EOFError, ValueError, RecursionError):
-            return False
+        return is_whole_stream(stream, syntax)
+
+
+def is_whole_stream(stream: BinaryIO, syntax: str) -> bool:
+    """Whether the elements of an open file with preamble end where it does; see `is_whole`."""
+    try:
+        _, start = after_meta(stream)
+        if syntax == DEFLATED:
+            stream.seek(start)
+            return _is_whole_inflated(stream.read())
+        _elements(stream, start, stream.seek(0, SEEK_END), syntax != IMPLICIT, syntax == BIG_ENDIAN)
+    except (EOFError, ValueError, RecursionError):
+        return False
     return True
 
 
@@ -43,15 +48,25 @@ def _is_whole_inflated(content: bytes) -> bool:
     return inflater.eof
 
 
-def _after_meta(stream: BinaryIO) -> int:
-    """Place where the elements of group 2 end, which are explicit and little-endian in every file."""
-    place, size = 132, os.fstat(stream.fileno()).st_size
+def after_meta(stream: BinaryIO) -> tuple[str, int]:
+    """Transfer syntax, and the place where the elements of group 2 end; these are explicit and little-endian always.
+
+    Raises
+    ------
+    EOFError, ValueError
+        When the file ends within them, or one is none.
+    """
+    place, size, syntax = 132, stream.seek(0, SEEK_END), ""
     while True:
         stream.seek(place)
-        if int.from_bytes(_read(stream, 2), "little") != 2:
-            stream.seek(place)
-            return place
-        place = _element(stream, place, size, explicit=True, big=False)
+        group, element = (int.from_bytes(_read(stream, 2), "little") for _ in range(2))
+        if group != 2:
+            return syntax, place
+        following = _element(stream, place, size, explicit=True, big=False)
+        if element == 0x0010:
+            stream.seek(place + 8)
+            syntax = stream.read(min(following - place - 8, 64)).decode("ascii", "replace").strip(" \0")
+        place = following
 
 
 def _elements(stream: BinaryIO, place: int, size: int, explicit: bool, big: bool, depth: int = 0) -> int:

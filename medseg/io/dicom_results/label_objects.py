@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pydicom
 from pydicom.dataset import Dataset
 
 from medseg.errors import InputError, MedsegError
 from medseg.io.dicom.header import LABEL_CLASSES, lenient
+from medseg.io.dicom.inflated import read_dicom
 from medseg.io.files.case_id import dicom_case_id
 from medseg.types.geometry import Geometry
 from medseg.types.overlapping import AnyLabels
@@ -64,7 +64,7 @@ def look(path: Path) -> LabelObject:
     wanted = ["SOPClassUID", "SOPInstanceUID", "ReferencedFrameOfReferenceSequence", "ReferencedSeriesSequence"]
     try:
         with lenient():
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted, force=True)
+            header = read_dicom(path, stop_before_pixels=True, specific_tags=wanted, force=True)
             kind = LABEL_CLASSES[str(header.SOPClassUID)]
             case_id = dicom_case_id(kind, str(header.SOPInstanceUID))
             if kind == "RTSTRUCT":
@@ -80,7 +80,7 @@ def names_in(path: Path) -> tuple[str, ...]:
     try:
         with lenient():
             wanted = ["SegmentSequence", "StructureSetROISequence"]
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted, force=True)
+            header = read_dicom(path, stop_before_pixels=True, specific_tags=wanted, force=True)
             segments = [str(item.get("SegmentLabel", "")) for item in header.get("SegmentSequence") or ()]
             drawn = [str(item.get("ROIName", "")) for item in header.get("StructureSetROISequence") or ()]
             return (*segments, *drawn)

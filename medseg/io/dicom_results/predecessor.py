@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import ComprehensiveSRStorage
 
 from medseg.errors import InputError
+from medseg.io.dicom.inflated import read_dicom
 from medseg.types.verification import DocumentReference, Verification
 
 
@@ -24,7 +24,7 @@ def predecessor_in(path: Path, verification: Verification) -> DocumentReference 
         When the file is no such report.
     """
     try:
-        report = pydicom.dcmread(path)
+        report = read_dicom(path)
     except Exception as error:  # pydicom raises nearly anything on damaged files
         raise InputError("the earlier report cannot be read as DICOM", where=path, fix="Delete it.") from error
     if report.get("SOPClassUID") != ComprehensiveSRStorage:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom.dataset import Dataset
 
 from medseg.errors import FormatLimitation
 from medseg.io.dicom.geometry import SAME_PLACE
 from medseg.io.dicom.header import read_object
+from medseg.io.dicom.inflated import read_dicom
 from medseg.io.dicom.plane import Plane, planes_of
 from medseg.io.dicom_results.seg_frames import SegFile, classes_of
 from medseg.io.dicom_results.source import SourceSeries
@@ -97,7 +97,7 @@ def prove_sr(path: Path, *measured: tuple[AnyLabels, Dataset]) -> Measured:
 
     - `measured`: the labels the report is of, each with the DICOM SEG made of them; the first are the classes.
     """
-    report = pydicom.dcmread(path)
+    report = read_dicom(path)
     stated = _stated_volumes(report)
     known = {str(seg.SOPInstanceUID) for _, seg in measured}
     _must({uid for uid, _ in stated} <= known, "it refers to another DICOM SEG")

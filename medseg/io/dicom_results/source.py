@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom.dataset import Dataset
 
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
 from medseg.io.dicom.cause import cause
 from medseg.io.dicom.header import lenient
+from medseg.io.dicom.inflated import read_dicom
 from medseg.io.dicom.plane import LPS, SLACK, Plane, functional_group, planes_of
 from medseg.types import Geometry, LabelMap, Source
 
@@ -186,7 +186,7 @@ def _match(
 
 def _read_header(path: Path) -> Dataset:
     try:
-        return pydicom.dcmread(path, stop_before_pixels=True)
+        return read_dicom(path, stop_before_pixels=True)
     except Exception as error:  # pydicom raises nearly anything on damaged files
         raise InputError(
             f"the source cannot be read again ({cause(error)})",

@@ -14,12 +14,12 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from medseg.errors import FormatLimitation
 from medseg.io.dicom.header import lenient
+from medseg.io.dicom.inflated import read_dicom
 from medseg.io.dicom_results.coding import (
     SOFTWARE_VERSION,
     category_of,
@@ -103,7 +103,7 @@ def write_follow_up_sr(follow_up: FollowUp, times: tuple[ReportedTime, ReportedT
 def read_volumes(path: Path) -> Volumes:
     """Read the volumes a report of two time points states."""
     found: Volumes = {}
-    for group in items_of(pydicom.dcmread(path)):
+    for group in items_of(read_dicom(path)):
         below = list(group.get("ContentSequence") or ())
         uids = [str(item.UID) for item in below if item.ValueType == "UIDREF"]
         orders = [_number(item) for item in below if item.ValueType == "NUM" and _code(item) == ORDER]
@@ -214,7 +214,7 @@ def _reference(part: TrackedObject, series: SourceSeries) -> tuple[str, str, lis
 
 
 def _prove(path: Path, expected: Volumes, first: Dataset) -> None:
-    stated, report = read_volumes(path), pydicom.dcmread(path, stop_before_pixels=True)
+    stated, report = read_volumes(path), read_dicom(path, stop_before_pixels=True)
     same = all(report.get(key) == first.get(key) for key in ("StudyInstanceUID", "PatientID"))
     same = same and stated.keys() == expected.keys()
     if not same or not all(isclose(stated[key], ml, rel_tol=1e-5, abs_tol=1e-9) for key, ml in expected.items()):

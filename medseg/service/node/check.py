@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pydicom import dcmread
-
 from medseg.engine.pipeline import Pipeline
 from medseg.errors import InputError
 from medseg.io.dicom.discover import VOLUMES
 from medseg.io.dicom.header import lenient, read_header
+from medseg.io.dicom.inflated import read_dicom
 from medseg.io.dicom.volumes import IDENTITIES, PATIENTS
 from medseg.io.files.walk import walk
 from medseg.io.recognize import recognize
@@ -151,10 +150,5 @@ def _mixed(known: Sequence[Rule], images: Sequence[Path]) -> list[str]:
 def _is_own(path: Path) -> bool:
     """Whether an object without images is one that this program wrote."""
     with lenient():
-        return (
-            str(
-                dcmread(path, stop_before_pixels=True, force=True, specific_tags=["Manufacturer"]).get("Manufacturer")
-                or ""
-            )
-            == "medseg"
-        )
+        header = read_dicom(path, stop_before_pixels=True, force=True, specific_tags=["Manufacturer"])
+        return str(header.get("Manufacturer") or "") == "medseg"

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from medseg.harmless import one_line
 from medseg.io.dicom.header import lenient
+from medseg.io.dicom.inflated import read_dicom
 from medseg.privacy.confidentiality import is_personal
 from medseg.service.matching import contradicted
 from medseg.service.node.config import Rule
@@ -35,7 +35,7 @@ def read_header(path: Path, rules: Sequence[Rule]) -> Dataset:
     """Read what the rules ask for of one object, and nothing else of it."""
     keywords = {keyword for rule in rules for keyword in rule.when}
     with lenient():
-        header: Dataset = dcmread(
+        header: Dataset = read_dicom(
             path, stop_before_pixels=True, specific_tags=[*keywords, "SpecificCharacterSet", "SOPClassUID"]
         )
         return header

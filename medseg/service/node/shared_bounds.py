@@ -16,6 +16,7 @@ class SharedBounds(PduBounds):
 
     def __init__(self, together: int | None = None) -> None:
         super().__init__()
+        self.each_anew = False  # but when the next one begins
         self.together = psutil.virtual_memory().total // 4 if together is None else together
         self._sockets: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -26,6 +27,7 @@ class SharedBounds(PduBounds):
 
     def _message_ended(self, event: evt.Event) -> None:
         """Count a message until the next one begins, for it is held while it is written to the disk."""
+        super()._message_ended(event)
         event.assoc.dul.socket.medseg_is_whole = True
 
     def _receive(self, association_socket: Any, count: int) -> bytearray:
