@@ -80,9 +80,9 @@ def _guarded(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     if not arguments and "_MEDSEG_COMPLETE" not in os.environ:  # by which a shell asks for completions
-        from medseg.cli.greeting import GREETING
+        from medseg.cli.greeting import greeting
 
-        sys.stdout.write(GREETING)
+        sys.stdout.write(greeting())
         return 0
     import typer
 

@@ -62,7 +62,7 @@ def _template() -> nib.Nifti1Image:
     except ImportError as error:
         raise MissingDependency(
             "the demonstration's scans come with nilearn, which is not installed",
-            fix="Run: pip install 'medseg[demo]'",
+            fix="Run: pip install nilearn",
         ) from error
     return nib.load(Path(nilearn.datasets.__file__).parent / "data" / TEMPLATE)
 

@@ -251,6 +251,10 @@ def _find(name_or_path: str | Path) -> Path:
             where=path,
             fix="Name OUT/model of a training run.",
         )
+    if len(path.parts) > 1:
+        raise UsageError(
+            "there is no such model package", where=path, fix="Name OUT/model of a training run that came to its end."
+        )
     raise UsageError(
         f"there is no model called '{name_or_path}'",
         fix=f"{did_you_mean(str(name_or_path), known)} Use one of {', '.join(sorted(known)) or 'none shipped'}, or the "

@@ -19,6 +19,8 @@ from medseg.types.series_criteria import SeriesCriteria
 
 # How far spacing and field of view may lie beyond those of the training data.
 SLACK = 1.05
+CHOOSE = "Choose one with --series."
+NONE_FITS = "Most likely none is for this model. Where one is all the same, choose it with --series."
 MOST_NAMED = 5
 log = logging.getLogger("medseg.io.dicom.series_choice")
 
@@ -61,7 +63,7 @@ def choose_series(discovery: Discovery, criteria: SeriesCriteria, inputs: Sequen
         chosen, reason = _choose(members, criteria)
         if chosen is None:
             first = members[0]
-            fix = "Choose one with --series."
+            fix = CHOOSE if any(not judge(one, criteria).against for one in members) else NONE_FITS
             left.append(Skipped(first.files[0], reason, fix, True, first.case_id, "DICOM study"))
         else:
             log.info("%s: %s", chosen.case_id, reason)

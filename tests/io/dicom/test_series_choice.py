@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from medseg.cli.app import run
 from medseg.errors import UsageError
-from medseg.io.dicom.series_choice import choose_series, named_series
+from medseg.io.dicom.series_choice import CHOOSE, NONE_FITS, choose_series, named_series
 from medseg.io.discover import discover
 from medseg.io.read import read_scan
 from medseg.types import Discovery
@@ -34,9 +34,9 @@ def chosen(discovery: Discovery) -> list[int | None]:
     return [scan.series_number for scan in discovery.found]
 
 
-def asked(discovery: Discovery) -> str:
+def asked(discovery: Discovery, fix: str = CHOOSE) -> str:
     (left,) = [left for left in discovery.skipped if left.corrupt]
-    assert left.fix == "Choose one with --series."
+    assert left.fix == fix
     return left.reason
 
 
@@ -87,7 +87,7 @@ def test_several_that_fit_equally_are_asked_about_and_named_without_their_descri
 def test_none_that_fits_is_asked_about(tmp_path):
     series(tmp_path, "a", 1, modality="CT")
     series(tmp_path, "b", 2, modality="PT")
-    assert "none of the 2 volumes" in asked(choose_series(discover([tmp_path]), MR, [tmp_path]))
+    assert "none of the 2 volumes" in asked(choose_series(discover([tmp_path]), MR, [tmp_path]), NONE_FITS)
 
 
 def test_one_study_in_doubt_leaves_others_alone(tmp_path):
