@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ CPUS = 4
 MEMORY = 0.9
 # Seconds that actors get to delete what they have half-written.
 SECONDS_TO_END = 5.0
+SECONDS_TO_CONNECT = 5.0
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,7 @@ def connected(address: str, *, seconds_to_end: float = SECONDS_TO_END) -> Iterat
         )
     is_ours = not ray.is_initialized()
     if is_ours:
+        _check_listening(address)
         local = {"include_dashboard": False} if address == "local" else {}
         handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
         try:
@@ -220,6 +223,21 @@ def connected(address: str, *, seconds_to_end: float = SECONDS_TO_END) -> Iterat
         yield cluster
     finally:
         cluster.end()
+
+
+def _check_listening(address: str) -> None:
+    """Refuse an address where nothing listens: Ray itself would try for many minutes, and hear no signal."""
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"no Ray cluster answers there ({first_line(error)})",
+            where=f"--ray {address}",
+            fix="Start one with 'ray start --head', or name its address.",
+        ) from error
 
 
 def _restore(handlers: dict[signal.Signals, Any]) -> None:

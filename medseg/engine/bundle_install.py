@@ -18,7 +18,8 @@ def main() -> int:
         return 2
     wrong = damaged()
     if wrong:
-        sys.stderr.write(f"{wrong[0]} is missing or damaged ({len(wrong)} in all). Copy the whole folder again.\n")
+        what = f"{wrong[0]} is missing, damaged or not of this bundle ({len(wrong)} in all)"
+        sys.stderr.write(f"{what}. Copy the whole folder again.\n")
         return 2
     target = Path(sys.argv[1]).resolve()
     venv.create(target, with_pip=True)
@@ -50,12 +51,15 @@ def main() -> int:
 
 
 def damaged() -> list[str]:
-    """Names of files that are not there or not as they were made."""
+    """Names of files that are not there, not as they were made, or wheels that were not there when it was made."""
     try:
         lines = (HERE / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ["SHA256SUMS"]
-    wrong = []
+    wrong, listed = [], {line.partition("  ")[2] for line in lines}
+    wheels = HERE / "wheels"
+    present = [f"wheels/{path.name}" for path in sorted(wheels.iterdir())] if wheels.is_dir() else []
+    wrong += [name for name in present if name not in listed]  # which pip might install instead of one that is
     for line in lines:
         digest, name = line.split("  ", 1)
         try:

@@ -63,3 +63,12 @@ def test_without_ray_one_sentence_says_what_to_install(tmp_path, monkeypatch):
 def test_cpus_of_workers_are_for_a_cluster(tmp_path):
     with pytest.raises(UsageError, match=r"Add `ray` auto, or omit it"):
         medseg.predict(tmp_path, "hippocampus", tmp_path / "out", worker_cpus=2)
+
+
+def test_an_address_where_nothing_listens_is_refused_before_ray_tries_for_minutes():
+    with pytest.raises(UsageError, match=r"--ray 127\.0\.0\.1:1: no Ray cluster answers there"):
+        connection_module._check_listening("127.0.0.1:1")
+    with pytest.raises(UsageError, match="no Ray cluster answers there"):
+        connection_module._check_listening("127.0.0.1:99999")
+    for other in ("auto", "local", "nonsense", "[::1]"):
+        connection_module._check_listening(other)  # for Ray to say

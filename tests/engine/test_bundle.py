@@ -77,7 +77,17 @@ def test_the_installer_refuses_what_is_damaged(pip, tmp_path):
     command = [sys.executable, str(tmp_path / "out" / "install.py"), str(tmp_path / "environment")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "wheels/numpy-2.0-py3-none-any.whl is missing or damaged (1 in all)" in done.stderr
+    assert "wheels/numpy-2.0-py3-none-any.whl is missing, damaged or not of this bundle (1 in all)" in done.stderr
+    assert not (tmp_path / "environment").exists()
+
+
+def test_the_installer_refuses_a_wheel_that_was_added(pip, tmp_path):
+    medseg.bundle(tmp_path / "out")
+    (tmp_path / "out" / "wheels" / "numpy-2.0-1-py3-none-any.whl").write_bytes(b"another build, which pip prefers")
+    command = [sys.executable, str(tmp_path / "out" / "install.py"), str(tmp_path / "environment")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "wheels/numpy-2.0-1-py3-none-any.whl is missing, damaged or not of this bundle" in done.stderr
     assert not (tmp_path / "environment").exists()
 
 

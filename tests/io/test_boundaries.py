@@ -116,9 +116,9 @@ def test_where_an_object_is_sent(name):
         raise error(name)
 
     item = outgoing.Outgoing(Path("x.dcm"), dimse.UID("1.2"), dimse.UID("1.3"), dimse.ExplicitVRLittleEndian)
-    reason = dimse._store(SimpleNamespace(is_established=True, send_c_store=send), item)  # type: ignore[arg-type]
-    assert reason is not None
-    assert "Doe" not in reason
+    answer = dimse._store(SimpleNamespace(is_established=True, send_c_store=send), item)  # type: ignore[arg-type]
+    assert answer.reason is not None
+    assert "Doe" not in answer.reason
 
 
 @pytest.mark.starts_workers  # which Python starts with what is put in its way

@@ -131,7 +131,13 @@ def test_real_philips_keeps_magnitude_and_phase_apart():
                 np.testing.assert_allclose(scan.array[0, :, :, z], real.T, rtol=1e-5, atol=1e-3)
 
 
-def _alike(folder, without=()) -> None:
+NEEDED = (
+    *("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence"),
+    *("MREchoSequence", "MRImageFrameTypeSequence"),
+)
+
+
+def _alike(folder, without=(), *, grouped=True) -> None:
     """Write a Philips object without what the standard knows to tell its frames apart, in any order."""
     (path,) = (ENHANCED / "Philips").iterdir()
     ds = pydicom.dcmread(path)
@@ -140,6 +146,9 @@ def _alike(folder, without=()) -> None:
         kind = groups.MRImageFrameTypeSequence[0]
         kind.ComplexImageComponent, kind.FrameType = "MAGNITUDE", ["ORIGINAL", "PRIMARY", "T1", "M"]
         groups.MREchoSequence[0].EffectiveEchoTime = echo
+        if not grouped:
+            for element in [one for one in groups if one.keyword not in NEEDED]:
+                del groups[element.tag]
     order = np.random.default_rng(1).permutation(int(ds.NumberOfFrames))
     ds.PixelData = ds.pixel_array[order].tobytes()
     ds.PerFrameFunctionalGroupsSequence = Sequence([ds.PerFrameFunctionalGroupsSequence[int(n)] for n in order])
@@ -165,6 +174,6 @@ def test_private_dimensions_tell_volumes_apart(tmp_path):
 @needs_data
 def test_frames_that_nothing_tells_apart_are_refused(tmp_path):
     """dcm2niix mixes magnitude and field map here without a word."""
-    _alike(tmp_path, without=["DimensionIndexSequence"])
+    _alike(tmp_path, without=["DimensionIndexSequence"], grouped=False)
     with pytest.raises(InputError, match="share a place"):
         load_scan(tmp_path)

@@ -19,6 +19,7 @@ from shared_data import DATA
 from medseg.errors import InputError, Interrupted, ResourceLimit
 from medseg.io.dicom import decode as dicom_decode
 from medseg.io.dicom import header as dicom_header
+from medseg.io.dicom import inflated
 from medseg.io.discover import discover
 from medseg.io.read import load_scan
 
@@ -87,7 +88,7 @@ def test_deflated_bomb_is_refused_before_it_is_inflated(tmp_path, monkeypatch):
 
     (path,) = write_series(tmp_path, grid(slices=1), edit=swell)
     assert path.stat().st_size < 100_000
-    monkeypatch.setattr(dicom_header, "largest_scan", lambda: 64 << 20)
+    monkeypatch.setattr(inflated, "largest_scan", lambda: 64 << 20)
     with pytest.raises(ResourceLimit, match="inflates to more than"):
         dicom_header.read_header(path)
 
