@@ -58,7 +58,7 @@ def damaged() -> list[str]:
         return ["SHA256SUMS"]
     wrong, listed = [], {line.partition("  ")[2] for line in lines}
     wheels = HERE / "wheels"
-    present = [f"wheels/{path.name}" for path in sorted(wheels.iterdir())] if wheels.is_dir() else []
+    present = [f"wheels/{path.name}" for path in sorted(wheels.glob("[!.]*"))]
     wrong += [name for name in present if name not in listed]  # which pip might install instead of one that is
     for line in lines:
         digest, name = line.split("  ", 1)
