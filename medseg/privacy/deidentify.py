@@ -171,7 +171,8 @@ def _take(
     if dataset is None:
         return Skipped(entry.shown, "it is not DICOM", corrupt=entry.is_named)
     if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
-        return Skipped(entry.shown, TABLE_OF_CONTENTS)
+        fix = "Give the folder it lies in." if entry.is_named else None
+        return Skipped(entry.shown, TABLE_OF_CONTENTS, fix, corrupt=entry.is_named)
     with _within_the_rules():
         kind = str(dataset.SOPClassUID.name)
         return _write(dataset, out, cleaning, allow_burned_in, written), kind

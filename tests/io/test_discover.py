@@ -25,6 +25,7 @@ from small_labels import MODEL, some_labels
 from small_series import small_series
 
 from medseg.errors import InputError, UsageError
+from medseg.io.dicom.discover import DIRECTORY
 from medseg.io.discover import discover, survey
 from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.read import read_scan
@@ -199,7 +200,7 @@ def write_object(path, storage, **attributes):
         (RTStructureSetStorage, "DICOM, but not a volume: RT Structure Set"),
         (BasicTextSRStorage, "DICOM, but not a volume: Basic Text SR"),
         (SecondaryCaptureImageStorage, "DICOM, but not a volume: Secondary Capture Image"),
-        (MediaStorageDirectoryStorage, "it is a DICOMDIR; the files it lists are looked at one by one"),
+        (MediaStorageDirectoryStorage, DIRECTORY),
         ("1.2.3.4.5", "DICOM, but not a volume: 1.2.3.4.5"),
     ],
 )
@@ -209,6 +210,12 @@ def test_other_objects(tmp_path, storage, said):
     discovery = discover([tmp_path])
     assert reasons(discovery) == {"other.dcm": (said, False)}
     assert discover([path]).skipped[0].corrupt
+
+
+def test_a_dicomdir_by_itself_says_to_give_its_folder(tmp_path):
+    path = write_object(tmp_path / "DICOMDIR", MediaStorageDirectoryStorage)
+    (left,) = discover([path]).skipped
+    assert (left.reason, left.fix, left.corrupt) == (DIRECTORY, "Give the folder it lies in.", True)
 
 
 def test_uids_that_try_paths(tmp_path):

@@ -213,6 +213,8 @@ def test_a_table_of_contents_is_skipped_and_no_failure(tmp_path, capsys):
     (left,) = json.loads(capsys.readouterr().out)["skipped"]
     assert "table of contents" in left["reason"]
     assert left_in(tmp_path / "clean") == set()
+    assert run(["deidentify", str(tmp_path / "in" / "DICOMDIR"), "--out", str(tmp_path / "alone")]) == 4
+    assert "Give the folder it lies in." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("place", ["clean/key.txt", "clean/deep/key.txt", "clean/../clean/key.txt"])

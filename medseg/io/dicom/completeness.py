@@ -27,6 +27,12 @@ TOTALS = (
 STEP_SLACK = 0.02
 MOST_IN_A_GAP = 50
 HERE = "{} of {} images of this {} are here, by its header ({})"
+TIMES = "{} of {} times of this series are here, by its header ({})"
+# Totals of the times at which a volume was imaged again, and what distinguishes these times.
+OF_TIMES = (
+    ("NumberOfTemporalPositions", "Number of Temporal Positions", "TemporalPositionIdentifier"),
+    ("NumberOfTimeSlices", "Number of Time Slices", "FrameReferenceTime"),
+)
 
 
 def missing(volume: Volume, series: Sequence[Frame]) -> tuple[str, ...]:
@@ -53,11 +59,20 @@ def _by_totals(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
         if str(first.header.get("Modality")) == "PT" and _largest(volume.frames, "NumberOfSlices") > len(volume.frames):
             yield HERE.format(len(volume.frames), _largest(volume.frames, "NumberOfSlices"), "time", "Number of Slices")
         yield from _by_makers_totals(volume, len(objects))
+        yield from _by_times(volume, series)
     for uid in {str(frame.header.get("ConcatenationUID") or "") for frame in volume.frames} - {""}:
         parts = [frame for frame in series if str(frame.header.get("ConcatenationUID")) == uid]
         present = len({frame.sop_uid for frame in parts})
         if (stated := _largest(parts, "InConcatenationTotalNumber")) > present:
             yield f"{present} of {stated} parts of this object are here, by its header (In-concatenation Total Number)"
+
+
+def _by_times(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
+    """How many times of a series are here, where its headers number or time them."""
+    for total, name, keyword in OF_TIMES:
+        times = {frame.attributes[keyword] for frame in series if keyword in frame.attributes}
+        if 0 < len(times) < (stated := _largest(volume.frames, total)):
+            yield TIMES.format(len(times), stated, name)
 
 
 def _by_makers_totals(volume: Volume, n_objects: int) -> Iterable[str]:
@@ -110,7 +125,11 @@ def _by_numbers(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
 def _by_places(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
     """What the places in the stack say that an enhanced object gives its frames."""
     stacks = {frame.stack_place[0] for frame in volume.frames if frame.stack_place is not None}
-    numbers = sorted({frame.stack_place[1] for frame in series if frame.stack_place and frame.stack_place[0] in stacks})
+    numbered = [frame.stack_place for frame in series if frame.stack_place is not None]
+    within = {number for stack, number in numbered if stack in stacks}
+    elsewhere = {number for stack, number in numbered if stack not in stacks}
+    # Some number the places of all stacks on and on: then those of the others are none that is missing.
+    numbers = sorted(within if within & elsewhere else within | elsewhere)
     own = {frame.stack_place for frame in volume.frames}
     if len(stacks) != 1 or None in own or len(own) < len(volume.frames) or len(numbers) < 3:
         return

@@ -47,6 +47,7 @@ LONGEST_CODE = 16  # letters of a modality
 # Of the angle between slices of a localizer: 20 degrees or more.
 LOCALIZER_COSINE = 0.94
 UNREADABLE = "an image of its series has a header that cannot be read"
+DIRECTORY = "it is a DICOMDIR, which lists other files; those in the folders given are looked at one by one"
 
 
 def find_volumes(
@@ -113,7 +114,10 @@ def _find_volumes(entries: Sequence[Entry], guard: Guard) -> tuple[list[FoundSca
             if one.strangers:
                 strangers.setdefault(one.series, []).extend(one.strangers)
             # What can be fixed should have been a scan; the rest is something else.
-            skipped.append(Skipped(path, *one.aside, corrupt=path in named or one.aside[1] is not None))
+            reason, fix = one.aside
+            if reason == DIRECTORY and path in named:
+                fix = "Give the folder it lies in."
+            skipped.append(Skipped(path, reason, fix, corrupt=path in named or fix is not None))
         elif isinstance(one, _Looked):
             series.add(one.series, one.frames)
     alone = series.alone()
@@ -187,7 +191,7 @@ def _not_a_volume(header: Dataset) -> tuple[str, str | None] | None:
     """Why an object cannot be part of a volume, and what to do about it."""
     sop_class = str(header.get("SOPClassUID") or "")
     if MediaStorageDirectoryStorage in (sop_class, header.file_meta.get("MediaStorageSOPClassUID")):
-        return "it is a DICOMDIR; the files it lists are looked at one by one", None
+        return DIRECTORY, None
     if not sop_class:
         return "it is a DICOM file that does not say what it is (no SOP class)", "Export the series again."
     if sop_class not in VOLUMES:

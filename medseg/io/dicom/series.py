@@ -18,6 +18,7 @@ from medseg.io.dicom.frame import Frame, frames_of
 from medseg.io.dicom.geometry import Layout, lay_out
 from medseg.io.dicom.header import lenient, read_header
 from medseg.io.dicom.interleaved import APART
+from medseg.io.dicom.jump import jump_warnings
 from medseg.io.dicom.pixels import read_pixels
 from medseg.io.dicom.suv import suv_factor
 from medseg.io.dicom.value_checks import hounsfield_warnings
@@ -99,7 +100,8 @@ def _read(volume: Volume, case_id: str, allow_uneven: bool, warnings: tuple[str,
     ordered = [volume.frames[i] for i in layout.order]
     pixels = read_pixels(ordered, where=case_id)
     array = pixels.array
-    alternating = _alternating(array, ordered[0])
+    mixed = (*_alternating(array, ordered[0]), *jump_warnings(array))
+    no_units = hounsfield_warnings(ordered, array)
     factor, suv_warnings, suv_notes = suv_factor(ordered)
     if factor != 1:
         array = np.multiply(array, np.float32(factor), dtype=np.float32)
@@ -115,14 +117,14 @@ def _read(volume: Volume, case_id: str, allow_uneven: bool, warnings: tuple[str,
         frame_of_reference_uid=_uid(frame_of_reference),
         body_part=str(header.get("BodyPartExamined") or "").strip() or None,
         laterality=_laterality(header),
-        value_unit=value_unit(ordered, has_suv=not suv_warnings),
+        value_unit=value_unit(ordered, has_suv=not suv_warnings, has_hu=not no_units),
         warnings=(
             *warnings,
             *volume.warnings,
             *layout.warnings,
             *pixels.warnings,
-            *alternating,
-            *hounsfield_warnings(ordered),
+            *mixed,
+            *no_units,
             *suv_warnings,
         ),
         notes=(*volume.notes, *layout.notes, *pixels.notes, *suv_notes),

@@ -9,13 +9,14 @@ from datetime import date
 
 from pydicom.valuerep import DA
 
+from medseg.io.dicom.frame import Frame
 from medseg.io.dicom.geometry import SAME_PLACE, heights
 from medseg.io.dicom.shared_values import by_value, name_of
 from medseg.io.dicom.volume import Volume
 from medseg.io.dicom.wanted import MAKERS
 
 # What every image of a patient shares, wherever it lies. No message repeats what it says.
-OF_THE_PATIENT = ("PatientName", "PatientBirthDate", "PatientSex")
+OF_THE_PATIENT = ("PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "PatientSize", "PatientWeight")
 # What should not change from one stretch of a volume to the next. Numbers of acquisitions and times do, which count
 # slabs and beds; a date may where midnight passes.
 OF_AN_ACQUISITION: tuple[str | tuple[int, int], ...] = (
@@ -32,6 +33,8 @@ DATES = ("StudyDate", "SeriesDate", "AcquisitionDate")
 MOST = 4
 ABOVE = "{} differs ({} images): the parts lie one above the other and were read as one volume"
 WHOSE = "{} differs ({} images): they may be of several patients"
+AGAIN = "Instance numbers begin again ({} images): the parts lie one above the other and were read as one volume"
+FEWEST = 3  # images of a part that is numbered by itself
 
 
 def with_warnings(volume: Volume) -> Volume:
@@ -50,6 +53,8 @@ def with_warnings(volume: Volume) -> Volume:
             parts = by_value(frames, attribute)
             if 1 < len(parts) <= MOST and _is_above(parts, along) and not _is_midnight(attribute, parts):
                 warnings.append(ABOVE.format(name_of(attribute), _counts(parts)))
+        if runs := _numbered_again(frames, along):
+            warnings.append(AGAIN.format(", ".join(map(str, runs))))
     return replace(volume, warnings=(*volume.warnings, *warnings))
 
 
@@ -61,6 +66,22 @@ def overlap(stretches: Sequence[Sequence[float]]) -> bool:
 
 def _is_above(parts: Mapping[str, Sequence[int]], along: Sequence[float]) -> bool:
     return not overlap([[along[i] for i in part] for part in parts.values()])
+
+
+def _numbered_again(frames: Sequence[Frame], along: Sequence[float]) -> list[int]:
+    """Numbers of images of parts, one above the other, that each count their own; none where one count runs through."""
+    numbers = [frames[i].instance_number for i in sorted(range(len(frames)), key=along.__getitem__)]
+    if None in numbers or len(set(numbers)) == len(numbers) or frames[0].index is not None:
+        return []
+    runs: list[list[int]] = [[]]
+    for number in numbers:
+        assert number is not None
+        if runs[-1] and abs(number - runs[-1][-1]) != 1:
+            runs.append([])
+        runs[-1].append(number)
+    counted_up = all(sorted(run) == list(range(min(run), min(run) + len(run))) for run in runs)
+    fits = 1 < len(runs) <= MOST and min(map(len, runs)) >= FEWEST
+    return [len(run) for run in runs] if counted_up and fits else []
 
 
 def _is_midnight(attribute: object, parts: Mapping[str, Sequence[int]]) -> bool:

@@ -12,18 +12,24 @@ from medseg.io.dicom.frame import Frame
 
 # Rescale types of CT whose values are Hounsfield units, or may well be: unspecified, as real scanners
 # write it, and none at all.
-HOUNSFIELD = ("", "HU", "HU_MOD", "US")
+UNSPECIFIED = "US"
+HOUNSFIELD = ("", "HU", "HU_MOD", UNSPECIFIED)
+# Hounsfield units that a CT shows something below, and what it shows cannot be beyond; and how much it varies at least.
+AIR_OR_FAT, BEYOND_HU, VARIES = 0, (-10000, 30000), 50
+LOW, HIGH = 0.5, 99.5  # percentiles
+MOST = 1 << 18  # voxels looked at
 KINDS = {
     "ED": "electron density", "EDW": "electron density relative to water", "MGML": "density in mg/ml",
     "OD": "optical density", "PCT": "percent", "Z_EFF": "effective atomic number",
 }  # fmt: skip
 UNSCALED = "CT without rescale slope and intercept: its values may not be Hounsfield units"
 HALF_SCALED = "CT with only one of rescale slope and intercept: its values may not be Hounsfield units"
+NO_CT = "CT of unspecified units (rescale type US) with values from {:.4g} to {:.4g}, which are no Hounsfield units"
 BEYOND = "{:,} pixels use bits above the {} that are stored, by the header; these bits were dropped"
 
 
-def hounsfield_warnings(frames: Sequence[Frame]) -> tuple[str, ...]:
-    """Warn of a CT whose values are not Hounsfield units, by its headers."""
+def hounsfield_warnings(frames: Sequence[Frame], array: npt.NDArray[Any]) -> tuple[str, ...]:
+    """Warn of a CT whose values are not Hounsfield units, by its headers or, where these leave it open, its pixels."""
     if str(frames[0].header.get("Modality")) != "CT":
         return ()
     types = {str(frame.attributes.get("RescaleType") or "").upper() for frame in frames}
@@ -33,7 +39,16 @@ def hounsfield_warnings(frames: Sequence[Frame]) -> tuple[str, ...]:
         return (f"CT values are not Hounsfield units, by the header: rescale type {named}",)
     if not all(frame.is_scaled for frame in frames):
         return (UNSCALED,)
-    return () if all(frame.is_scaled_in_full for frame in frames) else (HALF_SCALED,)
+    if not all(frame.is_scaled_in_full for frame in frames):
+        return (HALF_SCALED,)
+    return _no_ct(array) if UNSPECIFIED in types else ()
+
+
+def _no_ct(array: npt.NDArray[Any]) -> tuple[str, ...]:
+    step = max(1, int(np.ceil((array.size / MOST) ** (1 / 3))))
+    low, high = np.percentile(array[::step, ::step, ::step], (LOW, HIGH))
+    is_ct = low < AIR_OR_FAT and high - low >= VARIES and BEYOND_HU[0] <= low and high <= BEYOND_HU[1]
+    return () if is_ct else (NO_CT.format(low, high),)
 
 
 def without_unused_bits(stored: npt.NDArray[Any], frame: Frame) -> tuple[npt.NDArray[Any], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydicom.tag import Tag
 
 # Everything else in a header is never read. Of the patient there is the ID, which tells whether images are of one, the
-# weight, for PET, and of name, birth date and sex a hash, which tells whether they are the same.
+# weight, for PET, and of name, birth date, sex, age and size a hash, which tells whether they are the same.
 WANTED = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
     "ImageType", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
@@ -28,7 +28,7 @@ WANTED = [
     "SequenceVariant", "ScanOptions", "ReceiveCoilName", "MagneticFieldStrength", "AcquisitionContrast", "FilterType",
     "ReconstructionDiameter", "ReconstructionMethod", "AttenuationCorrectionMethod", "ContrastBolusStartTime",
     "IrradiationEventUID", "AcquisitionUID", "DerivationDescription", "ImageComments", "DataCollectionDiameter",
-    "DiffusionDirectionality",
+    "DiffusionDirectionality", "NumberOfTemporalPositions", "PatientAge", "PatientSize",
 ]  # fmt: skip
 # The makers' own elements, where they say what the standard's do not, by what they hold.
 MAKERS = {
@@ -60,4 +60,4 @@ WHOLE_NUMBERS = {Tag(keyword) for keyword in (
 KEYWORDS: dict[int, str] = {Tag(keyword): keyword for keyword in WANTED}
 CHARACTER_SET = 0x00080005
 CSA_HEADER = Tag(0x0029, 0x1010)
-HASHED = {Tag("PatientName"), Tag("PatientBirthDate"), Tag("PatientSex")}
+HASHED = {Tag(f"Patient{what}") for what in ("Name", "BirthDate", "Sex", "Age", "Size")}

@@ -401,6 +401,57 @@ def test_places_in_the_stack_of_an_enhanced_object(tmp_path, places, warning):
     assert " ".join(load_scan(tmp_path).source.warnings) == warning
 
 
+def test_places_that_count_on_over_the_stacks_of_an_object_are_not_missing(tmp_path):
+    """Two stacks in two directions, the places of the second from 10 to 18."""
+
+    def edit(ds: Dataset) -> None:
+        for groups, place in zip(ds.PerFrameFunctionalGroupsSequence, range(1, 19), strict=True):
+            content = Dataset()
+            content.StackID, content.InStackPositionNumber = str(1 + (place > 9)), place
+            groups.FrameContentSequence = [content]
+            groups.PlaneOrientationSequence = [Dataset()]
+            groups.PlaneOrientationSequence[0].ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+            if place > 9:
+                k = place - 10
+                groups.PlaneOrientationSequence[0].ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+                groups.PlanePositionSequence[0].ImagePositionPatient = [0, 2.5 * k, 0]
+        del ds.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence
+
+    write_enhanced(tmp_path / "x.dcm", grid(slices=18), edit=edit)
+    scans = [read_scan(found) for found in discover([tmp_path]).found]
+    assert [scan.source.warnings for scan in scans] == [(), ()]
+
+
+TIMES = "1 of 2 times of this series are here, by its header (Number of Temporal Positions)"
+
+
+@pytest.mark.parametrize(("times", "warnings"), [([1, 2], [(), ()]), ([2], [(TIMES,)])])
+def test_times_that_are_missing(tmp_path, times, warnings):
+    for time in times:
+        edit = stating(TemporalPositionIdentifier=time, NumberOfTemporalPositions=2)
+        numbers = range(1 + 9 * (times.index(time)), 10 + 9 * times.index(time))
+        write_series(tmp_path / str(time), grid(), modality="MR", edit=new_uids(time, edit), numbers=list(numbers))
+    assert [read_scan(found).source.warnings for found in discover([tmp_path]).found] == warnings
+
+
+def new_uids(time: int, edit):
+    """Objects of another time, in the same series."""
+
+    def changed(ds: Dataset, k: int) -> None:
+        edit(ds, k)
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{time}.{k}"
+
+    return changed
+
+
+def test_times_of_a_dynamic_pet_that_are_missing(tmp_path):
+    edit = stating(NumberOfTimeSlices=3, FrameReferenceTime=60000, NumberOfSlices=9)
+    write_series(tmp_path, grid(), modality="PT", edit=edit)
+    assert "1 of 3 times of this series are here, by its header (Number of Time Slices)" in (
+        load_scan(tmp_path).source.warnings
+    )
+
+
 def test_steps_of_an_enhanced_object(tmp_path):
     def edit(ds: Dataset) -> None:
         measures = ds.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]

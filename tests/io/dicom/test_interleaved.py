@@ -255,6 +255,21 @@ def test_stretches_of_several_acquisitions_are_warned_of(tmp_path, keyword, valu
     assert "Anna" not in warning
 
 
+@pytest.mark.parametrize(("first", "last"), [(1, 9), (9, 1)])
+def test_parts_that_count_their_own_images(tmp_path, first, last):
+    """Of patients without a name or an ID, one above the other."""
+    numbers = [*range(1, 10), *range(first, last + (1 if last > first else -1), 1 if last > first else -1)]
+
+    def nameless(ds: Dataset, k: int) -> None:
+        ds.PatientName = ds.PatientID = ""
+
+    write_series(tmp_path, grid(slices=18), numbers=numbers, edit=nameless)
+    (warning,) = load_scan(tmp_path).source.warnings
+    assert warning == (
+        "Instance numbers begin again (9, 9 images): the parts lie one above the other and were read as one volume"
+    )
+
+
 def test_what_counts_slices_and_a_scan_over_midnight_are_no_stretches(tmp_path):
     def edit(ds: Dataset, k: int) -> None:
         ds.AcquisitionDate = ("20200102", "20200103")[k > 4]
@@ -264,10 +279,20 @@ def test_what_counts_slices_and_a_scan_over_midnight_are_no_stretches(tmp_path):
     assert load_scan(tmp_path).source.warnings == ()
 
 
-@pytest.mark.parametrize("keyword", ["PatientName", "PatientBirthDate", "PatientSex"])
+OF_TWO_PATIENTS = {
+    "PatientName": ("Anna", "Berta"),
+    "PatientBirthDate": ("19500101", "19700101"),
+    "PatientSex": "FM",
+    "PatientAge": ("050Y", "051Y"),
+    "PatientSize": (1.7, 1.71),
+    "PatientWeight": (70, 81.5),
+}
+
+
+@pytest.mark.parametrize("keyword", OF_TWO_PATIENTS)
 @pytest.mark.parametrize("of_another", [{5, 6, 7, 8}, {8}, {2, 5}])
 def test_what_may_be_two_patients_is_a_warning(tmp_path, keyword, of_another):
-    values = {"PatientName": ("Anna", "Berta"), "PatientBirthDate": ("19500101", "19700101"), "PatientSex": "FM"}
+    values = OF_TWO_PATIENTS
     write_series(tmp_path, grid(), edit=lambda ds, k: setattr(ds, keyword, values[keyword][k in of_another]))
     (warning,) = load_scan(tmp_path).source.warnings
     assert warning.startswith(f"{keyword} differs (")

@@ -3,7 +3,7 @@
 import numpy as np
 import pydicom
 import pytest
-from dicom_phantom import check, grid, write_enhanced, write_series
+from dicom_phantom import check, encode, grid, write_enhanced, write_series
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
@@ -92,8 +92,26 @@ def test_numbers_that_are_none_where_nothing_depends_on_them(tmp_path, keyword):
 
 @pytest.mark.parametrize("kind", ["HU", "HU_MOD", "US", ""])
 def test_hounsfield_units(tmp_path, kind):
-    write_series(tmp_path, grid(), edit=lambda ds, k: setattr(ds, "RescaleType", kind))
-    assert load_scan(tmp_path).source.warnings == ()
+    where = grid()
+    write_series(tmp_path, where, values=below_0, edit=lambda ds, k: setattr(ds, "RescaleType", kind))
+    scan = load_scan(tmp_path)
+    assert scan.source.warnings == ()
+    assert scan.source.value_unit == "HU"
+
+
+def below_0(world):
+    """Air and tissue."""
+    return encode(world) - 2600
+
+
+@pytest.mark.parametrize("values", [encode, lambda world: 0 * world[..., 0] - 20, lambda world: below_0(world) * 200])
+def test_a_ct_of_unspecified_units_that_shows_no_ct(tmp_path, values):
+    """Nothing below 0, nothing that varies, or more than any tissue has."""
+    write_series(tmp_path, grid(), values=values, slopes=2.0, edit=lambda ds, k: setattr(ds, "RescaleType", "US"))
+    scan = load_scan(tmp_path)
+    (warning,) = scan.source.warnings
+    assert warning.startswith("CT of unspecified units (rescale type US) with values from ")
+    assert scan.source.value_unit == ""
 
 
 def fewer_bits(bits: int, **attributes: object):
