@@ -1,5 +1,6 @@
 // One case in memory: the scan, the labels of the newest revision and the model's. Under 4 bytes a voxel for a CT.
 
+import { seen } from './dom.js'
 import { countSlices, Labels, pensFor } from './labels.js'
 import { allocate, free, recycle } from './memory.js'
 import { encode } from './runs.js'
@@ -21,6 +22,7 @@ export class CaseData {
     this.slice = null // the slice to load around; null for the middle
     this.onSlab = () => {}
     this.image = null
+    this.seen = new Promise((done) => (this.showFirst = () => seen().then(done))) // its slice to load around
   }
 
   near = () => this.slice ?? this.header.dims[2] >> 1
@@ -65,7 +67,7 @@ export class CaseData {
     this.onSlab = onSlab
     this.image = allocate('scan', this.header.Values, this.plane * this.dims[2])
     for (const [first, values] of this.slabs.splice(0)) this.take(first, values)
-    onSlab()
+    this.show()
     const complete = this.readImage(() => false)
     this.complete = complete.then(() => onSlab())
     this.complete.catch(() => {})
@@ -76,6 +78,12 @@ export class CaseData {
     this.modelCounts = countSlices(this.model, this.about.classes.length)
     onSlab()
     if (this.here < ENOUGH_BYTES) await Promise.race([complete, new Promise((done) => (this.enoughCame = done))])
+  }
+
+  /** Show what is here; the rest may come once the slice to load around was seen. */
+  show() {
+    this.onSlab()
+    if (this.image && this.loaded[this.near()]) this.showFirst()
   }
 
   get isComplete() {
@@ -112,13 +120,13 @@ export class CaseData {
       this.firstCame()
       this.here += values.byteLength
       if (this.here >= ENOUGH_BYTES) this.enoughCame?.()
-      this.onSlab()
+      this.show()
     }
     const { signal } = this.abort
     // A prefetch may still be reading slabs that are no longer on the list: wait for those too.
     const before = this.reading
     const reading = readSlabs(this.api.imageAddress(this.about.id), this.header, this.missing, {
-      target, place, came, near: this.near, signal, enough,
+      target, place, came, near: this.near, seen: () => this.image && this.seen, signal, enough,
     })
     this.reading = Promise.all([before, reading])
     this.reading.catch(() => {})

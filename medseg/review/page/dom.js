@@ -30,3 +30,12 @@ export function button(label, key, act, properties = {}) {
   }
   return made
 }
+
+/**
+ * When what was drawn has been on the screen for a frame. A window in the background draws nothing: it waits no longer
+ * than a moment.
+ */
+export function seen() {
+  const frames = new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+  return Promise.race([frames, new Promise((done) => setTimeout(done, 200))])
+}

@@ -76,16 +76,21 @@ export function takeNearest(slabs, slice, most = 0) {
 
 /**
  * Read the slabs of a volume that are still missing. `target(first, end)` gives the voxels of those slices to fill,
- * `came(first, end)` hears of slices as they come, and `place(first, values)` when all of a slab are here. `near()` is asked before each slab, so reading follows the crosshair.
- * Ends early when `enough()` says so.
+ * `came(first, end)` hears of slices as they come, and `place(first, values)` when all of a slab are here. `near()` is
+ * asked before each slab, so reading follows the crosshair. Large slabs wait for `seen()`: nothing delays the
+ * first slices. Ends early when `enough()` says so.
  */
-export async function readSlabs(address, header, missing, { target, place, came, near, signal, enough = () => false }) {
+export async function readSlabs(address, header, missing, options) {
+  const { target, place, came, near, seen = () => null, signal, enough = () => false } = options
   const sliceBytes = header.dims[0] * header.dims[1] * header.Values.BYTES_PER_ELEMENT
   const later = Math.floor(LATER_BYTES / sliceBytes)
   let taken = 0
   const worker = async () => {
-    while (missing.length && !enough()) {
-      const slab = takeNearest(missing, near(), taken++ < AT_ONCE ? 0 : later)
+    for (;;) {
+      const isFirst = taken++ < AT_ONCE
+      if (!isFirst) await seen()
+      if (!missing.length || enough()) return
+      const slab = takeNearest(missing, near(), isFirst ? 0 : later)
       try {
         const values = target(...slab)
         const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
