@@ -110,6 +110,41 @@ def test_slabs_come_nearest_the_crosshair_first_and_cover_every_slice_once(logic
     assert max(end - first for first, end in order) == max(4, most)
 
 
+def test_only_the_first_slabs_are_asked_for_until_they_were_seen(logic):
+    code = """
+      const asked = []
+      const real = window.fetch
+      window.fetch = async (address, { headers }) => {
+        const [from, to] = headers.Range.slice(6).split('-').map(Number)
+        asked.push(to - from + 1)
+        return new Response(new Uint8Array(to - from + 1), { status: 206 })
+      }
+      try {
+        const [slices, sliceBytes] = [40, 1 << 20]
+        const header = { dims: [1024, 1024, slices], Values: Uint8Array, offset: 0 }
+        const came = []
+        let drawn
+        const wait = new Promise((done) => (drawn = done))
+        const reading = m.readSlabs('scan', header, m.cut(slices, sliceBytes), {
+          target: (first, end) => new Uint8Array((end - first) * sliceBytes),
+          place: (first, values) => { for (let z = 0; z < values.length / sliceBytes; z += 1) came.push(first + z) },
+          near: () => 20,
+          seen: () => wait,
+        })
+        await new Promise((done) => setTimeout(done, 300))
+        const before = asked.reduce((sum, bytes) => sum + bytes, 0)
+        drawn()
+        await reading
+        return [before / (slices * sliceBytes), came.sort((a, b) => a - b)]
+      } finally {
+        window.fetch = real
+      }
+    """
+    before, came = logic.module("slabs.js", code, None)
+    assert 0 < before < 0.2
+    assert came == list(range(40))
+
+
 def test_runs_of_labels_come_back_as_they_were(logic):
     values = blobs(1).ravel(order="F").tolist()
     code = """
