@@ -1,6 +1,6 @@
 // One case in memory: the scan, the labels of the newest revision and the model's. Under 4 bytes a voxel for a CT.
 
-import { seen } from './dom.js'
+import { onScreen } from './dom.js'
 import { countSlices, Labels, pensFor } from './labels.js'
 import { allocate, free, recycle } from './memory.js'
 import { encode } from './runs.js'
@@ -22,7 +22,7 @@ export class CaseData {
     this.slice = null // the slice to load around; null for the middle
     this.onSlab = () => {}
     this.image = null
-    this.seen = new Promise((done) => (this.showFirst = () => seen().then(done))) // its slice to load around
+    this.onScreen = new Promise((done) => (this.showFirst = () => onScreen().then(done))) // its slice to load around
   }
 
   near = () => this.slice ?? this.header.dims[2] >> 1
@@ -126,7 +126,7 @@ export class CaseData {
     // A prefetch may still be reading slabs that are no longer on the list: wait for those too.
     const before = this.reading
     const reading = readSlabs(this.api.imageAddress(this.about.id), this.header, this.missing, {
-      target, place, came, near: this.near, seen: () => this.image && this.seen, signal, enough,
+      target, place, came, near: this.near, onScreen: () => this.image && this.onScreen, signal, enough,
     })
     this.reading = Promise.all([before, reading])
     this.reading.catch(() => {})

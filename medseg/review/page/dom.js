@@ -35,7 +35,7 @@ export function button(label, key, act, properties = {}) {
  * When what was drawn has been on the screen for a frame. A window in the background draws nothing: it waits no longer
  * than a moment.
  */
-export function seen() {
+export function onScreen() {
   const frames = new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
   return Promise.race([frames, new Promise((done) => setTimeout(done, 200))])
 }

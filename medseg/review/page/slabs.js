@@ -77,18 +77,18 @@ export function takeNearest(slabs, slice, most = 0) {
 /**
  * Read the slabs of a volume that are still missing. `target(first, end)` gives the voxels of those slices to fill,
  * `came(first, end)` hears of slices as they come, and `place(first, values)` when all of a slab are here. `near()` is
- * asked before each slab, so reading follows the crosshair. Large slabs wait for `seen()`: nothing delays the
+ * asked before each slab, so reading follows the crosshair. Large slabs wait for `onScreen()`: nothing delays the
  * first slices. Ends early when `enough()` says so.
  */
 export async function readSlabs(address, header, missing, options) {
-  const { target, place, came, near, seen = () => null, signal, enough = () => false } = options
+  const { target, place, came, near, onScreen = () => null, signal, enough = () => false } = options
   const sliceBytes = header.dims[0] * header.dims[1] * header.Values.BYTES_PER_ELEMENT
   const later = Math.floor(LATER_BYTES / sliceBytes)
   let taken = 0
   const worker = async () => {
     for (;;) {
       const isFirst = taken++ < AT_ONCE
-      if (!isFirst) await seen()
+      if (!isFirst) await onScreen()
       if (!missing.length || enough()) return
       const slab = takeNearest(missing, near(), isFirst ? 0 : later)
       try {

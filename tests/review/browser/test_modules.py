@@ -110,7 +110,7 @@ def test_slabs_come_nearest_the_crosshair_first_and_cover_every_slice_once(logic
     assert max(end - first for first, end in order) == max(4, most)
 
 
-def test_only_the_first_slabs_are_asked_for_until_they_were_seen(logic):
+def test_only_the_first_slabs_are_asked_for_until_they_are_on_screen(logic):
     code = """
       const asked = []
       const real = window.fetch
@@ -129,7 +129,7 @@ def test_only_the_first_slabs_are_asked_for_until_they_were_seen(logic):
           target: (first, end) => new Uint8Array((end - first) * sliceBytes),
           place: (first, values) => { for (let z = 0; z < values.length / sliceBytes; z += 1) came.push(first + z) },
           near: () => 20,
-          seen: () => wait,
+          onScreen: () => wait,
         })
         await new Promise((done) => setTimeout(done, 300))
         const before = asked.reduce((sum, bytes) => sum + bytes, 0)
