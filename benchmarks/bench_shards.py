@@ -134,7 +134,7 @@ def measure_report(folder: Path, count: int) -> dict[str, float]:
     from medseg.engine.batch_report import write_report
     from medseg.types.run import BatchResult, CaseOutcome, ClassVolume, Volumes
 
-    folder.mkdir()
+    folder.mkdir(parents=True)
     preview = folder / "preview.png"
     noise = np.random.default_rng(0).integers(0, 256, (300, 900, 3), np.uint8)
     Image.fromarray(noise).save(preview)

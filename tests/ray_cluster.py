@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -30,6 +31,18 @@ class Raylets:
         """Kill the last machine's raylet, as a power cut would."""
         for child in psutil.Process(self.processes[-1].pid).children(recursive=True):
             child.kill()
+
+    def kill_own(self, *, with_head: bool) -> None:
+        """Kill the raylet that a run on this machine is connected to, which is the head's.
+
+        What started it then ends the rest of the head, too, where it is not held up.
+        """
+        starter = psutil.Process(self.processes[0].pid)
+        if not with_head:
+            starter.suspend()
+        for child in starter.children(recursive=True):
+            if child.name() == "raylet":
+                child.kill()
 
 
 @contextmanager
@@ -66,8 +79,12 @@ def three_raylets() -> Iterator[Raylets]:
         started = [child for one in processes if one.poll() is None for child in psutil.Process(one.pid).children(True)]
         for one in reversed(processes):
             one.terminate()
+            one.send_signal(signal.SIGCONT)
         for one in processes:
-            one.wait(30)
+            try:
+                one.wait(30 if processes[0].poll() is None else 5)
+            except subprocess.TimeoutExpired:  # without a head it tries for minutes
+                one.kill()
         for child in started:
             if child.is_running():
                 child.kill()

@@ -1,33 +1,32 @@
-"""A Ray cluster, as much of it as medseg needs: the one file that imports Ray.
+"""A Ray cluster, as much of it as medseg needs.
 
-An actor is a process on some machine of the cluster that holds an object; the driver is the process that the user
-started. Whatever an actor's methods yield comes to the driver one after another, and its death comes as `Lost`.
+An actor is a process on some machine of the cluster that holds an object. Whatever an actor's methods yield comes to
+this process one after another, and its death comes as `Lost`. Ray itself is in a process beside this one, the driver.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from medseg.errors import MissingDependency, UsageError, first_line
-from medseg.signals import STOP_SIGNALS
+from medseg.cluster.messages import Failed, Finished, Lost, Sent, WrongToken
+from medseg.cluster.places import Place, places_on
+from medseg.errors import Interrupted, MissingDependency, ResourceLimit, UsageError
+from medseg.isolation.process import LOOK_EVERY, ChildProcess
 
 log = logging.getLogger("medseg.cluster")
 
-# CPUs of a worker where nothing is said: inference gains little from more, and another worker gains all of it.
-CPUS = 4
-# Part of a machine's memory that all its workers may use together.
-MEMORY = 0.9
+MODULE = "medseg.cluster.driver"
 # Seconds that actors get to delete what they have half-written.
 SECONDS_TO_END = 5.0
-SECONDS_TO_CONNECT = 5.0
+# Seconds until a cluster must have answered, at first and later; a busy machine may take long to start one.
+SECONDS_TO_CONNECT, SECONDS_TO_ANSWER = 60.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -39,35 +38,6 @@ class OnCluster:
     use_gpus: bool = True
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where one worker may run: a machine, and which of its workers it is, of `count`.
-
-    `gib` is the worker's part of the machine's memory, and `of_cpus` how many CPUs the cluster counts there.
-    """
-
-    node: str
-    host: str
-    index: int
-    count: int
-    cpus: int
-    of_cpus: int
-    gpus: int
-    gib: float
-
-
-@dataclass(frozen=True)
-class Lost:
-    """What is heard of an actor that is gone."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Finished:
-    """What is heard when a call has given all it gives."""
-
-
 def require_ray() -> None:
     """Raise unless Ray is installed."""
     if find_spec("ray") is None:
@@ -77,170 +47,156 @@ def require_ray() -> None:
 class Actor:
     """A process of the cluster and the call it is working on, if any."""
 
-    def __init__(self, handle: Any, place: Place) -> None:
-        self.handle, self.place = handle, place
-        self.stream: Any = None
+    def __init__(self, cluster: Cluster, number: int, place: Place) -> None:
+        self._cluster, self.number, self.place = cluster, number, place
+        self.is_busy = False
 
-    def call(self, method: str, *arguments: Any) -> None:
+    def call(self, method: str, *arguments: object) -> None:
         """Start a call of a generator method; what it yields is heard through `Cluster.hear`."""
-        if self.stream is not None:
+        if self.is_busy:
             raise RuntimeError("the actor is busy")
-        self.stream = getattr(self.handle, method).options(num_returns="streaming").remote(*arguments)
+        self.is_busy = True
+        self._cluster.ask("call", self.number, method, arguments)
 
 
 class Cluster:
-    """A connection to a Ray cluster, and the actors started over it."""
+    """A connection to a Ray cluster, and the actors started over it.
 
-    def __init__(self, ray: Any, *, is_ours: bool, seconds_to_end: float = SECONDS_TO_END) -> None:
-        self._ray, self._is_ours, self._seconds_to_end = ray, is_ours, seconds_to_end
-        errors = ray.exceptions
-        self._losses = (
-            *(errors.RayActorError, errors.ActorUnschedulableError, errors.NodeDiedError),
-            *(errors.WorkerCrashedError, errors.ObjectLostError),
-        )
+    Every method raises `ResourceLimit` where the cluster is lost, and `Interrupted` where it does not answer while one
+    of `stops` asks for an end.
+    """
+
+    def __init__(self, process: ChildProcess, where: OnCluster) -> None:
+        self._process, self.where = process, where
         self.actors: list[Actor] = []
+        self.stops: list[str] = []
+        self.is_lost = True  # until it has answered
 
-    def places(self, *, cpus: int | None, use_gpus: bool) -> list[Place]:
-        """Return where workers may run now: one a GPU on machines with GPUs that may be used, else one per `cpus` CPUs.
+    def places(self) -> list[Place]:
+        """Return where workers may run now."""
+        return places_on(self.ask("machines"), cpus=self.where.cpus, use_gpus=self.where.use_gpus)
 
-        The first worker of every machine comes before the second of any.
-        """
-        found: list[Place] = []
-        for node in self._ray.nodes():
-            if not node["Alive"]:
-                continue
-            n_cpus, n_gpus = (int(node["Resources"].get(kind, 0)) for kind in ("CPU", "GPU"))
-            if not n_cpus:
-                continue
-            gpus = n_gpus if use_gpus else 0
-            each = cpus or (max(1, n_cpus // gpus) if gpus else min(CPUS, n_cpus))
-            count = min(gpus, n_cpus // each) if gpus else n_cpus // each
-            name, host = node["NodeID"], node["NodeManagerHostname"]
-            # Ray sets a part aside for data of its own, of which medseg has next to none.
-            memory = sum(node["Resources"].get(kind, 0.0) for kind in ("memory", "object_store_memory"))
-            gib = MEMORY * memory / 2**30 / max(1, count)
-            found += [Place(name, host, index, count, each, n_cpus, int(gpus > 0), gib) for index in range(count)]
-        return sorted(found, key=lambda place: place.index)
+    def share(self, value: object) -> Sent:
+        """Send a value once, for many actors; each is given it as it is."""
+        sent: Sent = self.ask("share", value)
+        return sent
 
-    def share(self, value: Any) -> Any:
-        """Send a value once, for many calls; an actor is given it as it is."""
-        return self._ray.put(value)
-
-    def start(self, kind: type, place: Place, *arguments: Any) -> Actor:
+    def start(self, kind: type, place: Place, *arguments: object) -> Actor:
         """Start an actor that holds `kind(*arguments, place)`; it is not started again when it dies."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        options = {
-            "num_cpus": place.cpus,
-            "num_gpus": place.gpus,
-            "scheduling_strategy": NodeAffinitySchedulingStrategy(place.node, soft=False),
-            "max_restarts": 0,
-            "max_task_retries": 0,
-            "max_concurrency": 2,  # one call that works, and one that ends it
-        }
-        actor = Actor(self._ray.remote(kind).options(**options).remote(*arguments, place), place)
+        actor = Actor(self, self.ask("start", kind, place, arguments), place)
         self.actors.append(actor)
         return actor
 
     def hear(self, timeout: float) -> Iterator[tuple[Actor, Any]]:
         """Wait for news of the actors' calls and yield each: what it gave, `Finished` or `Lost`."""
-        busy = {actor.stream: actor for actor in self.actors if actor.stream is not None}
-        if not busy:
-            return
-        streams = list(busy)
-        if not self._ray.wait(streams, num_returns=1, timeout=timeout)[0]:
-            return
-        # All that there is, so that no actor waits for another that talks without a pause.
-        ready, _ = self._ray.wait(streams, num_returns=len(streams), timeout=0)
-        for stream in ready:
-            actor = busy[stream]
-            yield actor, self._next(actor)
-
-    def _next(self, actor: Actor) -> Any:
-        try:
-            return self._ray.get(next(actor.stream))
-        except StopIteration:
-            actor.stream = None
-            return Finished()
-        except self._losses as error:
-            self.kill(actor)
-            return Lost(first_line(error))
+        by_number = {actor.number: actor for actor in self.actors}
+        for number, event in self.ask("hear", timeout):
+            actor = by_number[number]
+            if isinstance(event, Lost):
+                self.actors.remove(actor)
+            actor.is_busy = actor.is_busy and not isinstance(event, Lost | Finished)
+            yield actor, event
 
     def kill(self, actor: Actor) -> None:
         """Kill an actor's process, whatever it is doing."""
-        actor.stream = None
-        if actor in self.actors:
-            self.actors.remove(actor)
-        self._ray.kill(actor.handle)
+        self.actors.remove(actor)
+        self.ask("kill", actor.number)
 
-    def end(self) -> None:
+    def end(self, seconds: float = SECONDS_TO_END) -> None:
         """End all actors, after a moment in which they delete what they have half-written."""
-        ending = [actor.handle.end.remote() for actor in self.actors]
-        if ending:
-            self._ray.wait(ending, num_returns=len(ending), timeout=self._seconds_to_end)
-        for actor in list(self.actors):
-            self.kill(actor)
-        if self._is_ours:
-            self._ray.shutdown()
+        self.actors.clear()
+        self._ask_at_last("end", seconds, within=2 * seconds + SECONDS_TO_END)
+
+    def close(self) -> None:
+        """End the driver, and the cluster where it was started for this process."""
+        self._ask_at_last("close", within=3 * SECONDS_TO_END)
+        self._process.process.kill()
+
+    def _ask_at_last(self, method: str, *arguments: object, within: float) -> None:
+        """Ask for something whatever was asked to stop, which is of no more interest where the cluster is lost."""
+        self.stops = []
+        with suppress(ResourceLimit):
+            self.ask(method, *arguments, within=within)
+
+    def ask(self, method: str, *arguments: object, within: float = SECONDS_TO_ANSWER) -> Any:
+        """Let the driver do something, and return what it answers."""
+        try:
+            if self.is_lost:
+                raise _NoAnswer("it was lost before")
+            self._process.send((method, arguments))
+            return _answer(self._process, within, self.stops)
+        except (_NoAnswer, Interrupted) as error:
+            self.is_lost = True
+            if isinstance(error, Interrupted):
+                raise
+            raise ResourceLimit(
+                f"the connection to the Ray cluster was lost ({error})",
+                where=f"--ray {self.where.address}",
+                fix="See with `ray status` which machines are left; the same command resumes.",
+            ) from error
+
+
+class _NoAnswer(Exception):
+    """The driver is gone, does not answer, or Ray raised an error in it."""
+
+
+def _answer(process: ChildProcess, seconds: float, stops: Sequence[str] = ()) -> Any:
+    """Wait for the driver's answer, and with a request to stop not much longer than an answer usually takes."""
+    until = time.monotonic() + seconds
+    try:
+        while not process.connection.poll(LOOK_EVERY):
+            if stops:
+                until = min(until, time.monotonic() + SECONDS_TO_END)
+            if time.monotonic() > until:
+                if stops:
+                    raise Interrupted(stops[0])
+                raise _NoAnswer(f"nothing was heard for {seconds:g} s")
+        answer = process.connection.recv()
+    except (EOFError, OSError):
+        log.debug("the process that spoke with the cluster ended with %d", process.process.wait())
+        raise _NoAnswer("its node here, or its head, is gone") from None
+    if isinstance(answer, Failed):
+        raise _NoAnswer(answer.reason)
+    return answer
 
 
 @contextmanager
-def connected(address: str, *, seconds_to_end: float = SECONDS_TO_END) -> Iterator[Cluster]:
+def connected(where: OnCluster) -> Iterator[Cluster]:
     """Connect to the Ray cluster at an address while inside; ``auto`` is the one that this machine belongs to.
 
-    ``local`` starts one on this machine. A connection that the caller's program has already is used, and left open.
-    At the end every actor gets some seconds to end by itself.
+    ``local`` starts one on this machine. Where the caller's program is connected to a cluster, it is that one.
+
+    Raises
+    ------
+    UsageError
+        When no cluster answers within a minute, or refuses.
     """
     require_ray()
-    # Nothing of a hospital's work is reported to anybody; a cluster that runs already was told at its start.
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    import ray
-
-    if address.startswith("ray://"):
-        raise UsageError(
-            "a Ray client cannot run a batch", where=f"--ray {address}", fix="Run medseg on a machine of the cluster."
-        )
-    is_ours = not ray.is_initialized()
-    if is_ours:
-        _check_listening(address)
-        local = {"include_dashboard": False} if address == "local" else {}
-        handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    if where.address.startswith("ray://"):
+        what = "a Ray client cannot run a batch"
+        raise UsageError(what, where=f"--ray {where.address}", fix="Run medseg on a machine of the cluster.")
+    with ChildProcess(MODULE) as process:
+        cluster = Cluster(process, where)
         try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **local)
-            # Ray still prints what became of lost workers on standard output, where data goes; there is no option
-            # against it. What matters of it is logged.
-            ray._private.worker._worker_logs_enabled = False
-        except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
-            raise UsageError(
-                f"no Ray cluster answers there ({first_line(error)})",
-                where=f"--ray {address}",
-                fix="Start one with 'ray start --head', or name its address.",
-            ) from error
+            process.send((_callers_own() or where.address,))
+            try:
+                answer = _answer(process, SECONDS_TO_CONNECT)
+            except _NoAnswer as error:
+                what, fix = f"no Ray cluster answers there ({error})", "Start one with 'ray start --head'"
+                raise UsageError(
+                    what, where=f"--ray {where.address}", fix=f"{fix} on this machine, or name its address."
+                ) from error
+            if isinstance(answer, WrongToken):
+                what = "the Ray cluster there has another token than this process"
+                fix = "Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the cluster's secret."
+                raise UsageError(what, where=f"--ray {where.address}", fix=fix)
+            cluster.is_lost = False
+            yield cluster
         finally:
-            _restore(handlers)  # Ray has its own for an end in which nothing would be said
-    cluster = Cluster(ray, is_ours=is_ours, seconds_to_end=seconds_to_end)
-    try:
-        yield cluster
-    finally:
-        cluster.end()
+            cluster.close()
 
 
-def _check_listening(address: str) -> None:
-    """Refuse an address where nothing listens: Ray itself would try for many minutes, and hear no signal."""
-    host, colon, port = address.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdecimal()):
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_CONNECT).close()
-    except (OSError, OverflowError) as error:
-        raise UsageError(
-            f"no Ray cluster answers there ({first_line(error)})",
-            where=f"--ray {address}",
-            fix="Start one with 'ray start --head', or name its address.",
-        ) from error
-
-
-def _restore(handlers: dict[signal.Signals, Any]) -> None:
-    for number, handler in handlers.items():
-        if signal.getsignal(number) is not handler:
-            signal.signal(number, handler)
+def _callers_own() -> str:
+    """The address of the cluster that the caller's program is connected to; empty where it is not."""
+    ray = sys.modules.get("ray")
+    return str(ray.get_runtime_context().gcs_address) if ray is not None and ray.is_initialized() else ""

@@ -47,6 +47,11 @@ class LeaseTable(Generic[Worker, Case]):
         """Number of cases that no worker has."""
         return len(self._waiting)
 
+    @property
+    def leased(self) -> set[Case]:
+        """Cases that workers have now."""
+        return {case for cases in self._leased.values() for case in cases}
+
     def lease(self, worker: Worker, n_workers: int) -> tuple[Case, ...]:
         """Give a worker that has no cases the next ones, as one of `n_workers`; () where none waits."""
         if worker in self._leased:

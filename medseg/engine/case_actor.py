@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medseg.cluster.connection import Place
+from medseg.cluster.places import Place
 from medseg.engine.isolation import CaseEvent, CaseProcess
 from medseg.engine.outcomes import Work
 from medseg.errors import Interrupted, MedsegError, UsageError
@@ -19,6 +20,8 @@ from medseg.versions import versions
 
 # Seconds between two messages of how far the network has come in a case.
 WINDOWS_EVERY = 1.0
+# Seconds between two looks at whether the run is still there.
+LOOK_FOR_RUN = 1.0
 # Seconds until a file written by one machine is seen by another; network file systems keep what they know for a while.
 SECONDS_TO_SEE = 10.0
 
@@ -52,6 +55,13 @@ class CaseActor:
             )
         elif not all(_appears(file) for file in shared.files):
             yield UsageError("it does not see the scans", where=where, fix="Put them where all machines see them.")
+        threading.Thread(target=self._end_with, args=(shared.mark,), daemon=True).start()
+
+    def _end_with(self, mark: Path) -> None:
+        """End when the run does: where the driver is lost, nobody calls `end`, and the cluster takes a while."""
+        while mark.exists():
+            time.sleep(LOOK_FOR_RUN)
+        self.end()
 
     def run(self, cases: Sequence[FoundScan]) -> Iterator[CaseEvent | MedsegError]:
         """Run the cases and yield what happens; an error that is no case's ends it."""

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from medseg.cluster.connection import Actor, Cluster, Finished, Lost, OnCluster, connected
+from medseg.cluster.connection import SECONDS_TO_END, Actor, Cluster
 from medseg.cluster.lease_table import TRIES, LeaseTable
+from medseg.cluster.messages import Finished, Lost
+from medseg.counted import counted
 from medseg.engine.case_actor import CaseActor, Shared
 from medseg.engine.isolation import CaseEvent
 from medseg.engine.outcomes import Work, failure, pending, record_failure
 from medseg.engine.staging import is_here
 from medseg.errors import Interrupted, MedsegError, ResourceLimit
-from medseg.io.files.leftovers import sweep
+from medseg.io.files.leftovers import held, part_name, sweep
 from medseg.isolation.process import LOOK_EVERY, Guard
 from medseg.signals import stop_requests
 from medseg.types.run import CaseOutcome
@@ -32,7 +33,7 @@ BARREN = 6
 
 
 def run_on_cluster(
-    work: Work, cases: Sequence[FoundScan], guard: Guard, where: OnCluster
+    work: Work, cases: Sequence[FoundScan], guard: Guard, cluster: Cluster
 ) -> Generator[CaseEvent, None, None]:
     """Run the cases on the workers of a cluster, each of which has a process that holds the models.
 
@@ -44,23 +45,29 @@ def run_on_cluster(
     Raises
     ------
     UsageError
-        When no cluster answers, or a machine of it does not see the same folders or has another medseg.
+        When a machine of the cluster does not see the same folders or has another medseg.
     ResourceLimit
-        When no machine of the cluster is left, or workers die before they begin.
+        When no machine of the cluster is left, workers die before they begin, or the cluster itself is lost.
     """
     table: LeaseTable[Actor, str] = LeaseTable([found.case_id for found in cases])
-    try:
-        # Ray drops exceptions that a signal raises while it waits, so that stop requests are collected and looked at.
-        with stop_requests() as stops, connected(where.address) as cluster, _shared(work, cases) as shared:
-            batch = _Batch(work, cases, guard, where, cluster, shared, table)
-            while not table.is_over:
-                if stops:
-                    raise Interrupted(stops[0])
-                batch.start_workers()
-                batch.lease()
-                yield from batch.events()
-    finally:
-        sweep(work.out, lost=table.lost)  # what lost workers left half-written
+    # Collected and looked at, so that no message to or from the cluster is cut in two.
+    with stop_requests() as cluster.stops:
+        try:
+            with _shared(work, cases) as shared:
+                batch = _Batch(work, cases, guard, cluster, shared, table)
+                while not table.is_over:
+                    if cluster.stops:
+                        raise Interrupted(cluster.stops[0])
+                    batch.start_workers()
+                    batch.lease()
+                    yield from batch.events()
+        finally:
+            cluster.end()
+            lost = table.lost
+            if cluster.is_lost:  # its workers see by themselves that the run is over
+                time.sleep(SECONDS_TO_END)
+                lost |= table.leased
+            sweep(work.out, lost=lost)  # what they left half-written
 
 
 class _Batch:
@@ -71,12 +78,11 @@ class _Batch:
         work: Work,
         cases: Sequence[FoundScan],
         guard: Guard,
-        where: OnCluster,
         cluster: Cluster,
         shared: Shared,
         table: LeaseTable[Actor, str],
     ) -> None:
-        self.work, self.guard, self.where, self.cluster, self.shared = work, guard, where, cluster, shared
+        self.work, self.guard, self.cluster, self.shared = work, guard, cluster, shared
         self.found = {found.case_id: found for found in cases}
         self.table = table
         self.sent = cluster.share(work)
@@ -93,16 +99,17 @@ class _Batch:
         if now - self.looked < LOOK_FOR_MACHINES:
             return
         self.looked = now
-        places = self.cluster.places(cpus=self.where.cpus, use_gpus=self.where.use_gpus)
+        places = self.cluster.places()
         self.n_places = len(places)
         machines = len({place.node for place in places})
         if (len(places), machines) != self.last_counts:
-            log.info("%d workers on %d machines of the cluster", len(places), machines)
+            workers = f"{counted(len(places), 'worker')} on {counted(machines, 'machine')}" if places else "no machine"
+            log.info("%s of the cluster", workers)
             self.last_counts = (len(places), machines)
         if places:
             self.last_machine = now
         elif now - self.last_machine > PATIENCE:
-            cpus = "" if self.where.cpus is None else f" with {self.where.cpus} CPUs"
+            cpus = "" if self.cluster.where.cpus is None else f" with {self.cluster.where.cpus} CPUs"
             raise ResourceLimit(
                 f"the cluster has no machine{cpus} for the {self.table.n_open} cases to do",
                 fix="Run the same command again when there is one: it resumes.",
@@ -122,7 +129,7 @@ class _Batch:
 
     def events(self) -> Iterator[CaseEvent]:
         """Wait a moment for what the workers have to say."""
-        if not any(actor.stream is not None for actor in self.cluster.actors):
+        if not any(actor.is_busy for actor in self.cluster.actors):
             time.sleep(LOOK_EVERY)
         for actor, event in self.cluster.hear(LOOK_EVERY):
             match event:
@@ -175,11 +182,15 @@ class _Batch:
 
 @contextmanager
 def _shared(work: Work, cases: Sequence[FoundScan]) -> Iterator[Shared]:
-    """Leave a mark in the output folder by which a machine of the cluster knows that it sees the same folder."""
-    mark = work.out / f".medseg-cluster-{uuid.uuid4().hex}"
+    """Leave a mark in the output folder, as long as the run lasts.
+
+    By it a machine of the cluster knows that it sees the same folder, and that somebody still waits for its cases.
+    """
+    mark = work.out / part_name("cluster")
     mark.touch()
     try:
-        files: tuple[Path, ...] = cases[0].files[:1] if cases and is_here(cases[0]) else ()
-        yield Shared(mark, files, versions()["medseg"])
+        with held(mark):
+            files: tuple[Path, ...] = cases[0].files[:1] if cases and is_here(cases[0]) else ()
+            yield Shared(mark, files, versions()["medseg"])
     finally:
         mark.unlink(missing_ok=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Generator, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from medseg.cluster.connection import OnCluster
+from medseg.cluster.connection import Cluster, OnCluster, connected
 from medseg.counted import counted
 from medseg.engine import journal
 from medseg.engine.case_folder import holds
@@ -21,7 +21,7 @@ from medseg.engine.pipeline import Pipeline
 from medseg.engine.refresh import Refresh
 from medseg.engine.run_files import origins_of, remember_inputs, write_run_file, write_shard_files, write_sources
 from medseg.engine.shard import Shard
-from medseg.errors import InputError, Interrupted
+from medseg.errors import InputError, Interrupted, MedsegError
 from medseg.io.files.lock import exclusive
 from medseg.isolation.process import Guard
 from medseg.log_file import log_file
@@ -76,6 +76,8 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
     if options.dry_run:
         return _result(work, discovery, {found.case_id: expected(found, work) for found in discovery.found}, count)
     with (
+        # Before anything is written: where no cluster answers, nothing has begun.
+        nullcontext() if options.cluster is None else connected(options.cluster) as cluster,
         log_file(work.out),
         stoppable(),
         exclusive(work.out, (shard or Shard()).name),
@@ -112,8 +114,8 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
         if shard is not None:  # so that a shard that dies at once is known to have begun, and its cases to be open
             refresh.now()
         try:
-            _run_cases(work, discovery, options, ended, refresh)
-        except Interrupted:
+            _run_cases(work, discovery, options, cluster, ended, refresh)
+        except (Interrupted, MedsegError):  # what was done until then counts
             refresh.now()
             raise
         return write(is_over=True)
@@ -123,6 +125,7 @@ def _run_cases(
     work: Work,
     discovery: Discovery,
     options: RunOptions,
+    cluster: Cluster | None,
     ended: dict[str, CaseOutcome],
     refresh: Refresh,
 ) -> None:
@@ -135,8 +138,8 @@ def _run_cases(
         for outcome, file in zip(corrupt, files, strict=True):
             record_corrupt(outcome, file)
         own: Generator[CaseEvent, None, None]
-        if options.cluster is not None:
-            own = run_on_cluster(work, todo, options.guard, options.cluster)
+        if cluster is not None:
+            own = run_on_cluster(work, todo, options.guard, cluster)
         elif options.isolate:
             own = run_isolated(work, todo, options.guard)
         else:

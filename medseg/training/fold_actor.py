@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from subprocess import TimeoutExpired
 
-from medseg.cluster.connection import Place
+from medseg.cluster.places import Place
 from medseg.errors import MedsegError, UsageError
 from medseg.isolation.process import ChildProcess
 from medseg.training.training_run import TrainingRun

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
-from medseg.cluster.connection import Actor, Finished, Lost, OnCluster, connected
+from medseg.cluster.connection import Actor, Cluster, OnCluster, connected
 from medseg.cluster.lease_table import TRIES, LeaseTable
+from medseg.cluster.messages import Finished, Lost
 from medseg.errors import Interrupted, MedsegError, ResourceLimit
 from medseg.isolation.process import LOOK_EVERY
 from medseg.signals import stop_requests
@@ -38,13 +40,13 @@ def train_on_cluster(runs: Sequence[TrainingRun], where: OnCluster) -> None:
     table: LeaseTable[Actor, str] = LeaseTable(list(by_name))
     names: dict[Actor, str] = {}
     last_machine = time.monotonic()
-    # Ray drops exceptions that a signal raises while it waits, so that stop requests are collected and looked at.
-    with stop_requests() as stops, connected(where.address, seconds_to_end=SECONDS_TO_STOP) as cluster:
+    # Stop requests are collected and looked at, so that no message to or from the cluster is cut in two.
+    with connected(where) as cluster, stop_requests() as cluster.stops, _ended(cluster):
         while not table.is_over:
-            if stops:
-                raise Interrupted(stops[0])
+            if cluster.stops:
+                raise Interrupted(cluster.stops[0])
             taken = {(actor.place.node, actor.place.index) for actor in names}
-            places = cluster.places(cpus=where.cpus, use_gpus=where.use_gpus)
+            places = cluster.places()
             for place in [place for place in places if (place.node, place.index) not in taken][: table.n_waiting]:
                 actor = cluster.start(FoldActor, place, versions()["medseg"])
                 (names[actor],) = table.lease(actor, len(by_name))
@@ -80,3 +82,11 @@ def train_on_cluster(runs: Sequence[TrainingRun], where: OnCluster) -> None:
                     case _:
                         level, text = event
                         log.log(level, "%s: %s", names[actor], text)
+
+
+@contextmanager
+def _ended(cluster: Cluster) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        cluster.end(SECONDS_TO_STOP)

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from medseg.cluster.connection import connected
 from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import AtLeast1, Configurations, Device, Duration, Folds, ProcessCount, Seed
 from medseg.data.splits import folds_to_cross
@@ -131,6 +132,9 @@ def train(
 def run_training(options: TrainOptions) -> ModelPackage | FoldResults:
     """Train by options; see `train`."""
     output_folder(options.out)
+    if options.cluster is not None:
+        with connected(options.cluster):  # before anything is written: where no cluster answers, nothing has begun
+            pass
     if options.processes > 1 and "WORLD_SIZE" not in os.environ:
         _launched(options)
         package = options.out / "model"

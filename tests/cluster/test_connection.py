@@ -1,3 +1,7 @@
+import multiprocessing
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -5,49 +9,81 @@ import pytest
 
 import medseg
 from medseg.cluster import connection as connection_module
-from medseg.cluster.connection import Cluster
-from medseg.errors import MissingDependency, UsageError
+from medseg.cluster import driver
+from medseg.cluster.connection import OnCluster, connected
+from medseg.cluster.messages import Failed, WrongToken
+from medseg.errors import Interrupted, MissingDependency, ResourceLimit, UsageError
+
+SILENT, GONE = object(), object()
 
 
-def cluster_of(*machines: dict[str, float]) -> Cluster:
-    nodes = [
-        {
-            "Alive": resources.pop("alive", 1) > 0,
-            "NodeID": f"n{n}",
-            "NodeManagerHostname": f"host{n}",
-            "Resources": resources,
-        }
-        for n, resources in enumerate(machines)
-    ]
-    names = ("RayActorError", "ActorUnschedulableError", "NodeDiedError", "WorkerCrashedError", "ObjectLostError")
-    errors = SimpleNamespace(**dict.fromkeys(names, Exception))
-    ray: Any = SimpleNamespace(nodes=lambda: nodes, exceptions=errors)
-    return Cluster(ray, is_ours=False)
+@pytest.fixture
+def driver_that_answers(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that puts a driver in the place of Ray's, which gives one answer after another."""
+
+    def put(*answers: object) -> SimpleNamespace:
+        ours, theirs = multiprocessing.Pipe()
+        left = list(answers)
+
+        def send(_message: object) -> None:
+            answer = left.pop(0)
+            if answer is GONE:
+                theirs.close()
+            elif answer is not SILENT:
+                theirs.send(answer)
+
+        process = SimpleNamespace(wait=lambda: 1, kill=lambda: left.append("killed"))
+        child = SimpleNamespace(connection=ours, send=send, process=process, left=left)
+
+        @contextmanager
+        def child_process(_module: str) -> Iterator[SimpleNamespace]:
+            yield child
+
+        monkeypatch.setattr(connection_module, "ChildProcess", child_process)
+        monkeypatch.setattr(connection_module, "require_ray", lambda: None)
+        for name in ("SECONDS_TO_CONNECT", "SECONDS_TO_END"):
+            monkeypatch.setattr(connection_module, name, 0.5)
+        return child
+
+    return put
 
 
-def test_a_gpu_has_a_worker_and_other_machines_one_for_four_cpus():
-    cluster = cluster_of({"CPU": 8, "GPU": 2}, {"CPU": 9}, {"CPU": 2}, {"CPU": 0}, {"CPU": 16, "alive": 0})
-    places = cluster.places(cpus=None, use_gpus=True)
-    assert [(p.host, p.index, p.cpus, p.gpus) for p in places] == [
-        ("host0", 0, 4, 1),
-        ("host1", 0, 4, 0),
-        ("host2", 0, 2, 0),
-        ("host0", 1, 4, 1),
-        ("host1", 1, 4, 0),
-    ]
-    on_cpus = cluster.places(cpus=3, use_gpus=False)
-    assert [(p.host, p.cpus, p.gpus) for p in on_cpus] == [
-        *(("host0", 3, 0), ("host1", 3, 0)),
-        *(("host0", 3, 0), ("host1", 3, 0)),
-        ("host1", 3, 0),
-    ]
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (SILENT, r"--ray host:1: no Ray cluster answers there \(nothing was heard for 0\.5 s\)\. Start one"),
+        (GONE, r"no Ray cluster answers there \("),
+        (Failed("Connection refused"), r"no Ray cluster answers there \(Connection refused\)\. Start one"),
+        (WrongToken(), r"has another token than this process\. Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN"),
+    ],
+)
+def test_where_no_cluster_is_one_sentence_says_so_in_time_and_no_driver_stays(answer, words, driver_that_answers):
+    child = driver_that_answers(answer)
+    began = time.monotonic()
+    with pytest.raises(UsageError, match=words), connected(OnCluster("host:1")):
+        pass
+    assert time.monotonic() - began < 5
+    assert child.left == ["killed"]
 
 
-def test_the_workers_of_a_machine_divide_its_memory():
-    places = cluster_of({"CPU": 8, "memory": 7 * 2**30, "object_store_memory": 3 * 2**30}).places(
-        cpus=4, use_gpus=False
-    )
-    assert [round(place.gib, 3) for place in places] == [4.5, 4.5]
+def test_a_request_to_stop_is_heard_while_a_cluster_does_not_answer(driver_that_answers):
+    child = driver_that_answers(None, SILENT)
+    with pytest.raises(Interrupted, match="SIGTERM"), connected(OnCluster("host:1")) as cluster:
+        cluster.stops = ["SIGTERM"]
+        cluster.places()
+    assert cluster.is_lost  # nothing more is asked
+    assert child.left == ["killed"]
+
+
+def test_a_cluster_that_is_lost_says_so_once_and_then_at_once(driver_that_answers):
+    driver_that_answers(None, GONE)
+    with connected(OnCluster("host:1")) as cluster:
+        with pytest.raises(ResourceLimit, match=r"--ray host:1: the connection to the Ray cluster was lost \(") as lost:
+            cluster.places()
+        assert lost.value.exit_code == 4
+        with pytest.raises(ResourceLimit, match="lost before"):
+            cluster.places()
+        cluster.end()  # of no more interest
 
 
 def test_without_ray_one_sentence_says_what_to_install(tmp_path, monkeypatch):
@@ -66,9 +102,17 @@ def test_cpus_of_workers_are_for_a_cluster(tmp_path):
 
 
 def test_an_address_where_nothing_listens_is_refused_before_ray_tries_for_minutes():
-    with pytest.raises(UsageError, match=r"--ray 127\.0\.0\.1:1: no Ray cluster answers there"):
-        connection_module._check_listening("127.0.0.1:1")
-    with pytest.raises(UsageError, match="no Ray cluster answers there"):
-        connection_module._check_listening("127.0.0.1:99999")
+    with pytest.raises(ConnectionRefusedError):
+        driver._check_listening("127.0.0.1:1")
+    with pytest.raises((OSError, OverflowError)):
+        driver._check_listening("127.0.0.1:99999")
     for other in ("auto", "local", "nonsense", "[::1]"):
-        connection_module._check_listening(other)  # for Ray to say
+        driver._check_listening(other)  # for Ray to say
+
+
+def test_what_ray_says_of_a_token_is_known_by_its_words():
+    cause = RuntimeError("InvalidAuthToken: Authentication token is missing or incorrect")
+    error = ConnectionError("Failed to connect")
+    assert not driver._is_of_token(error)
+    error.__cause__ = cause
+    assert driver._is_of_token(error)

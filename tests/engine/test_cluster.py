@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,6 +33,10 @@ def texts(tmp_path: Path) -> Path:
 def results(out: Path) -> dict[str, bytes]:
     """Every file of every case."""
     return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.parent != out and p.is_file()}
+
+
+def hidden(out: Path) -> set[str]:
+    return {path.name for path in out.glob(".*")}
 
 
 def states(out: Path) -> dict[str, str]:
@@ -66,7 +71,7 @@ def test_results_are_those_of_one_machine_whatever_is_lost_and_poison_is_blamed(
     assert {name: value for name, value in mine.items() if not name.startswith("t09/")} == {
         name: value for name, value in theirs.items() if not name.startswith("t09/")
     }
-    assert not [*out.glob(".medseg-cluster-*"), *out.glob(".medseg-part-*")]
+    assert not [name for name in hidden(out) if name.startswith(".medseg-part-")]
 
 
 def test_a_stopped_batch_ends_with_75_leaves_nothing_half_written_and_resumes(raylets, texts, tmp_path):
@@ -93,6 +98,44 @@ def test_a_stopped_batch_ends_with_75_leaves_nothing_half_written_and_resumes(ra
     assert results(out) == results(alone)
 
 
+@pytest.mark.parametrize("with_head", [False, True])
+def test_a_batch_whose_own_node_is_lost_ends_with_a_sentence_leaves_nothing_half_written_and_resumes(
+    raylets, texts, tmp_path, with_head
+):
+    out = tmp_path / "out"
+    running = subprocess.Popen(
+        **command(texts, out, raylets, seconds=0.4), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for_cases(out, 4)
+    raylets.kill_own(with_head=with_head)
+    printed, said = running.communicate(timeout=60)
+    assert "ResourceLimit: --ray" in said.splitlines()[-1], said
+    assert "the connection to the Ray cluster was lost (" in said
+    assert printed == ""
+    assert hidden(out) <= {".medseg-1-of-1.lock", ".medseg-inputs.json"}
+    before = states(out)
+    done = {path.parent.name for path in out.glob("*/status.json")}
+    assert {case_id for case_id, state in before.items() if state == "done"} == done
+    assert 4 <= len(done) < len(CASES)
+
+    subprocess.run(**command(texts, out), check=True)
+    assert set(states(out).values()) == {"done"}
+    alone = tmp_path / "alone"
+    subprocess.run(**command(texts, alone), check=True)
+    assert results(out) == results(alone)
+
+
+def test_a_killed_driver_leaves_nothing_that_its_resumption_does_not_delete(raylets, texts, tmp_path):
+    out = tmp_path / "out"
+    running = subprocess.Popen(**command(texts, out, raylets, seconds=0.4), stderr=subprocess.DEVNULL)
+    wait_for_cases(out, 4)
+    running.kill()
+    running.wait()
+    subprocess.run(**command(texts, out, raylets), check=True)
+    assert set(states(out).values()) == {"done"}
+    assert hidden(out) <= {".medseg-1-of-1.lock", ".medseg-inputs.json"}
+
+
 @pytest.mark.needs_data("data/hippocampus")
 def test_predict_leaves_the_same_bytes_on_a_cluster(raylets, tmp_path):
     scans = sorted((DATA / "hippocampus" / "imagesTr").glob("*.nii.gz"))[:5]
@@ -108,16 +151,47 @@ def test_predict_leaves_the_same_bytes_on_a_cluster(raylets, tmp_path):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
 
 
-def test_where_no_cluster_answers_one_sentence_says_so(tmp_path):
+def predict(tmp_path: Path, address: str, **environment: str) -> dict[str, Any]:
+    """A command that never comes to its one scan."""
     if find_spec("ray") is None:
         pytest.skip("Ray is not installed (pip install 'medseg[ray]')")
-    (tmp_path / "a.nii.gz").write_bytes(b"")
-    command = [sys.executable, "-m", "medseg", "predict", str(tmp_path), "--model", "hippocampus", "--ray", "auto"]
-    environment = {**os.environ, "RAY_ADDRESS": "", "RAY_TMPDIR": str(tmp_path)}
-    done = subprocess.run([*command, "--out", str(tmp_path / "out")], capture_output=True, text=True, env=environment)
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "a.nii.gz").write_bytes(b"")
+    line = [sys.executable, "-m", "medseg", "predict", "scans", "--model", "hippocampus", "--ray", address, "--out"]
+    return {"args": [*line, "out"], "cwd": tmp_path, "text": True, "env": {**os.environ, **environment}}
+
+
+def test_where_no_cluster_answers_one_sentence_says_so_and_nothing_is_left(tmp_path):
+    done = subprocess.run(
+        **predict(tmp_path, "auto", RAY_ADDRESS="", RAY_TMPDIR=str(tmp_path / "ray")), capture_output=True
+    )
     assert done.returncode == 2
-    assert "no Ray cluster answers there" in done.stderr
+    assert "--ray auto: no Ray cluster answers there (Could not find any running Ray instance). Start" in done.stderr
     assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_token_is_called_so_and_nothing_is_left(raylets, tmp_path):
+    other = {**raylets.environment, "RAY_AUTH_TOKEN": "0" * 64}
+    done = subprocess.run(**predict(tmp_path, raylets.address, **other), capture_output=True)
+    assert done.returncode == 2
+    assert "the Ray cluster there has another token than this process. Set RAY_AUTH_MODE=token" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_signal_is_heard_while_a_server_that_is_not_ray_says_nothing(tmp_path):
+    with socket.create_server(("", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        running = subprocess.Popen(**predict(tmp_path, address), stderr=subprocess.PIPE)
+        server.settimeout(60)
+        for _ in range(2):  # medseg looks whether anybody listens, and then Ray tries
+            server.accept()
+        running.terminate()
+        said = running.communicate(timeout=20)[1]
+    assert running.returncode == 75, said
+    assert "stopped by SIGTERM" in said
+    assert not (tmp_path / "out").exists()
 
 
 def wait_for_cases(out: Path, count: int) -> None:

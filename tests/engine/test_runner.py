@@ -1,17 +1,24 @@
 import json
 import signal
 import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from toy_stages import ReadText, Summary, Text, script
 
-from medseg.engine import refresh
+from medseg.cluster.connection import OnCluster
+from medseg.engine import refresh, runner
+from medseg.engine.case_run import run_cases
+from medseg.engine.isolation import CaseEvent
+from medseg.engine.outcomes import Work
 from medseg.engine.pipeline import PipelineFile, assemble
 from medseg.engine.runner import RunOptions, run
 from medseg.engine.shard import Shard
 from medseg.errors import Interrupted, ResourceLimit, UsageError
+from medseg.isolation.process import Guard
 from medseg.types import FoundScan
 from medseg.types.run import BatchResult, Inputs
 from medseg.types.stage import RunContext
@@ -237,3 +244,27 @@ def test_a_killed_run_loses_at_most_the_case_in_hand(structure, texts, tmp_path)
     assert states(result)["a"] == "current"
     assert states(result)["c"] == "done"
     assert sorted(p.name for p in (out / "c").iterdir()) == ["loud.txt", "quiet.txt", "status.json"]
+
+
+def test_where_no_cluster_answers_nothing_is_written(structure, texts, tmp_path, monkeypatch):
+    def nobody(where: OnCluster) -> NoReturn:
+        raise UsageError("no Ray cluster answers there", where=f"--ray {where.address}")
+
+    monkeypatch.setattr(runner, "connected", nobody)
+    with pytest.raises(UsageError, match="no Ray cluster"):
+        go(structure, texts, tmp_path / "out", cluster=OnCluster("auto"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_was_done_until_a_cluster_was_lost_is_in_the_tables(structure, texts, tmp_path, monkeypatch):
+    def lost(work: Work, cases: Sequence[FoundScan], guard: Guard, _: object) -> Iterator[CaseEvent]:
+        yield from run_cases(work, cases[:1], lambda _: None)
+        raise ResourceLimit("the connection to the Ray cluster was lost")
+
+    monkeypatch.setattr(runner, "connected", nullcontext)
+    monkeypatch.setattr(runner, "run_on_cluster", lost)
+    with pytest.raises(ResourceLimit):
+        go(structure, texts, tmp_path / "out", cluster=OnCluster("auto"))
+    content = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert [case["state"] for case in content["cases"]] == ["done", "pending", "pending", "pending", "failed"]
+    assert content["exit_code"] is None
