@@ -17,6 +17,7 @@ from medseg.data.subgrid import place_in
 from medseg.errors import InputError
 from medseg.io.arrays import is_array_file
 from medseg.io.dicom_results.label_objects import look
+from medseg.io.dicom_results.patient import check_patient
 from medseg.io.image2d import with_size_of
 from medseg.io.read import read_any_labels
 from medseg.io.recognize import recognize
@@ -74,6 +75,7 @@ def _drawn(data: Dataset, case: DatasetCase, path: Path, scan: Scan) -> Masks:
             drawn = read_any_rtstruct(path, scan, pattern)
             yield value, drawn.present if isinstance(drawn, OverlappingLabels) else drawn.array > 0
         return
+    check_patient(path, scan.source.files[0])
     found = _as_overlapping(read_any_labels(path))
     place = place_in(found.geometry, scan.geometry, path)
     for value, pattern in patterns.items():

@@ -22,6 +22,7 @@ from medseg.data.time_stacks import load_image, load_labels, notes_of, time_poin
 from medseg.errors import InputError
 from medseg.io.arrays import is_array_file
 from medseg.io.dicom_results.label_objects import look
+from medseg.io.dicom_results.patient import check_patient
 from medseg.io.image2d import with_size_of
 from medseg.io.read import read_labels, read_scan
 from medseg.io.recognize import recognize
@@ -162,6 +163,7 @@ def _drawn(data: Dataset, path: Path, scan: Scan) -> LabelMap:
 
 def _segmented(data: Dataset, path: Path, scan: Scan) -> LabelMap:
     """Segments each class is named by, on the scan's grid."""
+    check_patient(path, scan.source.files[0])
     found = read_labels(path)
     array = np.zeros(scan.geometry.shape, smallest_label_dtype(data.table.largest))
     target = array[place_in(found.geometry, scan.geometry, path)]

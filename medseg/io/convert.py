@@ -199,11 +199,11 @@ def _object(item: tuple[str, Path, Path], *, scans: Sequence[FoundScan], how: _H
     from medseg.io.dicom_results.label_objects import look
 
     own, path, shown = item
-    every = [(labels, read.warnings) for read in look(path).read(scans) for labels in _in_files(read.labels, how)]
+    every = [(labels, read) for read in look(path).read(scans) for labels in _in_files(read.labels, how)]
     done = []
-    for number, (labels, warnings) in enumerate(every, 1):
+    for number, (labels, read) in enumerate(every, 1):
         case_id = own if len(every) == 1 else f"{own}-{number}"
-        one = attempt(_write, case_id, how, [shown], labels, warnings)
+        one = attempt(_write, case_id, how, [shown], labels, read.warnings, read.notes)
         done.append(_failed(case_id, one) if isinstance(one, MedsegError) else one)
     return done
 
@@ -237,15 +237,22 @@ def _place(path: Path, keep_names: bool) -> str:
 
 
 def _write(
-    case_id: str, how: _How, files: Sequence[Path], item: Scan | AnyLabels, warnings: tuple[str, ...] = ()
+    case_id: str,
+    how: _How,
+    files: Sequence[Path],
+    item: Scan | AnyLabels,
+    warnings: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
 ) -> Converted:
     path = how.out / case_id / (("labels" if not isinstance(item, Scan) else "image") + FORMATS[how.format])
     check_not_read(path, how.inputs)
-    notes = warnings if not isinstance(item, Scan) else (*item.source.warnings, *item.source.notes)
+    if isinstance(item, Scan):
+        warnings, notes = item.source.warnings, item.source.notes
     _save(item, path)
-    record = _record(item, path, [_place(file, how.keep_names) for file in files], warnings)
+    record = _record(item, path, [_place(file, how.keep_names) for file in files])
+    record |= {"warnings": list(warnings), "notes": list(notes)}
     write_text(path.with_name("conversion.json"), json.dumps(record, indent=2) + "\n")
-    return Converted(case_id, path, notes=notes)
+    return Converted(case_id, path, notes=(*warnings, *notes))
 
 
 def _save(item: Scan | AnyLabels, path: Path) -> None:
@@ -261,8 +268,8 @@ def _save(item: Scan | AnyLabels, path: Path) -> None:
         itk.write_scan(item, path)
 
 
-def _record(item: Scan | AnyLabels, path: Path, files: Sequence[str], warnings: tuple[str, ...]) -> dict[str, Any]:
-    """What was decided, as plain data."""
+def _record(item: Scan | AnyLabels, path: Path, files: Sequence[str]) -> dict[str, Any]:
+    """What was written, as plain data."""
     geometry: Geometry = item.geometry
     record: dict[str, Any] = {
         "written": path.name,
@@ -278,7 +285,7 @@ def _record(item: Scan | AnyLabels, path: Path, files: Sequence[str], warnings: 
     else:
         record["value_type"] = str(item.array.dtype)
     if not isinstance(item, Scan):
-        return record | {"classes": {str(c.value): c.name for c in item.table}, "warnings": list(warnings)}
+        return record | {"classes": {str(c.value): c.name for c in item.table}}
     source: Source = item.source
     return record | {
         "format": source.format,
@@ -286,6 +293,4 @@ def _record(item: Scan | AnyLabels, path: Path, files: Sequence[str], warnings: 
         "modality": item.modality,
         "series_uid": source.series_uid,
         "frame_of_reference_uid": source.frame_of_reference_uid,
-        "warnings": list(source.warnings),
-        "notes": list(source.notes),
     }

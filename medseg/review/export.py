@@ -157,6 +157,10 @@ def _read(path: Path, scan: Scan | None, structures: str, table: LabelTable) -> 
             raise UsageError("contours need the scan they were drawn on", where=path, fix="Give it with --source.")
         labels = read_any_rtstruct(path, scan, structures)
     else:
+        if scan is not None and source.files:
+            from medseg.io.dicom_results.patient import check_patient
+
+            check_patient(path, source.files[0])
         labels = read_any_labels(path)
         own = _named(labels.table, table, path)
         if isinstance(labels, OverlappingLabels):

@@ -57,10 +57,15 @@ class LabelsFile:
         FormatLimitation
             When segments overlap.
         """
+        scan = _dicom_file(store, case_id) if self.kind in ("RTSTRUCT", "SEG") else None
+        if scan is not None:
+            from medseg.io.dicom_results.patient import check_patient
+
+            check_patient(self.path, scan)
         if self.kind == "RTSTRUCT":
             from medseg.io.dicom_results.rtstruct import read_rtstruct
 
-            return read_rtstruct(self.path, grid, frame=_frame(store, case_id), is_complete=True)
+            return read_rtstruct(self.path, grid, frame=None if scan is None else _frame(scan), is_complete=True)
         if self.kind == "SEG":
             from medseg.io.dicom_results.seg import read_seg
 
@@ -129,13 +134,19 @@ def _slab(path: Path) -> Geometry | None:
         return None
 
 
-def _frame(store: Store, case_id: str) -> str | None:
-    """Frame of reference of a case's scan; None where it is not DICOM, or not at hand."""
+def _dicom_file(store: Store, case_id: str) -> Path | None:
+    """First file of a case's scan; None where it is not DICOM, or not at hand."""
     try:
         scan = store.scan(case_id)
-        if scan.format != "dicom":
-            return None
-        header = read_dicom(scan.files[0], stop_before_pixels=True, specific_tags=["FrameOfReferenceUID"])
+    except MedsegError:
+        return None
+    return scan.files[0] if scan.format == "dicom" and scan.files[0].is_file() else None
+
+
+def _frame(scan: Path) -> str | None:
+    """Frame of reference of a DICOM file; None where it states none, or cannot be read."""
+    try:
+        header = read_dicom(scan, stop_before_pixels=True, specific_tags=["FrameOfReferenceUID"])
     except (MedsegError, OSError):
         return None
     return str(header.get("FrameOfReferenceUID") or "") or None

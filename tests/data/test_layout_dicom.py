@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.uid import generate_uid
 from shared_data import DATA
@@ -14,7 +15,8 @@ from small_series import small_series
 from medseg.data.audit import audit
 from medseg.data.description import DatasetDescription
 from medseg.data.layouts import read_dataset
-from medseg.data.reading import read_case
+from medseg.data.overlapping_reference import read_combinations
+from medseg.data.reading import read_case, read_channels, read_reference
 from medseg.errors import ConfigError, GeometryMismatch, InputError
 from medseg.io.dicom_results.rtstruct import write_rtstruct
 from medseg.io.dicom_results.seg import write_seg
@@ -110,6 +112,21 @@ def test_a_structure_that_one_patient_does_not_have_counts_as_not_annotated(tmp_
         expected = ball(scan.geometry).array
         assert np.array_equal(reference.array, expected if case.annotated is None else np.where(expected == 2, 2, 0))
     assert not audit(data).blocked
+
+
+@pytest.mark.parametrize("write", [write_rtstruct, write_seg])
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_references_of_another_patient_than_their_series_are_refused(tmp_path, write, overlapping):
+    patient(tmp_path, 1, write=write)
+    drawn = tmp_path / "drawn1.dcm"
+    dataset = pydicom.dcmread(drawn)
+    dataset.PatientID = "OTHER"
+    dataset.save_as(drawn)
+    data = read_dataset(tmp_path, DatasetDescription.model_validate(BOTH))
+    (case,) = data.labeled
+    scan = read_channels(data, case)
+    with pytest.raises(GeometryMismatch, match="another patient than the scan"):
+        (read_combinations if overlapping else read_reference)(data, case, scan)
 
 
 def test_series_of_another_frame_of_reference_are_no_channels(tmp_path, caplog):

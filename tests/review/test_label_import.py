@@ -14,6 +14,7 @@ from reviewed_results import edited, make_results
 
 from medseg.errors import UsageError
 from medseg.io.dicom_results.rtstruct import write_rtstruct
+from medseg.io.dicom_results.seg import write_seg
 from medseg.io.formats import MANUAL, Labeled, write_file
 from medseg.review.label_import import import_labels
 from medseg.review.store import open_store
@@ -274,6 +275,22 @@ def test_a_seg_of_another_series_and_a_scan_are_refused(tmp_path):
     save_ohif(tmp_path / "in/seg.dcm", labels, foreign)
     assert "refers to a series that no case was made of" in refused(out, tmp_path / "in")
     assert "it is a scan, and no labels" in refused(out, foreign[0])
+
+
+@pytest.mark.parametrize("write", [write_rtstruct, write_seg])
+def test_labels_of_another_patient_are_refused(tmp_path, write):
+    from medseg.io.read import load_scan
+
+    out, case, _ = make_dicom_results(tmp_path)
+    with open_store(out, create=True) as store:
+        labels = store.model_labels(case)
+    file = tmp_path / "in/labels.dcm"
+    file.parent.mkdir()
+    write(labels, load_scan(tmp_path / "series").source, file, model=MANUAL)
+    dataset = pydicom.dcmread(file)
+    dataset.PatientID = "OTHER"
+    dataset.save_as(file)
+    assert "another patient than the scan, by their Patient IDs" in refused(out, file)
 
 
 def test_the_log_names_no_file(out, tmp_path, caplog):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medseg.errors import InputError
+from medseg.io.dicom_results.patient import check_patient
 from medseg.io.image2d import with_size_of
 from medseg.io.read import read_any_labels
 from medseg.io.recognize import recognize
@@ -18,6 +19,7 @@ def read_pair(prediction: Path, reference: Path) -> tuple[AnyLabels, AnyLabels]:
 
     Nothing is resampled: a SEG whose voxels do not coincide with the other's is rejected.
     """
+    check_patient(prediction, reference, "the reference")
     drawn = [_is_contours(path) for path in (prediction, reference)]
     if all(drawn):
         raise InputError(

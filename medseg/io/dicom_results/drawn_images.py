@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg.errors import GeometryMismatch
 from medseg.io.dicom.frame import Frame
 from medseg.io.dicom.plane import LPS
+from medseg.io.dicom_results.patient import refuse_other_patient
 from medseg.types import Geometry
 
 
@@ -35,9 +35,4 @@ class DrawnImages:
 
     def check_patient(self, patient: str, path: Path) -> None:
         """Refuse structures of another patient; one side that does not say fits any."""
-        if patient and self.patient and patient != self.patient:
-            raise GeometryMismatch(
-                "it is of another patient than the scan, by their Patient IDs",
-                where=path,
-                fix="Give the structures of this patient, or one Patient ID to both where it is one patient.",
-            )
+        refuse_other_patient(patient, self.patient, path)

@@ -12,9 +12,9 @@ from medseg.io.dicom.header import lenient
 from medseg.io.dicom.series import volume_of
 from medseg.io.dicom.volume import Volume
 from medseg.io.dicom_results.drawn_images import DrawnImages
+from medseg.io.dicom_results.read_labels import ReadLabels
 from medseg.io.dicom_results.rtstruct import drawn_on
 from medseg.io.dicom_results.structures import Structure, read_structures
-from medseg.types.overlapping import AnyLabels
 from medseg.types.scan import FoundScan
 
 
@@ -34,10 +34,8 @@ class _Candidate:
         return cls(volume, frozenset(f.sop_uid for f in volume.frames), str(frame) if frame else None)
 
 
-def read_on_series(
-    path: Path, series: Sequence[str], scans: Sequence[FoundScan]
-) -> list[tuple[AnyLabels, tuple[str, ...]]]:
-    """Read structures on the grid of the volume each was drawn on; labels and warnings for each such volume.
+def read_on_series(path: Path, series: Sequence[str], scans: Sequence[FoundScan]) -> list[ReadLabels]:
+    """Read structures on the grid of the volume each was drawn on, for each such volume.
 
     Of several volumes the one whose images the contours refer to is taken, and without such references the one in the
     structure's frame of reference.

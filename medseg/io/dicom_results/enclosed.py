@@ -29,14 +29,25 @@ class _Placed:
     on_slices: dict[int, list[npt.NDArray[np.float64]]] = field(default_factory=dict)
     outside: int = 0
     open_lines: int = 0
+    named: int = 0  # say which image they were drawn on
     foreign: int = 0  # were drawn on images that are not here
     misplaced: int = 0  # lie on another slice than the image they name
 
 
+@dataclass(frozen=True, eq=False)
+class Enclosed:
+    """The voxels of a structure, and what may be wrong with its contours."""
+
+    mask: npt.NDArray[np.bool_]  # (X, Y, Z)
+    warnings: tuple[str, ...]
+    named: int  # contours that name an image they were drawn on
+    foreign: int  # of these, the ones whose images are not among the scan's
+
+
 def enclosed(
     structure: Structure, geometry: Geometry, path: Path, slices_of: Mapping[str, frozenset[int]] | None = None
-) -> tuple[npt.NDArray[np.bool_], tuple[str, ...]]:
-    """Mask of the voxels of a structure, shape (X, Y, Z), and warnings of what may be wrong with its contours.
+) -> Enclosed:
+    """Find the voxels of a structure.
 
     - `slices_of`: slices of the grid that each image is, by its UID; None where that is not known.
     """
@@ -59,6 +70,7 @@ def enclosed(
         named = _named(contour)
         if named and slices_of is not None:
             known = [slices_of[uid] for uid in named if uid in slices_of]
+            placed.named += 1
             placed.foreign += not known
             placed.misplaced += bool(known) and not any(k in slices for slices in known)
     if placed.outside and not placed.on_slices:
@@ -67,7 +79,17 @@ def enclosed(
     combined = {k: combine(contours, geometry.shape[:2]) for k, contours in placed.on_slices.items()}
     for k, one in combined.items():
         mask[:, :, k] = one.inside
-    return mask, tuple(_warnings(name, placed, combined))
+    return Enclosed(mask, tuple(_warnings(name, placed, combined)), placed.named, placed.foreign)
+
+
+def foreign_images(name: str, contours: int) -> str:
+    """Warn of contours of a structure on images that are not the scan's."""
+    return _counted(
+        contours,
+        name,
+        "was drawn on an image that is not among the scan's",
+        "were drawn on images that are not among the scan's",
+    )
 
 
 def _named(contour: Dataset) -> list[str]:
@@ -105,13 +127,6 @@ def _warnings(name: str, placed: _Placed, combined: Mapping[int, Combined]) -> I
         yield f"Points and open lines of '{name}' enclose nothing and were skipped ({placed.open_lines})"
     if placed.outside:
         yield f"{placed.outside} contours of '{name}' lie outside the scan and were cut off"
-    if placed.foreign:
-        yield _counted(
-            placed.foreign,
-            name,
-            "was drawn on an image that is not among the scan's",
-            "were drawn on images that are not among the scan's",
-        )
     if placed.misplaced:
         yield _counted(
             placed.misplaced,

@@ -11,18 +11,11 @@ from pydicom.dataset import Dataset
 from medseg.errors import InputError, MedsegError
 from medseg.io.dicom.header import LABEL_CLASSES, lenient
 from medseg.io.dicom.inflated import read_dicom
+from medseg.io.dicom_results.patient import check_patient
+from medseg.io.dicom_results.read_labels import ReadLabels
 from medseg.io.files.case_id import dicom_case_id
 from medseg.types.geometry import Geometry
-from medseg.types.overlapping import AnyLabels
 from medseg.types.scan import FoundScan
-
-
-@dataclass(frozen=True, eq=False)
-class ReadLabels:
-    """Labels of an object, a label map where nothing in it overlaps, and warnings."""
-
-    labels: AnyLabels
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,10 +33,13 @@ class LabelObject:
             from medseg.io.dicom_results.drawn_series import read_on_series
 
             near = [scan for scan in scans if scan.format == "dicom"]
-            return tuple(ReadLabels(*read) for read in read_on_series(self.path, self.drawn_on, near))
+            return tuple(read_on_series(self.path, self.drawn_on, near))
         from medseg.io.dicom_results.seg import read_with_warnings
 
-        on = self._grid([scan for scan in scans if scan.series_uid in self.made_of])
+        its_series = [scan for scan in scans if scan.series_uid in self.made_of]
+        for scan in its_series:
+            check_patient(self.path, scan.files[0])
+        on = self._grid(its_series)
         return (ReadLabels(*read_with_warnings(self.path, on)),)
 
     def _grid(self, scans: Sequence[FoundScan]) -> Geometry | None:

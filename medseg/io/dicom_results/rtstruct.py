@@ -13,9 +13,10 @@ from medseg.io.dicom.frame import frames_of
 from medseg.io.dicom.header import read_header
 from medseg.io.dicom_results.coding import table_of, with_a_class
 from medseg.io.dicom_results.drawn_images import DrawnImages
-from medseg.io.dicom_results.enclosed import enclosed
+from medseg.io.dicom_results.enclosed import enclosed, foreign_images
 from medseg.io.dicom_results.identity import write_sealed
 from medseg.io.dicom_results.proof import dice_of, identical
+from medseg.io.dicom_results.read_labels import ReadLabels
 from medseg.io.dicom_results.rtstruct_dataset import build_rtstruct
 from medseg.io.dicom_results.source import read_source
 from medseg.io.dicom_results.structures import Structure, in_frame, read_structures
@@ -25,6 +26,10 @@ from medseg.types.run import Measured
 from medseg.types.verification import Verification
 
 log = logging.getLogger("medseg.io.dicom_results.rtstruct")
+NEW_IMAGES = (
+    "None of the images that the contours name is among the scan's, as after new UIDs were given; the contours were "
+    "taken where they lie"
+)
 
 
 def read_rtstruct(
@@ -65,10 +70,12 @@ def read_any_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*", *, f
     geometry = on if isinstance(on, Geometry) else on.geometry
     expected = frame if isinstance(on, Geometry) else on.source.frame_of_reference_uid
     images = None if isinstance(on, Geometry) else _images(on)
-    labels, warnings = drawn_on(geometry, expected, read_structures(path, pattern), path, images)
-    for warning in warnings:
+    read = drawn_on(geometry, expected, read_structures(path, pattern), path, images)
+    for warning in read.warnings:
         log.warning("%s: %s", path, warning)
-    return labels
+    for note in read.notes:
+        log.info("%s: %s", path, note)
+    return read.labels
 
 
 def _images(scan: Scan) -> DrawnImages | None:
@@ -86,8 +93,8 @@ def drawn_on(
     structures: Sequence[Structure],
     path: Path,
     images: DrawnImages | None = None,
-) -> tuple[AnyLabels, tuple[str, ...]]:
-    """Labels of the structures in one frame of reference, a label map where none overlap, and warnings.
+) -> ReadLabels:
+    """Read the structures in one frame of reference.
 
     - `images`: what contours may refer to, where that is known.
     """
@@ -96,12 +103,18 @@ def drawn_on(
     fitting, warnings = in_frame(structures, frame, path)
     table = table_of([structure.entry for structure in fitting])
     layers = Layers(geometry.shape)
+    named = foreign = 0
+    strangers: list[str] = []
     for structure in fitting:
-        mask, more = enclosed(structure, geometry, path, None if images is None else images.slices_of)
-        layers.add(structure.entry.value, mask)
-        warnings += more
+        found = enclosed(structure, geometry, path, None if images is None else images.slices_of)
+        layers.add(structure.entry.value, found.mask)
+        warnings += found.warnings
+        named, foreign = named + found.named, foreign + found.foreign
+        strangers += [foreign_images(structure.entry.name, found.foreign)] if found.foreign else []
     labels = layers.labels(geometry, table)
-    return labels.separate() or labels, warnings
+    # Where it is all of them, their images got new UIDs, as by de-identification: one fact of the whole file.
+    notes = (NEW_IMAGES,) if 0 < foreign == named else ()
+    return ReadLabels(labels.separate() or labels, (*(() if notes else strangers), *warnings), notes)
 
 
 def _overlapping(labels: OverlappingLabels) -> str:
@@ -133,7 +146,7 @@ def write_rtstruct(
 
 def _prove(path: Path, labels: AnyLabels) -> Measured:
     """Read the structures back and compare each with the class it was made of."""
-    back, _ = drawn_on(labels.geometry, None, read_structures(path), path)
+    back = drawn_on(labels.geometry, None, read_structures(path), path).labels
     if isinstance(labels, OverlappingLabels) or isinstance(back, OverlappingLabels):
         return identical(_dice_of_each(labels, back))
     numbers = np.zeros(max(labels.table.largest, int(labels.array.max())) + 1, np.int64)

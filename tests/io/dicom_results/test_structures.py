@@ -16,7 +16,7 @@ from medseg.io.convert import convert
 from medseg.io.dicom.frame import frames_of
 from medseg.io.dicom.header import read_header
 from medseg.io.dicom_results.drawn_images import DrawnImages
-from medseg.io.dicom_results.rtstruct import drawn_on, read_rtstruct, write_rtstruct
+from medseg.io.dicom_results.rtstruct import NEW_IMAGES, drawn_on, read_rtstruct, write_rtstruct
 from medseg.io.dicom_results.seg import write_seg
 from medseg.io.dicom_results.structures import read_structures
 from medseg.io.nifti import write_labels
@@ -133,9 +133,9 @@ def test_a_contour_given_twice_does_not_vanish(tmp_path, again):
             ds.ROIContourSequence[0].ContourSequence.append(copy)
 
     labels, _, path = drawing(tmp_path, change)
-    read, warnings = drawn_on(labels.geometry, None, read_structures(path), path)
-    assert np.array_equal(read.array, labels.array)
-    assert "3 contours of 'liver' are given twice and were taken once" in warnings
+    read = drawn_on(labels.geometry, None, read_structures(path), path)
+    assert np.array_equal(read.labels.array, labels.array)
+    assert "3 contours of 'liver' are given twice and were taken once" in read.warnings
 
 
 def test_gaps_and_emptiness_are_warnings(tmp_path):
@@ -148,7 +148,7 @@ def test_gaps_and_emptiness_are_warnings(tmp_path):
             contour.ContourData = [f"{v:.4f}" for v in (x, y, z, x + 0.01, y, z, x + 0.01, y + 0.01, z)]
 
     labels, _, path = drawing(tmp_path, change)
-    _, warnings = drawn_on(labels.geometry, None, read_structures(path), path)
+    warnings = drawn_on(labels.geometry, None, read_structures(path), path).warnings
     assert warnings == (
         "'liver' has no contour on 1 of the slices between its first and its last",
         "The contours of 'Größe α' enclose the center of no voxel: it is empty",
@@ -281,6 +281,26 @@ def test_images_that_contours_name_are_looked_at(tmp_path, caplog):
     assert all(warning in caplog.text for warning in expected)
 
 
+def test_contours_that_all_name_other_images_are_one_note_of_the_file(tmp_path, caplog):
+    """As where series and structures were de-identified apart: a fact of the file, and no mistake of each structure."""
+
+    def change(ds):
+        for number, contour in enumerate(
+            c for item in ds.ROIContourSequence for c in item.get("ContourSequence") or ()
+        ):
+            contour.ContourImageSequence[0].ReferencedSOPInstanceUID = f"2.25.{77 + number}"
+
+    labels, source, path = drawing(tmp_path, change)
+    _, ((array, _, warnings),) = converted(tmp_path, out=tmp_path / "out")
+    assert np.array_equal(array, labels.array)
+    assert warnings == ["'never found' has no closed contours and is empty"]
+    (record,) = (json.loads(p.read_text()) for p in (tmp_path / "out").glob("rtstruct*/conversion.json"))
+    assert record["notes"] == [NEW_IMAGES]
+    with caplog.at_level("INFO"):
+        read_rtstruct(path, Scan(np.zeros((1, *labels.geometry.shape)), labels.geometry, source=source))
+    assert caplog.text.count(NEW_IMAGES) == 1
+
+
 def test_frames_of_one_object_are_slices_of_it(tmp_path):
     source, geometry = small_multiframe(tmp_path / "mr.dcm")
     frames = frames_of(read_header(source.files[0]))
@@ -312,7 +332,8 @@ def test_contours_that_overlap_or_cross_themselves_are_warnings(tmp_path):
         contours.append(moved)
 
     labels, _, path = drawing(tmp_path, change)
-    read, warnings = drawn_on(labels.geometry, None, read_structures(path, "liver"), path)
+    read = drawn_on(labels.geometry, None, read_structures(path, "liver"), path)
+    warnings = read.warnings
     assert warnings[0] == "2 contours of 'liver' overlap each other in part and were taken as one area"
     assert warnings[1] == "1 contour of 'liver' crosses itself; check the voxels where it does"
-    assert (read.array[2:9, 3:6, 1] == 1).all()
+    assert (read.labels.array[2:9, 3:6, 1] == 1).all()
