@@ -10,6 +10,7 @@ import json
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -101,6 +102,16 @@ def endless_object(request: BaseHTTPRequestHandler) -> None:
     request.wfile.write(b"--x\r\nContent-Type: application/dicom\r\n\r\n")
     while True:
         request.wfile.write(bytes(1 << 20))
+
+
+def endless_object_zipped(request: BaseHTTPRequestHandler) -> None:
+    """A hundred bytes of it stand for a hundred thousand."""
+    head(request, kind='multipart/related; type="application/dicom"; boundary=x', Content_Encoding="gzip")
+    zipped = zlib.compressobj(wbits=31)
+    content = b"--x\r\nContent-Type: application/dicom\r\n\r\n"
+    while True:
+        request.wfile.write(zipped.compress(content))
+        content = bytes(1 << 22)
 
 
 def small_object(pixels: bytes = bytes(32), syntax: str = ExplicitVRLittleEndian) -> bytes:

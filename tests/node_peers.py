@@ -63,7 +63,7 @@ def arrival(
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     stream = BytesIO()
     pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
-    return Arrival(instance, sop_class, series, "1.2", "CT1", hashlib.sha256(content).hexdigest(), stream.getvalue())
+    return Arrival(instance, sop_class, series, "1.2", "CT1", hashlib.sha256(content).hexdigest(), stream)
 
 
 def send(port: int, files: Sequence[Path], *, caller: str = "CT1", called: str = "MEDSEG") -> list[int]:

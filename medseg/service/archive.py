@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import ssl
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,10 @@ class ArchiveError(MedsegError):
 
 class ArchiveRefusal(ArchiveError):
     """An archive says no, and would say so again: a wrong password, a title it does not know."""
+
+
+class ArchiveUnreachable(ArchiveError):
+    """Nothing listens at an archive's address, or nothing has its name."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,15 @@ class Archive:
     def login(self) -> tuple[str, str] | None:
         """User and password, where given."""
         return None if self.user is None else (self.user, os.environ.get(PASSWORD, ""))
+
+
+def unreachable(error: BaseException | None) -> str:
+    """Say why nobody is at an address, by what connecting to it raised; empty where that may pass."""
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens at its port"
+    if isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN:
+        return "no machine has its name"
+    return ""
 
 
 def is_uid(text: str) -> bool:

@@ -8,6 +8,7 @@ from medseg.service.archive import ArchiveRefusal
 
 LARGEST_ANSWER = 64 << 20  # bytes of an answer to a search, or to what was sent, unpacked
 LARGEST_OBJECT = 2 << 30  # bytes of one DICOM object
+LARGEST_IN_MEMORY = 8 << 20  # bytes of one on its way in; the rest lies in a file
 LARGEST_INFLATED = 256 << 20  # bytes of one that is deflated, when it is not
 LARGEST_BETWEEN = 1 << 20  # bytes of an answer before, between and after the objects in it
 LARGEST_COMMAND = 1 << 20  # bytes of a command of DIMSE; real ones have less than a thousand
@@ -19,11 +20,13 @@ GRACE_SECONDS = 15.0
 # One answer, or one object of it, takes this long at most, and longer where it is large.
 ANSWER_SECONDS = 300.0
 ANSWER_RATE = 250_000  # bytes for which there is a further second
+UPLOAD_RATE = 10_000  # bytes of what is sent to it that an archive takes in a second, after `ANSWER_SECONDS`
 # One message of DIMSE, from its first byte to its last.
 MESSAGE_SECONDS = 60.0
 MESSAGE_RATE = 100_000
 LARGEST_PDU = 16 << 20  # a thousand times what we ask for
 PDU_SECONDS = 30.0
+MOST_WAITING = 100  # messages of one association that nobody has looked at yet
 STALLED_SECONDS = 300.0  # of C-GET or C-MOVE without a further object
 # Objects of a series that may come, repeated ones as well: so many times what the archive counts, and these.
 TIMES_COUNTED, SPARE_OBJECTS = 2, 100
@@ -34,6 +37,11 @@ SPARE_DISK = 1 << 30  # bytes that stay free where objects are kept
 def answer_seconds(size: int) -> float:
     """Return how long an answer, or an object, of a size in bytes may take."""
     return ANSWER_SECONDS + size / ANSWER_RATE
+
+
+def upload_seconds(size: int) -> float:
+    """Return how long an archive may take over so many bytes that are sent to it."""
+    return ANSWER_SECONDS + size / UPLOAD_RATE
 
 
 def message_seconds(size: int) -> float:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -35,7 +37,8 @@ from medseg.counted import counted
 from medseg.isolation.boundary import STOPS, as_failure
 from medseg.privacy.burned_in import MAPS, TOMOGRAPHY
 from medseg.privacy.deidentify import DOCUMENTS
-from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
+from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal, ArchiveUnreachable, unreachable
+from medseg.service.arriving import file_of_object
 from medseg.service.bounds import LARGEST_ANSWER, STALLED_SECONDS, Search
 from medseg.service.outgoing import Answer, Outgoing
 from medseg.service.pdu_bounds import PduBounds, refuse_more
@@ -61,6 +64,7 @@ KINDS = tuple(sorted({str(uid) for uid in TOMOGRAPHY | MAPS | DOCUMENTS} | {SECO
 MOST_CONTEXTS = 128  # an association can offer
 NOTHING_OFFERED = "the archive offers nothing of what was asked for"
 TIMEOUT = 30.0  # seconds without an answer after which an archive counts as gone
+CONNECT_SECONDS = 3.0  # to learn why there is no connection
 STORED, NO_ROOM, NOT_REQUESTED = 0x0000, 0xA700, 0xA900
 SUCCESS, PENDING = (STORED,), (0xFF00, 0xFF01)
 DUPLICATE, UNKNOWN_DESTINATION = 0x0111, 0xA801
@@ -126,8 +130,11 @@ def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]
         return found
 
 
-def get(archive: Archive, study: str, series: str, keep: Callable[[str | None, bytes], None]) -> None:
-    """Fetch a series by C-GET; `keep` takes the instance UID and the whole file of each object as it comes."""
+def get(archive: Archive, study: str, series: str, keep: Callable[[str | None, BinaryIO], None], folder: Path) -> None:
+    """Fetch a series by C-GET; `keep` takes the instance UID and the whole file of each object as it comes.
+
+    A large one lies in a folder until then; see `medseg.service.arriving`.
+    """
     model = StudyRootQueryRetrieveInformationModelGet
 
     def offer(entity: AE) -> None:
@@ -138,16 +145,15 @@ def get(archive: Archive, study: str, series: str, keep: Callable[[str | None, b
     arrived: set[str] = set()
 
     def receive(event: evt.Event) -> int:
-        instance = str(event.request.AffectedSOPInstanceUID)
-        status = kept(keep, instance, event.encoded_dataset())
+        status = kept(keep, event, folder)
         if status == STORED:
-            arrived.add(instance)
+            arrived.add(str(event.request.AffectedSOPInstanceUID))
         elif status == NOT_REQUESTED:
             refuse_more(event, "it sent what was not asked for")
         return status
 
     roles = [build_role(sop_class, scp_role=True) for sop_class in KINDS]
-    with association(archive, offer, roles, [(evt.EVT_C_STORE, receive)]) as link:
+    with association(archive, offer, roles, [(evt.EVT_C_STORE, receive)], PduBounds(folder=folder)) as link:
         sent = completed(link.send_c_get(series_query(study, series), model), archive, series, lambda: len(arrived))
     if len(arrived) < sent:
         raise ArchiveError(
@@ -157,10 +163,11 @@ def get(archive: Archive, study: str, series: str, keep: Callable[[str | None, b
         )
 
 
-def kept(keep: Callable[[str | None, bytes], None], instance: str, content: bytes) -> int:
+def kept(keep: Callable[[str | None, BinaryIO], None], event: evt.Event, folder: Path) -> int:
     """Keep an object that has arrived; return the status the archive is told."""
     try:
-        keep(instance, content)
+        with closing(file_of_object(event, folder)) as content:
+            keep(str(event.request.AffectedSOPInstanceUID), content)
     except ArchiveError as error:
         log.warning("%s", error.what)
         return NOT_REQUESTED
@@ -244,19 +251,24 @@ def association(
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = TIMEOUT
     entity.connection_timeout = TIMEOUT
     offer(entity)
-    link = entity.associate(
-        archive.host,
-        archive.port,
-        ae_title=archive.ae_title,
-        ext_neg=list(roles),
-        evt_handlers=[*handlers, *bounds.handlers],
-        tls_args=None if archive.tls is None else (archive.tls, archive.host),
-    )
+    try:
+        link = entity.associate(
+            archive.host,
+            archive.port,
+            ae_title=archive.ae_title,
+            ext_neg=list(roles),
+            evt_handlers=[*handlers, *bounds.handlers],
+            tls_args=None if archive.tls is None else (archive.tls, archive.host),
+        )
+    except OSError as error:  # before it connects, of the name
+        raise _no_connection(archive, error) from error
     if not link.is_established:
         if link.is_rejected and link.acceptor.primitive is not None and link.acceptor.primitive.result == PERMANENTLY:
             raise ArchiveRefusal("the archive rejected the association", where=archive.name, fix=SEEN)
         if link.is_aborted and link.rejected_contexts and not link.accepted_contexts:
             raise ArchiveError(NOTHING_OFFERED, where=archive.name, fix=SEEN)
+        if not link.is_rejected and not bounds.refused:
+            _check_reachable(archive)
         why = "it rejected the association for now" if link.is_rejected else "nothing answered as an archive"
         why = bounds.refused or why
         raise ArchiveError(f"no connection to the archive: {why}", where=archive.name, fix=SEEN)
@@ -270,3 +282,18 @@ def association(
         raise
     if link.is_established:
         link.release()
+
+
+def _check_reachable(archive: Archive) -> None:
+    """Connect once more, because pynetdicom does not say why it could not."""
+    try:
+        socket.create_connection((archive.host, archive.port), CONNECT_SECONDS).close()
+    except OSError as error:
+        if unreachable(error):
+            raise _no_connection(archive, error) from error
+
+
+def _no_connection(archive: Archive, error: OSError) -> ArchiveError:
+    why = unreachable(error)
+    kind = ArchiveUnreachable if why else ArchiveError
+    return kind(f"no connection to the archive: {why or 'its name cannot be looked up'}", where=archive.name, fix=SEEN)

@@ -6,7 +6,8 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
 
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
@@ -16,15 +17,15 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 from medseg.counted import counted
 from medseg.errors import UsageError
 from medseg.io.dicom.inflated import read_dicom
-from medseg.service.archive import Archive, ArchiveError
-from medseg.service.dimse import KINDS, NOT_REQUESTED, STORED, SYNTAXES, association, completed, kept, series_query
+from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
+from medseg.service.dimse import KINDS, STORED, SYNTAXES, association, completed, kept, series_query
 from medseg.service.pdu_bounds import PduBounds
 
 log = logging.getLogger("medseg.service.move")
 LAST_OBJECTS = 30.0  # seconds for what an archive says it sent to arrive
 
 
-def move(archive: Archive, study: str, series: str, keep: Callable[[str | None, bytes], None]) -> None:
+def move(archive: Archive, study: str, series: str, keep: Callable[[str | None, BinaryIO], None], folder: Path) -> None:
     """Fetch a series by C-MOVE.
 
     The archive must know our application entity title at the address it sends to, `Archive.move_port`. Objects of other
@@ -34,21 +35,23 @@ def move(archive: Archive, study: str, series: str, keep: Callable[[str | None, 
     arrived: set[str] = set()
     more = threading.Condition()
 
-    def receive(event: evt.Event) -> int:
-        content: bytes = event.encoded_dataset()
+    def keep_own(instance: str | None, content: BinaryIO) -> None:
         if _series_of(content) != series:
-            log.warning("An object that was not requested was rejected.")
-            return NOT_REQUESTED
-        instance = str(event.request.AffectedSOPInstanceUID)
-        status = kept(keep, instance, content)
+            raise ArchiveRefusal(
+                "an object that was not requested was rejected", where=archive.name, fix="Ask its administrator."
+            )
+        keep(instance, content)
+
+    def receive(event: evt.Event) -> int:
+        status = kept(keep_own, event, folder)
         if status == STORED:
             with more:
-                arrived.add(instance)
+                arrived.add(str(event.request.AffectedSOPInstanceUID))
                 more.notify()
         return status
 
     with (
-        _listening(archive, receive),
+        _listening(archive, receive, folder),
         association(archive, lambda entity: entity.add_requested_context(model)) as link,
     ):
         answers = link.send_c_move(series_query(study, series), archive.aet, model)
@@ -64,7 +67,7 @@ def move(archive: Archive, study: str, series: str, keep: Callable[[str | None, 
 
 
 @contextmanager
-def _listening(archive: Archive, receive: Callable[[evt.Event], int]) -> Iterator[None]:
+def _listening(archive: Archive, receive: Callable[[evt.Event], int], folder: Path) -> Iterator[None]:
     if archive.move_port is None:
         raise UsageError(
             "C-MOVE needs a port of this machine that the archive sends to", fix="Give --move-port HOST:PORT."
@@ -74,7 +77,7 @@ def _listening(archive: Archive, receive: Callable[[evt.Event], int]) -> Iterato
     for sop_class in {*KINDS, *(str(context.abstract_syntax) for context in AllStoragePresentationContexts)}:
         entity.add_supported_context(sop_class, SYNTAXES)
     try:
-        handlers = [(evt.EVT_C_STORE, receive), *PduBounds().handlers]
+        handlers = [(evt.EVT_C_STORE, receive), *PduBounds(folder=folder).handlers]
         server = entity.start_server(
             archive.move_port, block=False, evt_handlers=handlers, ssl_context=archive.move_tls
         )
@@ -90,10 +93,10 @@ def _listening(archive: Archive, receive: Callable[[evt.Event], int]) -> Iterato
             server.shutdown()
 
 
-def _series_of(content: bytes) -> str | None:
+def _series_of(content: BinaryIO) -> str | None:
     """Series UID of an object; None where it has none or is damaged."""
     try:
-        header = read_dicom(BytesIO(content), specific_tags=["SeriesInstanceUID"], stop_before_pixels=True)
+        header = read_dicom(content, specific_tags=["SeriesInstanceUID"], stop_before_pixels=True)
     except Exception:  # pydicom raises nearly anything on damaged objects
         return None
     return str(header.get("SeriesInstanceUID") or "") or None

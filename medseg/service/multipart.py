@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from email.message import Message
+from pathlib import Path
+from typing import BinaryIO
 
 from medseg.counted import counted
 from medseg.service.archive import ArchiveError, ArchiveRefusal
+from medseg.service.arriving import check_space, nameless_file
 from medseg.service.bounds import LARGEST_BETWEEN
 
 AGAIN = "Run the same command again."
 
 
-def parts(chunks: Iterable[bytes], content_type: str, where: str) -> Iterator[bytes]:
+def parts(chunks: Iterable[bytes], content_type: str, where: str, folder: Path) -> Iterator[BinaryIO]:
     """Yield the content of each part of an answer, or the answer itself where its type is no multipart.
+
+    Each is closed when the next one is asked for; a large one lies in a folder meanwhile, see `nameless_file`.
 
     Raises
     ------
@@ -28,27 +34,33 @@ def parts(chunks: Iterable[bytes], content_type: str, where: str) -> Iterator[by
     message["Content-Type"] = content_type
     boundary = message.get_boundary()
     if message.get_content_type() == "application/dicom":
-        yield b"".join(chunks)
+        with closing(nameless_file(folder)) as file:
+            for chunk in chunks:
+                check_space(folder, len(chunk))
+                file.write(chunk)
+            file.seek(0)
+            yield file
         return
     if message.get_content_type() != "multipart/related" or not boundary:
         raise ValueError("no multipart")
-    yield from _Reader(chunks, b"\r\n--" + boundary.encode(), where).parts()
+    yield from _Reader(chunks, b"\r\n--" + boundary.encode(), where, folder).parts()
 
 
 class _Reader:
     """Reads up to marks; what is before the first boundary begins with the line break that a boundary has."""
 
-    def __init__(self, chunks: Iterable[bytes], delimiter: bytes, where: str) -> None:
-        self.chunks, self.delimiter, self.where = iter(chunks), delimiter, where
+    def __init__(self, chunks: Iterable[bytes], delimiter: bytes, where: str, folder: Path) -> None:
+        self.chunks, self.delimiter, self.where, self.folder = iter(chunks), delimiter, where, folder
         self.data, self.n_parts = bytearray(b"\r\n"), 0
 
-    def parts(self) -> Iterator[bytes]:
-        self._up_to(self.delimiter, LARGEST_BETWEEN)
+    def parts(self) -> Iterator[BinaryIO]:
+        self._skip_to(self.delimiter)
         while self._next(2) != b"--":
-            self._up_to(b"\r\n\r\n", LARGEST_BETWEEN)
-            content = self._up_to(self.delimiter)
-            self.n_parts += 1
-            yield content
+            self._skip_to(b"\r\n\r\n")
+            with closing(nameless_file(self.folder)) as content:
+                self._copy_to_delimiter(content)
+                self.n_parts += 1
+                yield content
         after = len(self.data)
         for chunk in self.chunks:
             after += len(chunk)
@@ -59,17 +71,26 @@ class _Reader:
             self._more()
         return bytes(self.data[:count])
 
-    def _up_to(self, mark: bytes, most: int | None = None) -> bytes:
-        """Take what is before a mark, and the mark away."""
+    def _skip_to(self, mark: bytes) -> None:
+        """Take away what is before a mark, and the mark."""
         since = 0
         while (found := self.data.find(mark, since)) < 0:
-            if most is not None:
-                self._check(len(self.data), most)
+            self._check(len(self.data), LARGEST_BETWEEN)
             since = max(0, len(self.data) - len(mark) + 1)
             self._more()
-        content = bytes(memoryview(self.data)[:found])
         del self.data[: found + len(mark)]
-        return content
+
+    def _copy_to_delimiter(self, content: BinaryIO) -> None:
+        """Move what is before a boundary into a file, and take the boundary away."""
+        while (found := self.data.find(self.delimiter)) < 0:
+            sure = max(0, len(self.data) - len(self.delimiter) + 1)  # the rest may be how a boundary begins
+            check_space(self.folder, sure)
+            content.write(self.data[:sure])
+            del self.data[:sure]
+            self._more()
+        content.write(self.data[:found])
+        content.seek(0)
+        del self.data[: found + len(self.delimiter)]
 
     def _more(self) -> None:
         chunk = next(self.chunks, None)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import logging
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pydicom.config import RAISE
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -17,9 +16,10 @@ from pydicom.valuerep import validate_value
 
 from medseg.counted import counted
 from medseg.errors import UsageError
-from medseg.io.files.atomic import atomic_folder, write_bytes
+from medseg.io.files.atomic import atomic_folder, atomic_path
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal, is_uid
-from medseg.service.bounds import SPARE_DISK, most_objects
+from medseg.service.arriving import check_space, copy_to, digest_of, size_of
+from medseg.service.bounds import most_objects
 from medseg.service.matching import contradicted, plain
 from medseg.service.received import REPORT, Received, received
 from medseg.service.retry import keep_trying
@@ -31,7 +31,7 @@ STUDY_KEYS = {
 VRS_OF_TIME = ("DA", "TM", "DT")
 LONGEST_CODE = 16  # letters of a modality
 COUNT = "NumberOfSeriesRelatedInstances"
-Keep = Callable[[str | None, bytes], None]
+Keep = Callable[[str | None, BinaryIO], None]
 Find = Callable[[Archive, str, Mapping[str, str]], list[Dataset]]
 log = logging.getLogger("medseg.service.pull")
 
@@ -52,10 +52,11 @@ def search(archive: Archive, query: Mapping[str, str], *, retries: int = 0, wait
 
     `query` maps DICOM keywords to values, for instance ``{"AccessionNumber": "123", "Modality": "CT"}``; ``*`` and
     ``?`` stand for any text and any character, as in DICOM. An archive ignores keys that it does not search by; an
-    answer that does not say, or contradicts, what was asked for is an `ArchiveRefusal`.
+    answer that does not say, or contradicts, what was asked for is an `ArchiveRefusal`. Where nothing listens at the
+    address, or its name is not known, it is not tried again.
     """
     _check_query(query)
-    return keep_trying(lambda: _search(archive, query), retries=retries, wait=wait)
+    return keep_trying(lambda: _search(archive, query), retries=retries, wait=wait, has_answered=lambda: False)
 
 
 def _search(archive: Archive, query: Mapping[str, str]) -> list[Series]:
@@ -166,7 +167,7 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
         arrivals = itertools.count(1)
         refusals: list[ArchiveError] = []
 
-        def keep(instance: str | None, content: bytes) -> None:
+        def keep(instance: str | None, content: BinaryIO) -> None:
             try:
                 if next(arrivals) > most_objects(series.objects):
                     raise ArchiveRefusal(
@@ -179,24 +180,20 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
                 _check_asked(instance, own, series, archive)
                 _check_patient(own, patients, series, archive)
                 instance = own.instance
-                digest = hashlib.sha256(content).digest()
+                digest = digest_of(content)
                 if names.setdefault(f"{instance}.dcm", digest) != digest:
                     raise ArchiveRefusal(
                         f"the archive sent two objects with the UID {instance}", where=archive.name, fix=REPORT
                     )
+                check_space(part, size_of(content))
+                with atomic_path(part / f"{instance}.dcm") as file:
+                    copy_to(file, content)
             except ArchiveError as error:
                 refusals.append(error)
                 raise
-            if shutil.disk_usage(part).free - len(content) < SPARE_DISK:
-                full = ArchiveRefusal(
-                    f"less than {SPARE_DISK >> 30} GiB of the disk would stay free", where=out, fix="Make space there."
-                )
-                refusals.append(full)
-                raise full
-            write_bytes(part / f"{instance}.dcm", content)
 
         try:
-            fetch(archive, series.study, series.uid, keep)
+            fetch(archive, series.study, series.uid, keep, part)
         finally:
             if refusals:  # over DIMSE the archive only says that something did not arrive
                 raise refusals[0]
@@ -247,7 +244,7 @@ def _check_patient(own: Received, patients: dict[str, str], series: Series, arch
             )
 
 
-def _fetch(archive: Archive) -> Callable[[Archive, str, str, Keep], None]:
+def _fetch(archive: Archive) -> Callable[[Archive, str, str, Keep, Path], None]:
     if archive.protocol == "web":
         from medseg.service.web import get
     elif archive.move_port is None:

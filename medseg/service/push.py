@@ -33,7 +33,7 @@ def push(paths: Sequence[Path], archive: Archive, *, retries: int = 3, wait: flo
     share a UID.
 
     Sending twice is harmless: an object that is already there counts as sent. A broken connection is tried again with
-    what had not been sent, after `wait` seconds, doubled each time.
+    what had not been sent, after `wait` seconds, doubled each time; an address at which nobody ever answered is not.
     """
     if archive.protocol == "dimse":
         from medseg.service.dimse import store
@@ -53,7 +53,7 @@ def push(paths: Sequence[Path], archive: Archive, *, retries: int = 3, wait: flo
 
     try:
         if items:
-            keep_trying(send, retries=retries, wait=wait)
+            keep_trying(send, retries=retries, wait=wait, has_answered=lambda: bool(done))
     except ArchiveError as error:
         if not done:
             raise

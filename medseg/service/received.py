@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from io import BytesIO
+from typing import BinaryIO
 
 import pydicom
 
@@ -12,6 +12,7 @@ from medseg.io.dicom.header import lenient
 from medseg.io.dicom.inflated import check_inflated
 from medseg.io.dicom.whole import after_meta, is_whole_stream
 from medseg.service.archive import ArchiveError, ArchiveRefusal, is_uid
+from medseg.service.arriving import size_of
 from medseg.service.bounds import LARGEST_INFLATED
 
 REPORT = "Report it to the administrator of the archive."
@@ -31,13 +32,14 @@ class Received:
     born: str
 
 
-def received(content: bytes, where: str) -> Received:
+def received(stream: BinaryIO, where: str) -> Received:
     """Read who an object is and whose; what was cut, is damaged or inflates to too much is an `ArchiveError`."""
-    stream = BytesIO(content)
     try:
-        check_inflated(stream, LARGEST_INFLATED)
+        if check_inflated(stream, LARGEST_INFLATED) and size_of(stream) > LARGEST_INFLATED:
+            raise EOFError  # what follows the deflated data is none of it
         syntax, _ = after_meta(stream)
-        if content[128:132] != b"DICM" or not is_whole_stream(stream, syntax):
+        stream.seek(128)
+        if stream.read(4) != b"DICM" or not is_whole_stream(stream, syntax):
             raise EOFError
         stream.seek(0)
         with lenient():

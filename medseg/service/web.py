@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import secrets
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
 import requests
 from dicomweb_client.api import DICOMwebClient
@@ -15,10 +16,19 @@ from pydicom.dataset import Dataset
 from urllib3.exceptions import NewConnectionError
 
 from medseg.errors import OF_A_PATH
-from medseg.service.archive import PASSWORD, TOKEN, Archive, ArchiveError, ArchiveRefusal
+from medseg.service.archive import (
+    PASSWORD,
+    TOKEN,
+    Archive,
+    ArchiveError,
+    ArchiveRefusal,
+    ArchiveUnreachable,
+    unreachable,
+)
 from medseg.service.bounds import Search
 from medseg.service.multipart import parts
 from medseg.service.outgoing import Answer, Outgoing
+from medseg.service.upload import Upload
 from medseg.service.web_session import LATER, TIMEOUT, BoundedSession
 
 LARGEST_REQUEST = 64 * 2**20  # bytes of files sent in one request
@@ -37,15 +47,11 @@ def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoin
     """
     session = BoundedSession(archive)
     for batch in _batches(items):
-        boundary = secrets.token_hex(16)
-        head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-        body = b"".join(part for item in batch for part in (head, item.path.read_bytes(), b"\r\n"))
-        kind = f'multipart/related; type="application/dicom"; boundary="{boundary}"'
-        with _spoken(archive):
+        with _spoken(archive), closing(Upload([item.path for item in batch])) as body:
             response = session.post(
                 f"{archive.url}/studies",
-                data=body + f"--{boundary}--\r\n".encode(),
-                headers={"Content-Type": kind, "Accept": JSON},
+                data=body,
+                headers={"Content-Type": body.kind, "Accept": JSON},
                 timeout=TIMEOUT,
             )
             if response.status_code != NONE_STORED:
@@ -140,7 +146,7 @@ def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]
             found |= {text: Dataset.from_json(item) for text, item in new.items()}
 
 
-def get(archive: Archive, study: str, series: str, keep: Callable[[str | None, bytes], None]) -> None:
+def get(archive: Archive, study: str, series: str, keep: Callable[[str | None, BinaryIO], None], folder: Path) -> None:
     """Fetch a series by WADO-RS, as it is stored; see `medseg.service.dimse.get`."""
     session = BoundedSession(archive)
     with _spoken(archive):
@@ -152,7 +158,7 @@ def get(archive: Archive, study: str, series: str, keep: Callable[[str | None, b
         )
         response.raise_for_status()
         with closing(response.iter_content()) as chunks:  # else a refused answer would go on being watched
-            for content in parts(chunks, response.headers.get("Content-Type", ""), archive.name):
+            for content in parts(chunks, response.headers.get("Content-Type", ""), archive.name, folder):
                 keep(None, content)
                 session.next_object()
 
@@ -205,6 +211,10 @@ def _spoken(archive: Archive) -> Iterator[None]:
     except requests.RequestException as error:
         if isinstance(error, requests.JSONDecodeError):
             raise _malformed(archive, error) from None
+        if why := unreachable(getattr(_reason(error), "__cause__", None)):
+            raise ArchiveUnreachable(
+                f"no connection to the archive: {why}", where=archive.name, fix="Check the address."
+            ) from None
         what, fix = _in_words(error)
         raise ArchiveError(what, where=archive.name, fix=fix) from None
     except Exception as error:  # whatever parsing an answer raises, it is none of DICOMweb
@@ -219,10 +229,14 @@ def _in_words(error: requests.RequestException) -> tuple[str, str]:
         return "no encrypted connection to the archive", "Check the address; --ca names certificates to trust."
     if isinstance(error, requests.ReadTimeout):
         return f"the archive did not answer within {TIMEOUT[1]} s", LATER
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    if isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError):
+    if isinstance(error, requests.ConnectTimeout) or isinstance(_reason(error), NewConnectionError):
         return "no connection to the archive", "Check the address."
     return "the archive ended the connection before its answer, or does not speak HTTP", "Check the address and port."
+
+
+def _reason(error: requests.RequestException) -> object:
+    """What urllib3 gave up for."""
+    return getattr(error.args[0], "reason", None) if error.args else None
 
 
 def _malformed(archive: Archive, error: Exception) -> ArchiveRefusal:

@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -17,10 +17,20 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
-from medseg.service.bounds import GRACE_SECONDS, LARGEST_ANSWER, LARGEST_OBJECT, SEARCH_SECONDS, SLOWEST, answer_seconds
+from medseg.service.bounds import (
+    GRACE_SECONDS,
+    LARGEST_ANSWER,
+    LARGEST_OBJECT,
+    SEARCH_SECONDS,
+    SLOWEST,
+    answer_seconds,
+    upload_seconds,
+)
+from medseg.service.upload import Upload
 
 TIMEOUT = (10, 120)  # seconds to connect, and until an answer begins
 CHUNK = 1 << 16
+SEND_BUFFER = 1 << 18  # bytes that count as sent while this machine still has them; by itself a system takes megabytes
 LATER = "Ask its administrator, or run the same command again."
 LOOK_EVERY = 1.0  # seconds
 # Open connections, so that one on which an answer drips can be cut from another thread.
@@ -46,16 +56,13 @@ class BoundedSession(requests.Session):  # type: ignore[misc,unused-ignore]
         """Send a request; the answer's body is read within bounds, also where it is streamed later."""
         is_streamed = options.pop("stream", False)
         options["allow_redirects"] = False
-        seconds = TIMEOUT[0] + TIMEOUT[1]
-        with _cut_after(seconds) as has_cut:
+        with _RequestWatch(request.body if isinstance(request.body, Upload) else None) as watch:
             try:
                 response = super().send(request, stream=True, **options)
             except requests.RequestException as error:
-                if not has_cut.is_set():
+                if not watch.why:
                     raise
-                raise ArchiveError(
-                    f"the archive's answer did not begin within {seconds:g} s", where=self.archive.name, fix=LATER
-                ) from error
+                raise ArchiveError(watch.why, where=self.archive.name, fix=LATER) from error
         if response.is_redirect:
             response.close()
             raise ArchiveRefusal(
@@ -121,8 +128,9 @@ class _Watch:
         # A connection is that of the thread that made it.
         self._owner = threading.get_ident()
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         threading.Thread(target=self._look, daemon=True).start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
@@ -156,22 +164,25 @@ class _Watch:
         return ""
 
 
-@contextlib.contextmanager
-def _cut_after(seconds: float) -> Iterator[threading.Event]:
-    """Cut this thread's connections where an answer's first lines take longer, which drip as well as any others."""
-    owner, has_cut = threading.get_ident(), threading.Event()
+class _RequestWatch(_Watch):
+    """Looks at a request until its answer begins, whose first lines drip as well as any others."""
 
-    def cut() -> None:
-        has_cut.set()
-        _cut(owner)
+    def __init__(self, upload: Upload | None) -> None:
+        super().__init__()
+        self.upload = upload
 
-    timer = threading.Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield has_cut
-    finally:
-        timer.cancel()
+    def wrong(self, now: float) -> str:
+        """Say why an answer is waited for no longer; empty where it is."""
+        seconds = TIMEOUT[0] + TIMEOUT[1]
+        if self.upload is None:
+            since = self.began
+        elif self.upload.ended is None:
+            allowed = upload_seconds(self.upload.taken)
+            is_slow = now - self.began > allowed
+            return f"the archive took {self.upload.taken / 1e6:.1f} MB in {allowed:.0f} s" if is_slow else ""
+        else:
+            since = self.upload.ended
+        return f"the archive's answer did not begin within {seconds:g} s" if now - since > seconds else ""
 
 
 def _cut(owner: int) -> None:
@@ -181,20 +192,25 @@ def _cut(owner: int) -> None:
                 connection.medseg_socket.shutdown(socket.SHUT_RDWR)
 
 
+def _mark(connection: Any) -> None:
+    """Make a connection one that can be cut, and on which a piece that is sent has the time that an answer has."""
+    # http.client lets go of the socket where an answer ends with the connection.
+    connection.medseg_owner, connection.medseg_socket = threading.get_ident(), connection.sock
+    connection.sock.settimeout(TIMEOUT[1])
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    _connections.add(connection)
+
+
 class _Connection(HTTPConnection):
     def connect(self) -> None:
         super().connect()
-        # http.client lets go of the socket where an answer ends with the connection.
-        self.medseg_owner, self.medseg_socket = threading.get_ident(), self.sock
-        _connections.add(self)
+        _mark(self)
 
 
 class _TlsConnection(HTTPSConnection):
     def connect(self) -> None:
         super().connect()
-        # http.client lets go of the socket where an answer ends with the connection.
-        self.medseg_owner, self.medseg_socket = threading.get_ident(), self.sock
-        _connections.add(self)
+        _mark(self)
 
 
 class _Pool(HTTPConnectionPool):

@@ -1,6 +1,9 @@
 """Archives that answer without end, too slowly, too much or from somewhere else: one sentence, within bounds."""
 
+import io
 import itertools
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -16,10 +19,12 @@ from hostile_archives import (
     elsewhere,
     endless,
     endless_object,
+    endless_object_zipped,
     listening,
     new_ones_for_ever,
     plain,
     serving,
+    small_object,
 )  # fmt: skip
 from pynetdicom import evt
 from small_series import small_series
@@ -27,6 +32,7 @@ from small_series import small_series
 from medseg.cli.app import run
 from medseg.service import bounds, dimse, pdu_bounds, web_session
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
+from medseg.service.arriving import ArrivedData
 from medseg.service.pull import Series, pull, search
 
 
@@ -62,11 +68,68 @@ def test_a_search_ends_within_bounds_with_a_sentence(monkeypatch, tmp_path, caps
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "medseg.log"]
 
 
-def test_an_object_without_end_is_not_kept(monkeypatch, tmp_path):
-    monkeypatch.setattr(web_session, "LARGEST_OBJECT", 5 << 20)
-    with serving(endless_object) as address, pytest.raises(ArchiveRefusal, match="more than 5 MiB"):
-        pull(Archive.parse(address), Series("1.2.3", "1.2.4"), tmp_path, retries=0)
+def peak(call: Callable[[], object]) -> int:
+    """Bytes of this process at most, beyond those at first, while it does something; looked at now and then."""
+    process, over = psutil.Process(), threading.Event()
+    before = most = process.memory_info().rss
+
+    def look() -> None:
+        nonlocal most
+        while not over.wait(0.01):
+            most = max(most, process.memory_info().rss)
+
+    watch = threading.Thread(target=look)
+    watch.start()
+    try:
+        call()
+    finally:
+        over.set()
+        watch.join()
+    return most - before
+
+
+@pytest.mark.parametrize("write", [endless_object, endless_object_zipped])
+def test_an_object_without_end_is_not_kept_nor_held_in_memory(monkeypatch, tmp_path, write):
+    monkeypatch.setattr(web_session, "LARGEST_OBJECT", 300 << 20)
+
+    def fetch() -> None:
+        with pytest.raises(ArchiveRefusal, match="more than 300 MiB"):
+            pull(Archive.parse(address), Series("1.2.3", "1.2.4"), tmp_path, retries=0)
+
+    with serving(write) as address:
+        assert peak(fetch) < 150 << 20
     assert list(tmp_path.iterdir()) == []
+
+
+def get_one(_event: object) -> Iterator[tuple[int, pydicom.Dataset] | int]:
+    """What an archive sends by C-GET: an object of the series that is larger than what one holds in memory."""
+    yield 1
+    yield 0xFF00, pydicom.dcmread(io.BytesIO(small_object(bytes(range(256)) * 400)))
+    yield 0x0000, None
+
+
+def test_a_large_object_over_dimse_goes_through_a_file(monkeypatch, tmp_path):
+    in_memory = []
+
+    class Watched(ArrivedData):
+        def __init__(self, beginning, *more):
+            in_memory.append(len(beginning))
+            super().__init__(beginning, *more)
+
+    monkeypatch.setattr(pdu_bounds, "LARGEST_IN_MEMORY", 1000)
+    monkeypatch.setattr(pdu_bounds, "ArrivedData", Watched)
+    with archive_of((evt.EVT_C_GET, get_one)) as archive:
+        [file] = pull(archive, Series("1.2.3", "1.2.4"), tmp_path / "out", retries=0)
+    assert pydicom.dcmread(file).PixelData == bytes(range(256)) * 400
+    assert in_memory == [0]
+
+
+def test_a_large_object_over_dimse_fills_no_disk(monkeypatch, tmp_path):
+    monkeypatch.setattr(pdu_bounds, "LARGEST_IN_MEMORY", 1000)
+    monkeypatch.setattr(bounds, "SPARE_DISK", 1 << 60)
+    with archive_of((evt.EVT_C_GET, get_one)) as archive, pytest.raises(ArchiveRefusal, match="would stay free"):
+        pull(archive, Series("1.2.3", "1.2.4"), tmp_path / "out", retries=0)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_full_disk_ends_a_series_and_leaves_nothing(monkeypatch, tmp_path):
@@ -74,7 +137,7 @@ def test_a_full_disk_ends_a_series_and_leaves_nothing(monkeypatch, tmp_path):
     parts = b"".join(
         b"--x\r\nContent-Type: application/dicom\r\n\r\n" + Path(file).read_bytes() + b"\r\n" for file in source.files
     )
-    monkeypatch.setattr("medseg.service.pull.SPARE_DISK", 1 << 60)
+    monkeypatch.setattr(bounds, "SPARE_DISK", 1 << 60)
     write = plain(parts + b"--x--\r\n", 'multipart/related; type="application/dicom"; boundary=x')
     with serving(write) as address, pytest.raises(ArchiveRefusal, match="would stay free"):
         pull(Archive.parse(address), Series(source.study_uid, source.series_uid), tmp_path / "out", retries=0)

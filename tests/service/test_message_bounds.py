@@ -2,13 +2,18 @@
 
 import contextlib
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_messages import C_ECHO_RQ
+from pynetdicom.dimse_primitives import C_ECHO
+from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import Verification
 
 from medseg.service import bounds, pdu_bounds
@@ -54,7 +59,7 @@ def sent(link: Association, content: bytes, pause: float = 0.0, most: int = 400)
     return number
 
 
-@pytest.mark.parametrize("kind", [PduBounds, SharedBounds])
+@pytest.mark.parametrize("kind", [PduBounds, lambda: SharedBounds(Path())])
 @pytest.mark.parametrize("content", [part(b"", DATA), part(b"ab", DATA), part(b"ab", COMMAND), b"\x04\0\0\0\0\0"])
 def test_a_message_that_drips_is_ended(monkeypatch, kind, content):
     monkeypatch.setattr(bounds, "MESSAGE_SECONDS", 0.3)
@@ -80,7 +85,7 @@ def test_data_is_not_taken_for_a_command(monkeypatch):
     assert held.refused == ""
 
 
-@pytest.mark.parametrize("held", [PduBounds(), PduBounds(1 << 20), SharedBounds()])
+@pytest.mark.parametrize("held", [PduBounds(), PduBounds(1 << 20), SharedBounds(Path())])
 def test_a_pause_between_messages_is_of_none(monkeypatch, held):
     monkeypatch.setattr(bounds, "MESSAGE_SECONDS", 0.2)
     with associated(held) as link:
@@ -88,3 +93,21 @@ def test_a_pause_between_messages_is_of_none(monkeypatch, held):
             time.sleep(0.3)
             assert link.send_c_echo().Status == 0
     assert held.refused == ""
+
+
+def test_messages_whose_answers_nobody_waits_for_are_too_many(monkeypatch):
+    monkeypatch.setattr(pdu_bounds, "MOST_WAITING", 3)
+    held = PduBounds(folder=Path())
+    busy = threading.Event()
+    held.handlers.append((evt.EVT_C_ECHO, lambda _: 0x0000 if busy.wait(5) else 0x0110))
+    echo = C_ECHO_RQ()
+    request = C_ECHO()
+    request.MessageID, request.AffectedSOPClassUID = 1, Verification
+    echo.primitive_to_message(request)
+    command = encode(echo.command_set, True, True)
+    try:
+        with associated(held) as link:
+            assert sent(link, part(command, bytes([1 | 2])), pause=0.02, most=50) < 50
+    finally:
+        busy.set()
+    assert held.refused == "it did not wait for answers to what it sent"

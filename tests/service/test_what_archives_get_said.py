@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import threading
+import types
 import warnings
 
 import pytest
@@ -55,9 +56,25 @@ def test_the_sentence_says_what_it_did(tmp_path, capsys, write, words):
     assert not LIBRARY.search(said), said
 
 
-def test_nobody_there(tmp_path, capsys):
-    assert searched("http://127.0.0.1:1/dw", tmp_path, "--retries", "0") == 4
-    assert "no connection to the archive. Check the address." in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("http://127.0.0.1:1/dw", "no connection to the archive: nothing listens at its port."),
+        ("dicom://127.0.0.1:1/ARCHIVE", "no connection to the archive: nothing listens at its port."),
+        ("http://archive.invalid/dw", "no connection to the archive: no machine has its name."),
+        ("dicom://archive.invalid:104/ARCHIVE", "no connection to the archive: no machine has its name."),
+    ],
+)
+def test_nobody_is_there_and_that_is_not_tried_again(tmp_path, capsys, monkeypatch, address, words):
+    def unknown(host, *_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "not known")
+
+    never = types.SimpleNamespace(sleep=lambda _: pytest.fail("tried again"))
+    monkeypatch.setattr("medseg.service.retry.time", never)
+    if "invalid" in address:
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert searched(address, tmp_path) == 4
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("body", [b"[]", b"\xef\xbb\xbf[]", b""])

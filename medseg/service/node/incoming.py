@@ -19,8 +19,10 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from medseg.io.files.atomic import sync_folder
+from medseg.service.arriving import CHUNK, size_of
 from medseg.service.bounds import SPARE_DISK
 from medseg.service.node.store import FOLDER_MODE, NodeStore
 
@@ -42,13 +44,14 @@ class Arrival:
     study: str
     caller: str
     sha256: str  # of what was sent and how it is encoded, which says whether the same object came again
-    content: bytes = field(repr=False)  # the whole file, as it is to be kept
+    content: BinaryIO = field(repr=False)  # the whole file, as it is to be kept
 
 
 @dataclass(frozen=True)
 class _Written:
     arrival: Arrival
     part: Path
+    size: int  # bytes
     status: Future[int]
 
 
@@ -87,14 +90,15 @@ class Incoming:
         """Return the status to answer with: stored only when the object and its row are on the disk."""
         part = self.parts / secrets.token_hex(12)
         try:
-            if shutil.disk_usage(self.parts).free - len(arrival.content) < self.spare:
+            size = size_of(arrival.content)
+            if shutil.disk_usage(self.parts).free - size < self.spare:
                 return NO_ROOM
             with part.open("xb") as stream:
                 os.fchmod(stream.fileno(), 0o600)
-                stream.write(arrival.content)
+                shutil.copyfileobj(arrival.content, stream, CHUNK)
                 stream.flush()
                 os.fsync(stream.fileno())
-            written = _Written(arrival, part, Future())
+            written = _Written(arrival, part, size, Future())
             self._waiting.put(written)
             return written.status.result(ANSWER_SECONDS)
         except (OSError, sqlite3.Error) as error:  # a full disk, or one that fails: the sender keeps it, tries again
@@ -168,7 +172,7 @@ class Incoming:
             db.execute(
                 "insert into objects(instance, sop_class, series, file, sha256, size, caller, at) "
                 "values(?,?,?,?,?,?,?,?)",
-                (*added, len(arrival.content), arrival.caller, now),
+                (*added, one.size, arrival.caller, now),
             )
         db.execute(
             "insert into series(uid, study, folder, first, last, objects) values(?,?,?,?,?,1) "

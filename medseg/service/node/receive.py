@@ -8,9 +8,8 @@ import ssl
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from io import BytesIO
-from typing import Any
+from contextlib import closing, contextmanager
+from typing import Any, BinaryIO
 
 from pydicom.filereader import read_partial
 from pydicom.tag import Tag
@@ -24,11 +23,12 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 from medseg.errors import MedsegError, UsageError
 from medseg.harmless import one_line
 from medseg.io.dicom.header import lenient
-from medseg.isolation.boundary import attempt
-from medseg.service.archive import is_uid
+from medseg.isolation.boundary import attempt, in_words
+from medseg.service.archive import ArchiveError, is_uid
+from medseg.service.arriving import data_of, file_of_object
 from medseg.service.dimse import KINDS, PLAIN, SYNTAXES
 from medseg.service.node.config import NodeConfig, Tls
-from medseg.service.node.incoming import Arrival, Incoming
+from medseg.service.node.incoming import NO_ROOM, Arrival, Incoming
 from medseg.service.node.sender_server import SenderServer
 from medseg.service.node.shared_bounds import SharedBounds
 
@@ -62,6 +62,9 @@ class Receiver:
         """Keep one object; return the status its sender is told."""
         try:
             status = self._store(event)
+        except (ArchiveError, OSError) as error:
+            log.error("An object could not be written (%s); its sender is told to try again.", in_words(error))
+            status = NO_ROOM
         except Exception as error:  # whatever a damaged object raises, its sender hears that it was not stored
             log.error("An object could not be taken (%s).", type(error).__name__)
             status = NOT_UNDERSTOOD
@@ -73,7 +76,11 @@ class Receiver:
         caller = str(event.assoc.requestor.ae_title).strip()
         if self.callers and caller not in self.callers:  # an archive, which may report commitment and nothing else
             return NOT_AUTHORIZED
-        content: bytes = event.encoded_dataset()
+        with closing(file_of_object(event, self.incoming.parts)) as content:
+            return self._keep(event, caller, content)
+
+    def _keep(self, event: evt.Event, caller: str, content: BinaryIO) -> int:
+        """Keep an object whose file this is, unless it is another than its sender says."""
         instance, sop_class = str(event.request.AffectedSOPInstanceUID), str(event.request.AffectedSOPClassUID)
         header = identity(content)
         if header is None or not all(header):
@@ -92,7 +99,8 @@ class Receiver:
             self._open[id(event.assoc)].add(series)
         # Not of the file's own first lines, which the version of a library decides.
         digest = hashlib.sha256(str(event.context.transfer_syntax).encode())
-        digest.update(event.request.DataSet.getbuffer())
+        for piece in data_of(event):
+            digest.update(piece)
         return self.incoming.keep(Arrival(instance, sop_class, series, study, caller, digest.hexdigest(), content))
 
     def closed(self, event: evt.Event) -> None:
@@ -105,15 +113,16 @@ class Receiver:
             event.assoc.dul.to_user_queue.put(None)
 
 
-def identity(content: bytes) -> tuple[str, str, str] | None:
+def identity(content: BinaryIO) -> tuple[str, str, str] | None:
     """UIDs of instance, study and series of a file, read no further than they lie; None where it is damaged."""
     found = attempt(_identity, content)  # pydicom raises nearly anything on damaged objects
     return None if isinstance(found, MedsegError) else found
 
 
-def _identity(content: bytes) -> tuple[str, str, str]:
+def _identity(content: BinaryIO) -> tuple[str, str, str]:
+    content.seek(0)
     with lenient():
-        header = read_partial(BytesIO(content), stop_when=_is_beyond, specific_tags=IDENTITY)
+        header = read_partial(content, stop_when=_is_beyond, specific_tags=IDENTITY)
         instance, study, series = (str(header.get(f"{kind}InstanceUID") or "") for kind in ("SOP", "Study", "Series"))
         return instance, study, series
 
@@ -148,7 +157,7 @@ def listening(
         (evt.EVT_C_STORE, receiver.store),
         (evt.EVT_C_ECHO, lambda _: 0x0000),
         (evt.EVT_CONN_CLOSE, receiver.closed),
-        *SharedBounds().handlers,
+        *SharedBounds(receiver.incoming.parts).handlers,
         *more,
     ]
     try:

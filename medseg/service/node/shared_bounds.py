@@ -1,8 +1,9 @@
-"""What all senders together may hold in memory: each message is held there until it is whole."""
+"""What all senders together may hold in memory, where each message begins."""
 
 from __future__ import annotations
 
 import weakref
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -14,9 +15,8 @@ from medseg.service.pdu_bounds import PduBounds
 class SharedBounds(PduBounds):
     """Bounds one message, and all that are under way together: a quarter of the memory, as each is copied once."""
 
-    def __init__(self, together: int | None = None) -> None:
-        super().__init__()
-        self.each_anew = False  # but when the next one begins
+    def __init__(self, folder: Path, together: int | None = None) -> None:
+        super().__init__(folder=folder)
         self.together = psutil.virtual_memory().total // 4 if together is None else together
         self._sockets: weakref.WeakSet[Any] = weakref.WeakSet()
 

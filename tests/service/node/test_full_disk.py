@@ -31,7 +31,7 @@ with NodeStore(folder) as store, Incoming(store, folder / "incoming", spare=0) a
     again = [incoming.keep(one) for one, status in told if status]
 with NodeStore(folder) as store:
     rows = {row["instance"]: row["file"] for row in store.rows("select instance, file from objects")}
-whole = sum((folder / "incoming" / rows[one.instance]).read_bytes() == one.content for one, _ in told)
+whole = sum((folder / "incoming" / rows[one.instance]).read_bytes() == one.content.getvalue() for one, _ in told)
 first = Counter(status for _, status in told)
 print(json.dumps({"first": first, "again": Counter(again), "whole": whole, "rows": len(rows)}))
 """

@@ -18,7 +18,7 @@ def test_an_object_is_kept_once_under_a_name_that_says_nothing(incoming, store, 
     one = arrival(series="1.2.3.4.5", PatientID="4711")
     assert [incoming.keep(one), incoming.keep(one)] == [STORED, STORED]
     (file,) = settings.incoming.rglob("*.dcm")
-    assert file.read_bytes() == one.content
+    assert file.read_bytes() == one.content.getvalue()
     assert file.stat().st_mode & 0o777 == 0o600
     relative = str(file.relative_to(settings.folder))
     assert not any(text in relative for text in ("Doe", "4711", one.instance, "1.2.3.4.5"))
@@ -35,9 +35,9 @@ def test_other_bytes_under_the_same_uid_are_refused_and_put_aside(incoming, stor
     assert [incoming.keep(other), incoming.keep(other)] == [DIFFERENT, DIFFERENT]
     assert incoming.keep(first) == STORED
     (file,) = settings.incoming.rglob("*.dcm")
-    assert file.read_bytes() == first.content
+    assert file.read_bytes() == first.content.getvalue()
     (aside,) = incoming.quarantine.iterdir()
-    assert aside.read_bytes() == other.content
+    assert aside.read_bytes() == other.content.getvalue()
     assert len(store.rows("select * from quarantine")) == 1
 
 
@@ -47,7 +47,7 @@ def test_a_file_that_somebody_deleted_is_kept_again(incoming, settings):
     (file,) = settings.incoming.rglob("*.dcm")
     file.unlink()
     assert incoming.keep(one) == STORED
-    assert file.read_bytes() == one.content
+    assert file.read_bytes() == one.content.getvalue()
 
 
 @pytest.mark.parametrize("fails", ["fsync", "commit", "space"])
@@ -99,7 +99,7 @@ def test_many_senders_at_once_lose_nothing(incoming, store, settings):
         assert set(pool.map(incoming.keep, objects + objects[:20])) == {STORED}
     rows = store.rows("select instance, file from objects")
     assert {row["instance"] for row in rows} == {one.instance for one in objects}
-    by_uid = {one.instance: one.content for one in objects}
+    by_uid = {one.instance: one.content.getvalue() for one in objects}
     assert all((settings.incoming / row["file"]).read_bytes() == by_uid[row["instance"]] for row in rows)
     assert {row["objects"] for row in store.rows("select objects from series")} == {20}
 

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import ssl
+from io import BytesIO
 from pathlib import Path
 
 import psutil
@@ -24,12 +25,12 @@ from small_series import small_series
 
 from medseg.errors import UsageError
 from medseg.io.dicom.header import lenient
-from medseg.service import pdu_bounds
+from medseg.service import bounds, pdu_bounds
 from medseg.service.node.commitment import Commitments
 from medseg.service.node.receive import NOT_AUTHORIZED, NOT_ITS_CLASS, Receiver, identity, listening
 from medseg.service.node.shared_bounds import SharedBounds
 
-WHOLE = arrival("1.2.3").content
+WHOLE = arrival("1.2.3").content.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_nothing_is_taken_that_must_be_unpacked_to_be_looked_at(receiver):
 def test_whatever_a_header_holds_it_is_understood_or_refused(at, new):
     content = bytearray(WHOLE)
     content[at : at + len(new)] = new
-    found = identity(bytes(content))
+    found = identity(BytesIO(content))
     assert found is None or len(found) == 3
 
 
@@ -182,8 +183,8 @@ def test_a_sender_that_hangs_up_hears_it_where_the_configuration_says(tmp_path, 
     assert "FailedSOPSequence" not in heard[0]
 
 
-def test_senders_together_hold_no_more_in_memory_than_they_may(series):
-    bounds = SharedBounds(together=2000)
+def test_senders_together_hold_no_more_in_memory_than_they_may(series, tmp_path):
+    bounds = SharedBounds(tmp_path, together=2000)
     entity = AE(ae_title="MEDSEG")
     entity.add_supported_context(MR, PLAIN)
     got = []
@@ -202,6 +203,24 @@ def test_senders_together_hold_no_more_in_memory_than_they_may(series):
         server.shutdown()
     assert "all senders together" in bounds.refused
     assert not got
+
+
+def test_a_large_object_goes_through_a_file_and_is_the_same(receiver, store, series, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(pdu_bounds, "LARGEST_IN_MEMORY", 100)
+        assert send(receiver.port, series[:1]) == [0x0000]
+    assert send(receiver.port, series[:1]) == [0x0000]  # not another one of the same UID
+    [row] = store.rows("select file, size from objects")
+    file = receiver.incoming.folder / row["file"]
+    assert row["size"] == file.stat().st_size
+    assert pydicom.dcmread(file).PixelData == pydicom.dcmread(series[0]).PixelData
+
+
+def test_a_large_object_that_the_disk_has_no_space_for(receiver, store, series, monkeypatch):
+    monkeypatch.setattr(pdu_bounds, "LARGEST_IN_MEMORY", 100)
+    monkeypatch.setattr(bounds, "SPARE_DISK", 1 << 60)
+    assert send(receiver.port, series[:1]) in ([0xA700], [-1])
+    assert not store.rows("select * from objects")
 
 
 @pytest.mark.parametrize(

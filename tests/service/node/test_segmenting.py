@@ -4,6 +4,7 @@ import errno
 import shutil
 import sqlite3
 import time
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,7 @@ def test_a_model_that_is_gone_fails_its_jobs_at_once_and_can_come_back(store, se
     for path in source.files:
         one = dcmread(path)
         uids = one.SOPInstanceUID, one.SOPClassUID, one.SeriesInstanceUID
-        incoming.keep(Arrival(*uids, "1.2", "CT1", "h", path.read_bytes()))
+        incoming.keep(Arrival(*uids, "1.2", "CT1", "h", BytesIO(path.read_bytes())))
     rule = settings.rules[0].model_copy(update={"model": str(package)})
     settings = settings.model_copy(update={"rules": (rule,)})
     segmenter = Segmenter(settings, store)
@@ -186,7 +187,7 @@ def test_a_series_with_a_gap_fails_with_a_reason_that_names_no_folder_of_the_nod
         if number not in (2, 3):
             one, content = dcmread(path), path.read_bytes()
             incoming.keep(
-                Arrival(one.SOPInstanceUID, one.SOPClassUID, one.SeriesInstanceUID, "1.2", "CT1", "h", content)
+                Arrival(one.SOPInstanceUID, one.SOPClassUID, one.SeriesInstanceUID, "1.2", "CT1", "h", BytesIO(content))
             )
     jobs.make_jobs(store, settings, lambda _: False, time.time() + 60)
     (job,) = jobs.take(store, time.time(), 8)
