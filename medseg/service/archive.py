@@ -22,13 +22,11 @@ UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 class ArchiveError(MedsegError):
     """An archive cannot be reached, or does not do what was asked."""
 
+    nobody_there = False  # nothing listens at its address, or nothing has its name
+
 
 class ArchiveRefusal(ArchiveError):
     """An archive says no, and would say so again: a wrong password, a title it does not know."""
-
-
-class ArchiveUnreachable(ArchiveError):
-    """Nothing listens at an archive's address, or nothing has its name."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +129,16 @@ class Archive:
         return None if self.user is None else (self.user, os.environ.get(PASSWORD, ""))
 
 
-def unreachable(error: BaseException | None) -> str:
-    """Say why nobody is at an address, by what connecting to it raised; empty where that may pass."""
+def no_connection(error: object, where: str, fix: str, otherwise: str = "") -> ArchiveError:
+    """Return the error that there is no connection, by what connecting raised; `otherwise` where that is no reason."""
+    why = otherwise
     if isinstance(error, ConnectionRefusedError):
-        return "nothing listens at its port"
-    if isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN:
-        return "no machine has its name"
-    return ""
+        why = "nothing listens at its port"
+    elif isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN:
+        why = "no machine has its name"
+    failure = ArchiveError(f"no connection to the archive{': ' * bool(why)}{why}", where=where, fix=fix)
+    failure.nobody_there = why != otherwise
+    return failure
 
 
 def is_uid(text: str) -> bool:

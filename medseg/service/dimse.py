@@ -37,7 +37,7 @@ from medseg.counted import counted
 from medseg.isolation.boundary import STOPS, as_failure
 from medseg.privacy.burned_in import MAPS, TOMOGRAPHY
 from medseg.privacy.deidentify import DOCUMENTS
-from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal, ArchiveUnreachable, unreachable
+from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal, no_connection
 from medseg.service.arriving import file_of_object
 from medseg.service.bounds import LARGEST_ANSWER, STALLED_SECONDS, Search
 from medseg.service.outgoing import Answer, Outgoing
@@ -261,17 +261,15 @@ def association(
             tls_args=None if archive.tls is None else (archive.tls, archive.host),
         )
     except OSError as error:  # before it connects, of the name
-        raise _no_connection(archive, error) from error
+        raise no_connection(error, archive.name, SEEN, "its name cannot be looked up") from error
     if not link.is_established:
         if link.is_rejected and link.acceptor.primitive is not None and link.acceptor.primitive.result == PERMANENTLY:
             raise ArchiveRefusal("the archive rejected the association", where=archive.name, fix=SEEN)
         if link.is_aborted and link.rejected_contexts and not link.accepted_contexts:
             raise ArchiveError(NOTHING_OFFERED, where=archive.name, fix=SEEN)
-        if not link.is_rejected and not bounds.refused:
-            _check_reachable(archive)
         why = "it rejected the association for now" if link.is_rejected else "nothing answered as an archive"
-        why = bounds.refused or why
-        raise ArchiveError(f"no connection to the archive: {why}", where=archive.name, fix=SEEN)
+        failure = None if link.is_rejected or bounds.refused else _why_none(archive)
+        raise no_connection(failure, archive.name, SEEN, bounds.refused or why)
     try:
         yield link
     except BaseException as error:
@@ -284,16 +282,10 @@ def association(
         link.release()
 
 
-def _check_reachable(archive: Archive) -> None:
-    """Connect once more, because pynetdicom does not say why it could not."""
+def _why_none(archive: Archive) -> OSError | None:
+    """Connect once more, because pynetdicom does not say why it could not; return what that raises."""
     try:
         socket.create_connection((archive.host, archive.port), CONNECT_SECONDS).close()
     except OSError as error:
-        if unreachable(error):
-            raise _no_connection(archive, error) from error
-
-
-def _no_connection(archive: Archive, error: OSError) -> ArchiveError:
-    why = unreachable(error)
-    kind = ArchiveUnreachable if why else ArchiveError
-    return kind(f"no connection to the archive: {why or 'its name cannot be looked up'}", where=archive.name, fix=SEEN)
+        return error
+    return None

@@ -135,7 +135,7 @@ def _count(answer: Dataset, archive: Archive) -> int | None:
     try:
         return None if count in (None, "") else int(count)
     except (TypeError, ValueError) as error:
-        raise ArchiveError(f"the archive answered with an invalid {COUNT}", where=archive.name, fix=REPORT) from error
+        raise ArchiveRefusal(f"the archive answered with an invalid {COUNT}", where=archive.name, fix=REPORT) from error
 
 
 def _listed(find: Find, archive: Archive, study: str, series: str) -> int | None:
@@ -265,7 +265,7 @@ def _find(archive: Archive) -> Find:
 def _uid(answer: Dataset, keyword: str, archive: Archive) -> str:
     uid = str(answer.get(keyword) or "")
     if not is_uid(uid):
-        raise ArchiveError(
+        raise ArchiveRefusal(
             f"the archive answered with an invalid {keyword}",
             where=archive.name,
             fix=REPORT,

@@ -52,5 +52,5 @@ def received(stream: BinaryIO, where: str) -> Received:
     except Exception as error:  # pydicom raises nearly anything on damaged objects
         raise ArchiveError("an object arrived cut or damaged", where=where, fix=AGAIN) from error
     if not is_uid(values[0]):
-        raise ArchiveError("the archive sent an object without a valid UID", where=where, fix=REPORT)
+        raise ArchiveRefusal("the archive sent an object without a valid UID", where=where, fix=REPORT)
     return Received(*values)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from medseg.service.archive import ArchiveError, ArchiveRefusal, ArchiveUnreachable
+from medseg.service.archive import ArchiveError, ArchiveRefusal
 
 log = logging.getLogger("medseg.service.retry")
 T = TypeVar("T")
@@ -28,7 +28,7 @@ def keep_trying(
         except ArchiveRefusal:
             raise
         except ArchiveError as error:
-            if isinstance(error, ArchiveUnreachable) and not has_answered():
+            if error.nobody_there and not has_answered():
                 raise
             log.warning("%s; trying again in %g s.", error.what, wait * 2**attempt)
             time.sleep(wait * 2**attempt)

@@ -16,15 +16,7 @@ from pydicom.dataset import Dataset
 from urllib3.exceptions import NewConnectionError
 
 from medseg.errors import OF_A_PATH
-from medseg.service.archive import (
-    PASSWORD,
-    TOKEN,
-    Archive,
-    ArchiveError,
-    ArchiveRefusal,
-    ArchiveUnreachable,
-    unreachable,
-)
+from medseg.service.archive import PASSWORD, TOKEN, Archive, ArchiveError, ArchiveRefusal, no_connection
 from medseg.service.bounds import Search
 from medseg.service.multipart import parts
 from medseg.service.outgoing import Answer, Outgoing
@@ -211,10 +203,9 @@ def _spoken(archive: Archive) -> Iterator[None]:
     except requests.RequestException as error:
         if isinstance(error, requests.JSONDecodeError):
             raise _malformed(archive, error) from None
-        if why := unreachable(getattr(_reason(error), "__cause__", None)):
-            raise ArchiveUnreachable(
-                f"no connection to the archive: {why}", where=archive.name, fix="Check the address."
-            ) from None
+        reason = getattr(error.args[0], "reason", None) if error.args else None  # why urllib3 gave up
+        if isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError):
+            raise no_connection(getattr(reason, "__cause__", None), archive.name, "Check the address.") from None
         what, fix = _in_words(error)
         raise ArchiveError(what, where=archive.name, fix=fix) from None
     except Exception as error:  # whatever parsing an answer raises, it is none of DICOMweb
@@ -229,14 +220,7 @@ def _in_words(error: requests.RequestException) -> tuple[str, str]:
         return "no encrypted connection to the archive", "Check the address; --ca names certificates to trust."
     if isinstance(error, requests.ReadTimeout):
         return f"the archive did not answer within {TIMEOUT[1]} s", LATER
-    if isinstance(error, requests.ConnectTimeout) or isinstance(_reason(error), NewConnectionError):
-        return "no connection to the archive", "Check the address."
     return "the archive ended the connection before its answer, or does not speak HTTP", "Check the address and port."
-
-
-def _reason(error: requests.RequestException) -> object:
-    """What urllib3 gave up for."""
-    return getattr(error.args[0], "reason", None) if error.args else None
 
 
 def _malformed(archive: Archive, error: Exception) -> ArchiveRefusal:

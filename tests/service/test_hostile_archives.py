@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import psutil
 import pydicom
 import pytest
 from hostile_archives import (
+    SERIES,
     archive_of,
     bomb,
     claims_4_gb,
@@ -245,3 +247,13 @@ def test_objects_of_another_patient_are_refused(tmp_path):
         with archive_of((evt.EVT_C_GET, get)) as archive, pytest.raises(ArchiveRefusal, match="another patient"):
             pull(archive, asked, tmp_path / "out", retries=0)
         assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("uid", ["", "../x", "1.2.x"])
+def test_an_answer_that_would_be_the_same_again_is_not_asked_for_again(uid):
+    answer = {**SERIES, "0020000E": {"vr": "UI", "Value": [uid]}}
+    with (
+        serving(plain(json.dumps([answer]).encode())) as address,
+        pytest.raises(ArchiveRefusal, match="an invalid SeriesInstanceUID"),
+    ):
+        search(Archive.parse(address), {"StudyInstanceUID": "1.2.3"}, retries=3, wait=60)
