@@ -42,6 +42,15 @@ def balls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_msd(tmp_path_factory.mktemp("balls") / "dataset")
 
 
+@pytest.fixture(scope="session")
+def browser() -> Generator[Any]:
+    """Return a Chromium; skips where there is none."""
+    from review.browser.served import chromium
+
+    with chromium() as opened:
+        yield opened
+
+
 @pytest.fixture
 def raylets() -> Generator[Any]:
     """Return a Ray cluster of three machines, all on this one."""

@@ -5,16 +5,15 @@ Needs MkDocs, Playwright with Chromium, and axe (the extra `peers`).
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from accessibility import axe_faults
 from page_commands import ROOT
 from review.browser.served import SLOW
 
@@ -71,31 +70,13 @@ def test_no_link_is_broken_when_opened_from_files(site: Path) -> None:
     assert not broken, "\n".join(sorted(set(broken)))
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from review.browser.served import chromium
-
-    with chromium() as opened:
-        yield opened
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing(site: Path, browser: Any, name: str, scheme: str) -> None:
-    found = importlib.util.find_spec("axe_playwright_python")
-    if found is None or found.origin is None:
-        pytest.skip("needs axe-playwright-python")
     context = browser.new_context(viewport=DESKTOP, color_scheme=scheme)
     page = context.new_page()
     page.goto((site / name).as_uri(), timeout=SLOW)
-    page.add_script_tag(path=str(Path(found.origin).parent / "axe.min.js"))
-    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
-    result = page.evaluate("rules => axe.run(document, rules)", rules)
-    faults = [
-        f"{one['id']}: {one['help']}: {node['target']} {node['html'][:120]}"
-        for one in result["violations"]
-        for node in one["nodes"]
-    ]
+    faults = axe_faults(page)
     context.close()
     assert not faults, "\n".join(faults[:20])
 

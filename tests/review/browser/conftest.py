@@ -1,14 +1,8 @@
-"""One browser for all tests of the page, and one case served to those that need no more."""
+"""One case served to those tests of the page that need no more."""
 
 import pytest
 from review.browser.phantoms import phantoms, write_results
-from review.browser.served import Window, chromium, serving
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with chromium() as opened:
-        yield opened
+from review.browser.served import Window, serving
 
 
 @pytest.fixture(scope="session")

@@ -2,19 +2,11 @@
 
 from collections import Counter
 
-import pytest
 from node_peers import arrival
-from review.browser.served import chromium
 from service.node.test_page import FAILED, REFUSED, yaml_of
 
 from medseg.service.node.load import load_node
 from medseg.service.node.page import QueuePage, serving_page
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
 
 
 def test_the_queue_is_read_in_a_browser_without_a_complaint(browser, store, tmp_path, incoming):
