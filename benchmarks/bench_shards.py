@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -132,7 +133,9 @@ def measure_shards(folder: Path, shards: int) -> dict[str, float]:
 def measure_report(folder: Path, count: int) -> dict[str, float]:
     """Write a report over made-up outcomes, and open its first page."""
     from medseg.engine.batch_report import write_report
+    from medseg.types.class_values import ClassValues
     from medseg.types.run import BatchResult, CaseOutcome, ClassVolume, Volumes
+    from medseg.types.volume_interval import VolumeInterval
 
     folder.mkdir(parents=True)
     preview = folder / "preview.png"
@@ -141,7 +144,12 @@ def measure_report(folder: Path, count: int) -> dict[str, float]:
     for number in range(count):
         (folder / f"case{number}").mkdir()
         (folder / f"case{number}" / "preview.png").hardlink_to(preview)
-    volumes = Volumes((ClassVolume("lesion", 8, 0.5),))
+    values = ClassValues(102.4, 98.7, 21.3, 40.0, 180.0, 61.2, 141.9)
+    measured = ClassVolume(
+        "anterior", 800, 1.53, values=(values,), diameter_mm=31.2, long_axis_mm=22.8, short_axis_mm=14.1,
+        interval=VolumeInterval(1.31, 1.75, 0.9, 52),
+    )  # fmt: skip
+    volumes = Volumes((measured, replace(measured, class_name="posterior")))
     outcomes = tuple(
         CaseOutcome(
             f"case{n}",

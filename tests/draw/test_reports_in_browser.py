@@ -5,6 +5,7 @@ Needs Playwright with Chromium, and axe (the extra `peers`).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from accessibility import axe_faults
 from review.browser.served import SLOW
 from run_here import run_here
 from tiny_dataset import write_config, write_msd
+
+from medseg.engine.batch_report import render_report
+from medseg.types.class_values import ClassValues
+from medseg.types.run import BatchResult, CaseOutcome, ClassVolume, Volumes
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(900)]
 REPORTS = {
@@ -101,3 +106,20 @@ def test_what_is_printed_is_dark_on_white_and_closed_parts_are_open(reports: Pat
     )
     context.close()
     assert shown == ["rgb(0, 0, 0)", "rgb(255, 255, 255)", 0, 0]
+
+
+def test_a_page_of_500_measured_cases_is_laid_out_at_once(browser: Any, tmp_path: Path) -> None:
+    measured = ClassVolume("ball", 800, 1.53, values=(ClassValues(102.4, 98.7, 21.3, 40.0, 180.0, 61.2, 141.9),))
+    volumes = Volumes((measured, replace(measured, class_name="box")))
+    cases = tuple(CaseOutcome(f"c{n}", "done", f"c{n}.nii", volumes=volumes, outputs=("a.nii",)) for n in range(500))
+    file = tmp_path / "report.html"
+    file.write_text(render_report(BatchResult(tmp_path, cases)))
+    assert file.read_text().count("<tr>") == 2001
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    page.goto(file.as_uri(), timeout=SLOW)
+    page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn, 0)))")
+    spent = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    page.close()
+    assert spent["LayoutDuration"] + spent["RecalcStyleDuration"] < 0.8
