@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from medseg.config.arguments import check_arguments
 from medseg.config.bounds import AtLeast0
 from medseg.config.safe_json import parse_json
+from medseg.counted import counted
 from medseg.engine.batch_report import table_of_cases, write_report
 from medseg.engine.run_files import run_content, write_source_table
 from medseg.engine.shard_files import ShardRow, ShardRun, moment, read_shards
@@ -51,14 +52,14 @@ def report(results: str | Path, *, previews: AtLeast0 = 200) -> BatchResult:
     Raises
     ------
     UsageError
-        When the folder does not exist, no shard has left anything there, or shards were made by different models or
-        options.
+        When the folder does not exist, no shard has left anything there, shards were made by different models or
+        options, or the latest run has not finished and lacks cases of earlier ones.
     """
     folder = Path(results)
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=folder, fix="Give the --out of `medseg predict --shard`.")
     folder = folder.resolve()
-    runs = read_shards(folder)
+    runs, elsewhere = read_shards(folder)
     if not runs:
         raise UsageError(
             "no shard has left anything there",
@@ -69,12 +70,16 @@ def report(results: str | Path, *, previews: AtLeast0 = 200) -> BatchResult:
     _check_newest(runs, folder)
     rows = _still_there(_in_order(runs), folder)
     result = _merged(rows, runs, folder)
+    _check_complete(result, elsewhere)
     if result.unfinished:
-        shown = ", ".join(map(str, result.unfinished[:MOST_NAMED])) + (
-            " and more" if len(result.unfinished) > MOST_NAMED else ""
-        )
         verb = "has" if len(result.unfinished) == 1 else "have"
-        log.warning("%d of %d shards %s not finished: %s", len(result.unfinished), result.shards, verb, shown)
+        log.warning(
+            "%d of %d shards %s not finished: %s",
+            len(result.unfinished),
+            result.shards,
+            verb,
+            _named(result.unfinished),
+        )
     with exclusive(folder, "report"):
         _write(result, rows, runs, previews)
     return result
@@ -108,6 +113,35 @@ def _check_newest(runs: Sequence[ShardRun], out: Path) -> None:
         where=out,
         fix="Delete run.*-of-*.json there if the shards no longer count, or run the shards again.",
     )
+
+
+def _check_complete(result: BatchResult, elsewhere: set[str]) -> None:
+    """Refuse to leave out cases of earlier runs because a run in other parts has begun: what is known stays shown."""
+    known = elsewhere | _reported(result.out)
+    lacking = known - {outcome.case_id for outcome in result.outcomes}
+    if not result.unfinished or not lacking:
+        return
+    parts = f"{len(result.unfinished)} of the {counted(result.shards, 'part')} of the latest run have not finished"
+    raise UsageError(
+        f"{parts}, and {counted(len(lacking), 'case')} of earlier runs would be missing from the report",
+        where=result.out,
+        fix=f"Run the other parts ({_named(result.unfinished)}), or delete those of run.*-of-*.json and run.json there "
+        "that no longer count.",
+    )
+
+
+def _named(indices: Sequence[int]) -> str:
+    return ", ".join(map(str, indices[:MOST_NAMED])) + (" and more" if len(indices) > MOST_NAMED else "")
+
+
+def _reported(out: Path) -> set[str]:
+    """Ids of the cases in a report that is complete; none where there is no such report."""
+    try:
+        content = parse_json((out / "run.json").read_text(encoding="utf-8"))
+        over = content["exit_code"] is not None
+        return {str(case["case_id"]) for case in content["cases"] if case["case_id"]} if over else set()
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _merged(rows: Sequence[ShardRow], runs: Sequence[ShardRun], out: Path) -> BatchResult:

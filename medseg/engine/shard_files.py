@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,33 +69,54 @@ def write_rows(result: BatchResult, shard: Shard, origins: Sequence[tuple[str, s
     write_private(rows_file(result.out, shard), "".join(f"{line}\n" for line in lines))
 
 
-def read_shards(out: Path) -> list[ShardRun]:
-    """Read what the shards of a folder left; of an earlier run in another number of parts, nothing.
+def read_shards(out: Path) -> tuple[list[ShardRun], set[str]]:
+    """Read what the shards of a folder left, those of the latest run alone where it was in another number of parts.
 
-    A file that cannot be read counts as not there: its shard has not finished.
+    Also returns the ids of the cases of other runs. A file that cannot be read counts as not there: its shard has not
+    finished.
     """
-    named = [(Shard(int(m[1]), int(m[2])), p) for p in out.iterdir() if (m := RUN_FILE.fullmatch(p.name)) and _fits(m)]
-    contents = [(shard, content) for shard, path in named if (content := _read(path, shard)) is not None]
-    if not contents:
-        return []
-    latest = max(contents, key=lambda one: (str(one[1].get("started_utc", "")), one[0].count))[0].count
-    others = {shard.count for shard, _ in contents} - {latest}
+    named = [(shard, content) for shard in shards_in(out) if (content := _read(out, shard)) is not None]
+    if not named:
+        return [], set()
+    latest = max(named, key=lambda one: (str(one[1].get("started_utc", "")), one[0].count))[0].count
+    others = [(shard, content) for shard, content in named if shard.count != latest]
     if others:
-        log.info("only the shards of %d are taken; there are files of runs in %s parts too", latest, _named(others))
-    newest = [(shard, content) for shard, content in contents if shard.count == latest]
+        counts = numbers(shard.count for shard, _ in others)
+        log.info("only the shards of %d are taken; there are files of runs in %s parts too", latest, counts)
+    newest = [(shard, content) for shard, content in named if shard.count == latest]
     runs = [ShardRun(shard, content, _rows(out, shard, content)) for shard, content in newest]
-    return sorted(runs, key=lambda run: run.shard.index)
+    elsewhere = {str(case["case_id"]) for _, content in others for case in content["cases"] if case["case_id"]}
+    return sorted(runs, key=lambda run: run.shard.index), elsewhere
 
 
-def _named(counts: Iterable[int]) -> str:
-    return " and ".join(map(str, sorted(counts)))
+def shards_in(out: Path) -> list[Shard]:
+    """Return the shards of which a folder has a file, in whatever number of parts."""
+    matches = [match for entry in os.scandir(out) if (match := RUN_FILE.fullmatch(entry.name))]
+    return [Shard(int(m[1]), int(m[2])) for m in matches if int(m[1]) <= int(m[2])]
 
 
-def _fits(match: re.Match[str]) -> bool:
-    return int(match[1]) <= int(match[2])
+def warn_of_other_parts(out: Path, shard: Shard) -> None:
+    """Say where a folder has shards of runs in another number of parts, which are no shards of this run."""
+    if others := [one.count for one in shards_in(out) if one.count != shard.count]:
+        log.warning(
+            "%d/%d: there are files of a run in %s parts, too; the report is of the latest run, once it is complete",
+            shard.index,
+            shard.count,
+            numbers(others),
+        )
 
 
-def _read(path: Path, shard: Shard) -> Mapping[str, Any] | None:
+def numbers(counts: Iterable[int]) -> str:
+    """Return numbers as a sentence has them, each once.
+
+    >>> numbers([200, 3, 3])
+    '3 and 200'
+    """
+    return " and ".join(map(str, sorted(set(counts))))
+
+
+def _read(out: Path, shard: Shard) -> Mapping[str, Any] | None:
+    path = run_file(out, shard)
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -169,14 +169,61 @@ def test_a_case_whose_folder_was_deleted_is_not_done(structure, texts, tmp_path)
     )  # fmt: skip
 
 
+def age(out: Path, pattern: str) -> None:
+    """Let runs have begun long ago."""
+    for path in out.glob(pattern):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "started_utc": "2001-01-01T00:00:00Z"}))
+
+
 def test_shards_of_another_number_are_left_aside(structure, texts, tmp_path):
     out = tmp_path / "out"
     go(structure, texts, out, Shard(1, 2))
     for index in (1, 2, 3):
         go(structure, texts, out, Shard(index, 3))
-    old = json.loads((out / "run.1-of-2.json").read_text())
-    (out / "run.1-of-2.json").write_text(json.dumps({**old, "started_utc": "2001-01-01T00:00:00Z"}))
+    age(out, "run.1-of-2.json")
     assert (report(out).shards, report(out).unfinished) == (3, ())
+
+
+def test_a_complete_report_is_not_replaced_because_a_run_in_other_parts_has_begun(structure, texts, tmp_path, caplog):
+    out = tmp_path / "out"
+    for index in (1, 2, 3):
+        go(structure, texts, out, Shard(index, 3))
+    report(out)
+    age(out, "run.*-of-3.json")
+    before = tables(out)
+    caplog.clear()
+    go(structure, texts, out, Shard(1, 2))
+    assert "1/2: there are files of a run in 3 parts, too" in caplog.text
+    with pytest.raises(
+        UsageError, match=r"1 of the 2 parts of the latest run have not finished, and 2 cases of earlier"
+    ):
+        report(out)
+    for path in out.glob("*.3-of-3.*"):  # known from the report alone
+        path.unlink()
+    with pytest.raises(UsageError, match=r"Run the other parts \(2\), or delete those of run"):
+        report(out)
+    assert tables(out) == before
+    go(structure, texts, out, Shard(2, 2))
+    assert report(out).unfinished == ()
+    assert tables(out) == before
+
+
+def test_an_unsharded_report_is_not_replaced_by_a_part_and_cases_without_a_report_are_known_too(
+    structure, texts, tmp_path, whole
+):
+    before = tables(whole)
+    go(structure, texts, whole, Shard(1, 2))
+    with pytest.raises(UsageError, match="would be missing from the report"):
+        report(whole)
+    assert tables(whole) == before
+    out = tmp_path / "out"
+    for shard in (Shard(1, 3), Shard(2, 3), Shard(3, 3), Shard(1, 20)):
+        go(structure, texts, out, shard)
+    age(out, "run.*-of-3.json")
+    with pytest.raises(UsageError, match="19 of the 20 parts"):
+        report(out)
+    (out / "run.1-of-20.json").unlink()
+    assert report(out).unfinished == ()
 
 
 def test_the_same_shard_twice_and_a_run_in_one_piece_beside_shards_are_refused(structure, texts, tmp_path):
