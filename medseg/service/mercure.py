@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,6 +41,7 @@ NOTIFICATION = "__mercure_notification"
 DicomFormat = Literal[
     "dicom-seg", "dicom-seg-labelmap", "dicom-seg-fractional", "dicom-seg-objects", "rtstruct", "sr", "sc"
 ]
+IN_PYTHON = re.compile(r" \(in Python, [^)]*\)")
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
 Positive = Annotated[float, Field(gt=0)]
 
@@ -55,7 +57,7 @@ class MercureSettings(Strict):
     mirror: Mirror | None = Field(default=None, description="test-time mirroring")
     fast: bool = Field(default=False, description="fewer windows")
     best: bool = Field(default=False, description="mirrored windows in full precision")
-    series: str | None = Field(default=None, description="which series of a study, as `--series`")
+    series: str | None = Field(default=None, description="which series of a study: UID, number or description")
     allow_uneven: bool = Field(default=False, description="resample uneven slices")
     allow_incomplete: bool = Field(default=False, description="read a series that lost a part")
     anyway: bool = Field(default=False, description="segment what the model is not for, and mark it")
@@ -98,8 +100,11 @@ def mercure(inputs: Path | None = None, out: Path | None = None) -> dict[str, An
             for outcome in result.outcomes:
                 _deliver(outcome, target)
     except MedsegError as error:
+        error.what = for_module(error.what, source)
+        error.where, error.fix = (text and for_module(text, source) for text in (error.where, error.fix))
         _write(target, {"error": str(error), "cases": [], "exit_code": error.exit_code})
         raise
+    result = replace(result, outcomes=tuple(_for_module(outcome, source) for outcome in result.outcomes))
     code = result.exit_code
     if code == 3 and settings.deliver_withheld and not result.count("failed"):
         code = 0
@@ -184,7 +189,7 @@ def _case(outcome: CaseOutcome) -> dict[str, Any]:
         "case_id": outcome.case_id,
         "state": outcome.written_state,
         "error": outcome.error,
-        "fix": outcome.fix and OPTION.sub(_setting, outcome.fix),
+        "fix": outcome.fix,
         "warnings": list(outcome.warnings),
         "notes": list(outcome.notes),
         "review_priority": outcome.review_priority,
@@ -192,10 +197,26 @@ def _case(outcome: CaseOutcome) -> dict[str, Any]:
     }
 
 
+def _for_module(outcome: CaseOutcome, source: Path) -> CaseOutcome:
+    error, fix = (text and for_module(text, source) for text in (outcome.error, outcome.fix))
+    warnings, notes = (tuple(for_module(text, source) for text in texts) for texts in (outcome.warnings, outcome.notes))
+    return replace(outcome, error=error, fix=fix, warnings=warnings, notes=notes)
+
+
+def for_module(text: str, source: Path) -> str:
+    """Return a sentence with settings in the place of options, which nobody can give to a module.
+
+    Nor does it begin with the name of the task's folder, which says nothing.
+
+    >>> for_module("in: it is uneven. Read it with --allow-uneven.", Path("/tmp/in"))
+    "it is uneven. Read it with the setting 'allow_uneven'."
+    """
+    return OPTION.sub(_setting, IN_PYTHON.sub("", text.removeprefix(f"{source.name}: ")))
+
+
 def _setting(option: re.Match[str]) -> str:
-    """The setting that stands for an option of `medseg predict`, which nobody can give to a module."""
     name = option[1].replace("-", "_")
-    return f"the setting {name}" if name in MercureSettings.model_fields else option[0]
+    return f"the setting '{name}'" if name in MercureSettings.model_fields else option[0]
 
 
 def _notice(result: BatchResult) -> str:

@@ -28,6 +28,7 @@ def mercure(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_series_becomes_objects_that_mercure_sends_on(crop, mercure, tmp_path, capsys):
     settings = {"model": "hippocampus", "format": "dicom-seg,sr", "overlap": 0, "mirror": "none", "engine": "torch"}
+    settings["series"] = "sag*"
     folder = task(tmp_path, crop, settings)
     code, result = mercure(folder)
     assert code == 0
@@ -43,6 +44,7 @@ def test_a_series_becomes_objects_that_mercure_sends_on(crop, mercure, tmp_path,
     assert kinds == {"SEG", "SR"}
     (case,) = result["cases"]
     assert case["state"] == "done"
+    assert "chosen by the setting 'series'" in case["notes"]
     assert set(case["volumes"]) == {"anterior hippocampus", "posterior hippocampus"}
     assert "touches the edge" in result[NOTIFICATION]["text"].lower()
     said = capsys.readouterr()
@@ -58,7 +60,7 @@ def test_what_the_model_is_not_for_is_withheld_and_said(deliver, code, mercure, 
     (case,) = result["cases"]
     assert case["state"] == "withheld"
     assert case["error"] in result[NOTIFICATION]["text"]
-    assert "or add the setting anyway (" in case["fix"]  # a module is given no options
+    assert "or add the setting 'anyway': labels are then made" in case["fix"]  # a module is given no options
     assert not [*(tmp_path / "task" / "out").glob("*.dcm")]
 
 
@@ -90,6 +92,28 @@ def test_what_is_no_task_is_refused(text, mercure, tmp_path):
     code, result = mercure(tmp_path)
     assert code in (2, 4)
     assert "task.json" in result["error"]
+
+
+def test_a_case_names_neither_options_nor_the_tasks_folder(mercure, tmp_path):
+    small_series(tmp_path / "series", shape=(12, 12, 12))
+    twin = pydicom.dcmread(tmp_path / "series" / "0003")
+    twin.SOPInstanceUID = twin.file_meta.MediaStorageSOPInstanceUID = "2.25.9"
+    twin.save_as(tmp_path / "series" / "twin")  # in the same place as another
+    _, result = mercure(task(tmp_path / "same", tmp_path / "series", {"model": "hippocampus"}))
+    (case,) = result["cases"]
+    assert case["error"].startswith("2 or more images share a place")
+    assert ": failed: 2 or more images share a place" in result[NOTIFICATION]["text"]
+
+
+def test_of_series_that_fit_equally_the_setting_is_named(mercure, tmp_path):
+    study = {"StudyInstanceUID": "2.25.1", "BodyPartExamined": "BRAIN"}
+    for number in (1, 2):
+        small_series(tmp_path / "series" / str(number), shape=(12, 12, 12), SeriesNumber=number, **study)
+    _, result = mercure(task(tmp_path / "two", tmp_path / "series", {"model": "hippocampus"}))
+    assert result["cases"][0]["fix"] == "Choose one with the setting 'series'."
+    code, result = mercure(task(tmp_path / "none", tmp_path / "series", {"model": "hippocampus", "series": "T2*"}))
+    assert code == 2
+    assert result["error"].startswith("the setting 'series' T2*: none of 2 volumes matches.")
 
 
 def test_a_task_without_a_scan_says_so(mercure, tmp_path, capsys):

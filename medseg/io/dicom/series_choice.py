@@ -52,7 +52,7 @@ def choose_series(discovery: Discovery, criteria: SeriesCriteria, inputs: Sequen
 
     Volumes of one study under different inputs are not chosen between. Chosen volumes say why in their notes; the
     others are skipped with the reason. Where none fits, or several fit equally, the study is skipped as failed, for the
-    user to choose.
+    user to choose; of those that fit equally and cannot be read, the one that can be carries a warning.
     """
     kept: list[FoundScan] = []
     left: list[Skipped] = []
@@ -71,7 +71,7 @@ def choose_series(discovery: Discovery, criteria: SeriesCriteria, inputs: Sequen
             left += [
                 Skipped(one.files[0], f"series {_name(one)}: not the one that fits the model best")
                 for one in members
-                if one is not chosen
+                if one.case_id != chosen.case_id
             ]
     order = {scan.case_id: number for number, scan in enumerate(discovery.found)}
     return Discovery(tuple(sorted(kept, key=lambda scan: order[scan.case_id])), (*discovery.skipped, *left))
@@ -171,16 +171,37 @@ def _choose(members: Sequence[FoundScan], criteria: SeriesCriteria) -> tuple[Fou
         return None, f"none of the {len(members)} volumes of this study fits the model ({verdicts})"
     best = min(fits[scan.case_id].rank for scan in fitting)
     equal = [scan for scan in fitting if fits[scan.case_id].rank == best]
+    broken: dict[str, str] = {}
+    if len(equal) > 1:
+        broken = {scan.case_id: why for scan in equal if (why := _unreadable(scan))}
+        equal = [scan for scan in equal if scan.case_id not in broken] or equal
     if len(equal) > 1:
         names = ", ".join(_name(scan) for scan in equal[:MOST_NAMED]) + (" and more" if len(equal) > MOST_NAMED else "")
         return None, f"{len(equal)} volumes of this study fit the model equally well: {names}"
     (chosen,) = equal
+    warnings = tuple(
+        f"{_name(scan)} of the same study fits the model equally well and cannot be read ({broken[scan.case_id]}). "
+        "Check that this series is the one wanted."
+        for scan in members
+        if scan.case_id in broken
+    )
     others = "; ".join(f"{_name(scan)}: {fits[scan.case_id]}" for scan in members if scan is not chosen)
-    return chosen, (
+    return replace(chosen, warnings=(*chosen.warnings, *warnings)), (
         f"chosen among {len(members)} volumes of its study ({fits[chosen.case_id]}) before {others}"
         if len(members) <= MOST_NAMED
         else f"chosen among {len(members)} volumes of its study ({fits[chosen.case_id]})"
     )
+
+
+def _unreadable(scan: FoundScan) -> str:
+    """Why the pixels of a volume cannot be read; empty where they can."""
+    from medseg.io.dicom.series import read_series
+
+    try:
+        read_series(scan, allow_uneven=True, allow_incomplete=True)
+    except MedsegError as error:
+        return error.what
+    return ""
 
 
 def _name(scan: FoundScan) -> str:

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from dicom_phantom import check, grid, write_series
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 
 from medseg.cli.app import run
 from medseg.errors import UsageError
@@ -157,3 +160,26 @@ def test_by_command(tmp_path, capsys):
     assert "resampled to 36 slices" in notes
     assert "DICOM objects are on the slices of the source" in notes
     assert (path.parent / "labels.seg.dcm").exists()
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, ExplicitVRLittleEndian])
+def test_of_series_that_fit_equally_one_that_cannot_be_read_is_none_to_choose_and_a_warning(syntax, tmp_path):
+    series(tmp_path, "t1", 1)
+    series(tmp_path / "twin", "again", 2)
+    for file in (tmp_path / "twin").rglob("*"):
+        header = pydicom.dcmread(file)
+        header.file_meta.TransferSyntaxUID = syntax
+        header.PixelData = encapsulate([b"no image" * 20]) if syntax.is_encapsulated else header.PixelData[:10]
+        header["PixelData"].is_undefined_length = syntax.is_encapsulated
+        header.save_as(file)
+    got = choose_series(discover([tmp_path]), MR, [tmp_path])
+    assert chosen(got) == [1]
+    check(read_scan(got.found[0]))
+    (warning,) = got.found[0].warnings
+    assert "(number 2, MR, " in warning
+    assert "fits the model equally well and cannot be read (its pixels cannot be decoded" in warning
+    assert ["not the one that fits" in left.reason for left in got.skipped] == [True]
+    series(tmp_path, "t2", 3)
+    assert "2 volumes of this study fit the model equally well" in asked(
+        choose_series(discover([tmp_path]), MR, [tmp_path])
+    )
