@@ -116,7 +116,7 @@ def _check_newest(runs: Sequence[ShardRun], out: Path) -> None:
 
 
 def _check_complete(result: BatchResult, elsewhere: set[str]) -> None:
-    """Refuse to leave out cases of earlier runs because a run in other parts has begun: what is known stays shown."""
+    """Refuse a report that lacks cases of earlier runs because a run in other parts has begun."""
     known = elsewhere | _reported(result.out)
     lacking = known - {outcome.case_id for outcome in result.outcomes}
     if not result.unfinished or not lacking:
