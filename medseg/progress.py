@@ -40,6 +40,7 @@ class _Lines:
 
     def __init__(self, total: int) -> None:
         self.pace = Pace(total)
+        self._fixes: set[str] = set()
         self._said = time.monotonic()
 
     def start(self, case_id: str) -> None:
@@ -55,15 +56,21 @@ class _Lines:
 
     def end(self, outcome: CaseOutcome) -> None:
         self.pace.add(outcome)
-        _log_end(outcome, self.pace)
+        _log_end(outcome, self.pace, self._fixes)
 
 
-def _log_end(outcome: CaseOutcome, pace: Pace) -> None:
+def _log_end(outcome: CaseOutcome, pace: Pace, fixes: set[str]) -> None:
+    """Log how a case ended; of several withheld for which the same is to be done, the first alone says what.
+
+    - `fixes`: what was said to do so far, to which this case's is added.
+    """
     prefix = f"[{pace.done}/{pace.total}] "
     name = outcome.case_id or outcome.source
     if outcome.error is not None:
         name = f"{outcome.case_id} ({outcome.source})" if outcome.case_id else name
-        fix = f" {outcome.fix}" if outcome.fix else ""
+        again = outcome.state == "withheld" and outcome.fix in fixes
+        fix = " What to do is as above." if again else f" {outcome.fix}" if outcome.fix else ""
+        fixes.add(outcome.fix or "")
         log.error("%s%s: %s: %s.%s", prefix, name, outcome.state.upper(), outcome.error.rstrip("."), fix)
     elif outcome.state == "current":
         log.info("%s%s: up to date", prefix, name)
@@ -95,6 +102,7 @@ def case_progress(total: int) -> Iterator[Progress]:
     with _bar(MofNCompleteColumn(), "failed {task.fields[failed]}", "{task.fields[left]}") as bar:
         task = bar.add_task("starting", total=total, failed=0, left="–")
         pace = Pace(total)
+        fixes: set[str] = set()
 
         def show(fraction: float, **changes: Any) -> None:
             left = pace.remaining(fraction)
@@ -118,7 +126,7 @@ def case_progress(total: int) -> Iterator[Progress]:
                 self.failed += outcome.state in ("failed", "withheld")
                 pace.add(outcome)
                 show(0.0, failed=self.failed)
-                _log_end(outcome, pace)
+                _log_end(outcome, pace, fixes)
 
         yield _Live()
         bar.update(task, description="finished")

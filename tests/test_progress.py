@@ -66,6 +66,26 @@ def test_lines_say_how_each_case_ended_and_what_is_left(clock, caplog):
     ]
 
 
+def test_what_to_do_about_cases_that_are_withheld_is_said_once(clock, caplog):
+    def withheld(case_id, fix):
+        return CaseOutcome(case_id, "withheld", f"{case_id}.nii", error="Not a head", fix=fix)
+
+    with progress.case_progress(4) as shown:
+        for case_id, fix in (
+            ("a", "Give a head."),
+            ("b", "Give a head."),
+            ("c", "Give a foot."),
+            ("d", "Give a head."),
+        ):
+            shown.end(withheld(case_id, fix))
+    assert [record.getMessage() for record in caplog.records] == [
+        "[1/4] a (a.nii): WITHHELD: Not a head. Give a head.",
+        "[2/4] b (b.nii): WITHHELD: Not a head. What to do is as above.",
+        "[3/4] c (c.nii): WITHHELD: Not a head. Give a foot.",
+        "[4/4] d (d.nii): WITHHELD: Not a head. What to do is as above.",
+    ]
+
+
 def test_a_terminal_has_the_same_lines_and_a_bar_that_moves_within_a_case(clock, caplog, monkeypatch):
     caplog.set_level(logging.INFO, "medseg.run")
     shown: dict[str, Any] = {}

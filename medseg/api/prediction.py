@@ -200,9 +200,8 @@ class Prediction:
         UsageError
             When there are fewer than 16 pixels.
         """
-        return draw_preview(
-            self.segmented.case.scan, self.labels, self.segmented.volumes, instances=self.instances, size=size
-        )
+        made, mark = self.segmented, self.segmented.model.mark
+        return draw_preview(made.case.scan, self.labels, made.volumes, instances=self.instances, size=size, mark=mark)
 
     def _repr_html_(self) -> str:
         """Return preview, volumes and warnings, as a notebook shows them."""

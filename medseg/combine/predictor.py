@@ -21,6 +21,7 @@ from medseg.combine.merging import PartReport, combined, paste, report
 from medseg.combine.shared import SharedPreparation
 from medseg.errors import UsageError
 from medseg.infer.engines.select import ProgressCallback, check_available, runs_on_gpu
+from medseg.infer.gate.scan import refuse_channels
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor, check_automatic
 from medseg.locate.segment import segment_scan
@@ -106,6 +107,9 @@ class CompositePredictor:
 
     def segment(self, scan: Scan, *, anyway: bool = False, on_windows: Windows | None = None) -> Prediction:
         """Label every voxel of a scan on its own grid; a scan that is not for a part raises `NotForThisModel`."""
+        more = refuse_channels(scan, self.package.card.input)
+        if more is not None and not anyway:
+            raise more.error()
         check_channels(scan, self.package.card.input)
         order = AxisOrder() if self.card.grid is None else nearest_ras(scan.geometry)
         ordered = scan

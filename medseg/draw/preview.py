@@ -22,13 +22,20 @@ FILL = 0.38
 
 
 def draw_preview(
-    scan: Scan, labels: LabelMap, volumes: Volumes, *, instances: Instances | None = None, size: int = 300
+    scan: Scan,
+    labels: LabelMap,
+    volumes: Volumes,
+    *,
+    instances: Instances | None = None,
+    size: int = 300,
+    mark: str = "",
 ) -> Image.Image:
     """Draw the axial, coronal and sagittal plane in which the labels are largest; a single slice with and without them.
 
     Each object of `instances` is outlined, or without them each class; `volumes` are for the legend. Where the
     legend names several classes, the value of each is written on it, so that a print in gray can be read. `size` is the
-    width and height in pixels of the square each plane is fitted into.
+    width and height in pixels of the square each plane is fitted into. A `mark` of a result that was to be withheld
+    stands below.
     """
     labels.geometry.match(scan.geometry, what="labels and scan")
     backdrop = Backdrop.from_scan(scan, scan.geometry)
@@ -46,7 +53,9 @@ def draw_preview(
         (c.color, f"{f'{c.value} ' if is_numbered else ''}{c.name}  {_amount(row, in_pixels=orientation.is_2d)}")
         for c, row in zip(labels.table, volumes.rows, strict=True)
     ]
-    return _compose(panes, legend[:MOST_NAMED], more=max(0, len(legend) - MOST_NAMED))
+    more = len(legend) - MOST_NAMED
+    below = [f"and {more} more classes: see measurements.csv"] if more > 0 else []
+    return _compose(panes, legend[:MOST_NAMED], below + ([mark[:1].upper() + mark[1:]] if mark else []))
 
 
 def first_pane(preview: Image.Image, size: int) -> Image.Image:
@@ -75,10 +84,11 @@ def _amount(row: ClassVolume, *, in_pixels: bool) -> str:
     return size if row.objects is None else f"{counted(row.objects, 'object')}, {size}"
 
 
-def _compose(panes: list[Image.Image], legend: list[tuple[tuple[int, int, int], str]], more: int) -> Image.Image:
-    """Set the panes side by side over the legend."""
+def _compose(panes: list[Image.Image], legend: list[tuple[tuple[int, int, int], str]], below: list[str]) -> Image.Image:
+    """Set the panes side by side over the legend, and lines of text below it."""
     size, per_row = panes[0].width, len(panes)
-    rows = -(-len(legend) // per_row) + (more > 0)
+    named = -(-len(legend) // per_row)
+    rows = named + len(below)
     image = Image.new("RGB", (len(panes) * (size + GAP) + GAP, size + 2 * GAP + rows * LINE + GAP), BACKGROUND)
     for number, drawn in enumerate(panes):
         image.paste(drawn, (GAP + number * (size + GAP), GAP))
@@ -88,7 +98,6 @@ def _compose(panes: list[Image.Image], legend: list[tuple[tuple[int, int, int], 
         y = size + 2 * GAP + (number // per_row) * LINE
         draw.rectangle((x, y + 3, x + 12, y + 15), fill=color)
         draw.text((x + 20, y + 9), text, fill=INK, font=font(13), anchor="lm")
-    if more:
-        y = size + 2 * GAP + (rows - 1) * LINE
-        draw.text((GAP, y + 9), f"and {more} more classes: see measurements.csv", fill=INK, font=font(13), anchor="lm")
+    for number, text in enumerate(below, start=named):
+        draw.text((GAP, size + 2 * GAP + number * LINE + 9), text, fill=INK, font=font(13), anchor="lm")
     return image

@@ -63,6 +63,7 @@ def _case(outcome: CaseOutcome) -> dict[str, Any]:
         "error": outcome.error,
         "fix": outcome.fix,
         "code": outcome.code,
+        "warnings": list(outcome.warnings),
         "seconds": round(outcome.seconds, 3),
         "computed": None if outcome.computed is None else outcome.computed.to_json(),
         "outputs": list(outcome.outputs),

@@ -30,27 +30,30 @@ ROW = ("id", "class_value", "class", "is_thing", "score", "voxels")
 SHAPE = ("diameter_mm", "sphericity")
 AXES = ("long_axis_mm", "short_axis_mm")
 INTENSITY = "mean_intensity"
+MARK = ("mark",)  # of results that were to be withheld
 # Of each channel, beside the mean.
 VALUES = ("unit", "median", "standard_deviation", "minimum", "maximum", "percentile_5", "percentile_95", "tlg")
 
 
-def write_instances(instances: Instances, folder: Path, source: Source | None = None) -> None:
+def write_instances(instances: Instances, folder: Path, source: Source | None = None, mark: str = "") -> None:
     """Write ``instances.nii.gz``, int32, and ``instances.csv``, one line for each row.
 
     The table's ``start`` and ``stop`` are voxel indices, the second beyond the last voxel; centroids are world
     coordinates in mm, RAS+. A 2D image has ``area_mm2``, or ``area_px`` where its source has no pixel size, in place of
-    ``volume_ml``. What was not measured is empty. A NIfTI source's orientation is copied bit by bit.
+    ``volume_ml``. What was not measured is empty. A NIfTI source's orientation is copied bit by bit. A `mark` of a
+    result that was to be withheld is in a column of its own, and the description of the id map.
     """
     scan = Scan(instances.ids[np.newaxis], instances.geometry, source=source or Source("array"))
-    nifti.write_scan(scan, folder / IDS)
+    nifti.write_scan(scan, folder / IDS, mark)
     measured = (row.measures.mean_intensity for row in instances.rows if row.measures is not None)
     channels = max((len(means) for means in measured if means is not None), default=0)
     text = io.StringIO()
     writer = TableWriter(text)
     unit = extent_unit(instances.geometry, source)
     columns = [*ROW, unit, *PLACE, *SHAPE, *_columns(INTENSITY, channels), *AXES]
-    writer.writerow([*columns, *(name for one in VALUES for name in _columns(one, channels))])
-    writer.writerows(_line(row, instances, unit, channels) for row in instances.rows)
+    marked = [mark] if mark else []
+    writer.writerow([*columns, *(name for one in VALUES for name in _columns(one, channels)), *(MARK if mark else ())])
+    writer.writerows([*_line(row, instances, unit, channels), *marked] for row in instances.rows)
     write_text(folder / TABLE, text.getvalue())
 
 

@@ -23,10 +23,14 @@ VALUES = (
 
 # Of the volume or area; empty where a class has none.
 INTERVAL = ("interval_low", "interval_high", "interval_level", "interval_cases")
+MARK = ("mark",)
 
 
-def table_of_measurements(volumes: Volumes, quality: Quality | None = None) -> str:
-    """Return the text of the table: volumes, quality where measured, and objects where the model makes any."""
+def table_of_measurements(volumes: Volumes, quality: Quality | None = None, mark: str = "") -> str:
+    """Return the text of the table: volumes, quality where measured, and objects where the model makes any.
+
+    A `mark` of a result that was to be withheld is in each row, in a column that other results do not have.
+    """
     counted = any(row.objects is not None for row in volumes.rows)
     stream = io.StringIO()
     writer = TableWriter(stream)
@@ -40,13 +44,16 @@ def table_of_measurements(volumes: Volumes, quality: Quality | None = None) -> s
     with_interval = any(row.interval is not None for row in volumes.rows)
     measured = [*LENGTHS, *_value_columns(channels)] if channels else []
     intervals = INTERVAL if with_interval else ()
-    writer.writerow([*head, *of_quality, *(["objects"] if counted else []), *measured, *intervals])
+    marked = [mark] if mark else []
+    objects_head = ["objects"] if counted else []
+    writer.writerow([*head, *of_quality, *objects_head, *measured, *intervals, *(MARK if mark else ())])
     for number, row in enumerate(volumes.rows):
         figures = _of_quality(quality.rows[number]) if quality else []
         objects = [row.objects] if counted else []
         values = _of_values(row, channels) if channels else []
         interval = _of_interval(row) if with_interval else []
-        writer.writerow([row.class_name, row.voxels, f"{row.size:.6g}", *figures, *objects, *values, *interval])
+        cells = [row.class_name, row.voxels, f"{row.size:.6g}", *figures, *objects, *values, *interval]
+        writer.writerow([*cells, *marked])
     return stream.getvalue()
 
 

@@ -111,9 +111,7 @@ def write_labels(labels: LabelMap, path: Path, source: Source | None = None, not
     array = labels.array.astype(smallest_label_dtype(largest), copy=False)
     header = _header_like(array, labels.geometry, source)
     header.set_intent(INTENT_LABEL, name="medseg labels")
-    if notice:
-        header["descrip"] = f"medseg: {notice}".encode("ascii", "replace")[:79]
-    _write(array, header, path)
+    _write(array, _with_notice(header, notice), path)
 
 
 def write_overlapping(labels: OverlappingLabels, path: Path, source: Source | None = None, notice: str = "") -> None:
@@ -121,20 +119,19 @@ def write_overlapping(labels: OverlappingLabels, path: Path, source: Source | No
     shape = (*labels.geometry.shape, len(labels.table))
     header = _header_like(np.broadcast_to(np.uint8(0), shape), labels.geometry, source)
     header.set_intent(INTENT_LABEL, name=OVERLAPPING)
-    if notice:
-        header["descrip"] = f"medseg: {notice}".encode("ascii", "replace")[:79]
+    _with_notice(header, notice)
     # Of all channels, one at a time is in memory.
     _write_channels((labels.mask(entry.value).view(np.uint8) for entry in labels.table), header, path)
 
 
-def write_scan(scan: Scan, path: Path) -> None:
+def write_scan(scan: Scan, path: Path, notice: str = "") -> None:
     """Write a scan's voxels as they are, channels as the fourth axis; see `write_labels` for the rest."""
     array = scan.array[0] if scan.channels == 1 else np.moveaxis(scan.array, 0, 3)
-    _write(array, _header_like(array, scan.geometry, scan.source), path)
+    _write(array, _with_notice(_header_like(array, scan.geometry, scan.source), notice), path)
 
 
 def write_probabilities(
-    probabilities: npt.NDArray[Any], geometry: Geometry, path: Path, source: Source | None = None
+    probabilities: npt.NDArray[Any], geometry: Geometry, path: Path, source: Source | None = None, notice: str = ""
 ) -> None:
     """Write numbers between 0 and 1 as bytes of 255ths, which every reader scales back; otherwise as `write_labels`.
 
@@ -144,6 +141,7 @@ def write_probabilities(
     array = probabilities if probabilities.ndim == 3 else np.moveaxis(probabilities, 0, 3)
     header = _header_like(np.broadcast_to(np.uint8(0), array.shape), geometry, source)
     header.set_slope_inter(1 / 255, 0)
+    _with_notice(header, notice)
 
     def in_255ths(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         stored = np.rint(plane.astype(np.float32) * 255).astype(np.uint8)
@@ -171,6 +169,13 @@ def _read_stored(opened: Opened, path: Path) -> tuple[npt.NDArray[Any], float, f
         skip(stream, voxel_offset(header, path), opened.files[-1])
         read_exactly(stream, stored.view(np.uint8), opened.files[-1])
     return native(stored) if stored.dtype.fields is None else stored, slope or 1.0, intercept or 0.0
+
+
+def _with_notice(header: Any, notice: str) -> Any:
+    """Return the header with a notice, where there is one, as its description."""
+    if notice:
+        header["descrip"] = f"medseg: {notice}".encode("ascii", "replace")[:79]
+    return header
 
 
 def _header_like(array: npt.NDArray[Any], geometry: Geometry, source: Source | None) -> Any:

@@ -30,6 +30,7 @@ from medseg.types.axis_order import nearest_ras
 from medseg.types.expected_result import ExpectedResult
 from medseg.types.extent import extent_unit
 
+UNCERTAIN = "the model's regions were not found with certainty: "
 NO_MAPS = {"probabilities": False, "entropy": False}
 
 
@@ -64,19 +65,19 @@ def _segment_located(predictor: Predictor, scan: Scan, locate: LocateCard, *, an
             "probabilities and entropy are not made of a scan in which the model first finds its regions",
             fix="Omit --save and dicom-seg-fractional, or give a crop (medseg crop).",
         )
-    check_channels(scan, package.card.input)
     found: list[Refusal] = []
     _note(found, refuse_larger_scan(scan, package.card), anyway=anyway)
-    _note(found, _refusal(_unsuitable_grid(scan, locate), package.card, locate), anyway=anyway)
+    check_channels(scan, package.card.input)
+    _note(found, _refusal(_unsuitable_grid(scan, locate), package.card), anyway=anyway)
     order = nearest_ras(scan.geometry)
     array = np.nan_to_num(order.apply(scan.array[0]).astype(np.float32), posinf=0, neginf=0)
     image = Image(array, order.geometry(scan.geometry))
     centers = np.array([region.center_mm for region in locate.regions])
     placement = register(_template(package.folder, package.hash), image, centers)
-    _note(found, _refusal(implausible_placement(placement, locate.placement), package.card, locate), anyway=anyway)
+    _note(found, _refusal(implausible_placement(placement, locate.placement), package.card, UNCERTAIN), anyway=anyway)
     crops = Predictor(package, options.model_copy(update=NO_MAPS), engine=predictor.engine)
     regions = [segment_region(crops.segment, image, placement, region, locate) for region in locate.regions]
-    _note(found, _refusal(implausible_regions(regions, placement, locate), package.card, locate), anyway=anyway)
+    _note(found, _refusal(implausible_regions(regions, placement, locate), package.card, UNCERTAIN), anyway=anyway)
     made = assembled(regions, image.geometry, package.card, locate, package.identity)
     labels = np.ascontiguousarray(order.undo(made.labels.array))
     marks = tuple(refused.warning() for refused in found)
@@ -99,12 +100,8 @@ def _note(found: list[Refusal], refused: Refusal | None, *, anyway: bool) -> Non
     found += [] if refused is None else [refused]
 
 
-def _refusal(reasons: tuple[str, ...], card: ModelCard, locate: LocateCard) -> Refusal | None:
-    if not reasons:
-        return None
-    return refusal(
-        f"{locate.what} was expected, and the regions were not found with certainty: {'; '.join(reasons)}", card
-    )
+def _refusal(reasons: tuple[str, ...], card: ModelCard, what: str = "") -> Refusal | None:
+    return refusal(what + "; ".join(reasons), card) if reasons else None
 
 
 def _unsuitable_grid(scan: Scan, locate: LocateCard) -> tuple[str, ...]:

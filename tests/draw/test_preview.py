@@ -65,6 +65,18 @@ def test_labels_of_another_grid_are_refused():
         draw_preview(scan, labels, measure_volumes(labels))
 
 
+def test_a_mark_stands_below_the_legend():
+    labels = label_map(np.random.default_rng(0).integers(0, 2, (20, 20, 20)), table=LabelTable.unnamed([1]))
+    scan = Scan(labels.array[None].astype(np.float32), labels.geometry)
+    plain, marked = (
+        np.asarray(draw_preview(scan, labels, measure_volumes(labels), mark=mark))
+        for mark in ("", "not what the model is for")
+    )
+    assert len(marked) > len(plain)
+    assert np.array_equal(marked[: len(plain) - 12], plain[:-12])
+    assert (marked[len(plain) - 12 :] > 200).any()
+
+
 def test_many_classes_have_a_short_legend():
     labels = label_map(np.random.default_rng(0).integers(0, 118, (20, 20, 20)), table=LabelTable.unnamed(range(1, 118)))
     image = draw_preview(Scan(labels.array[None].astype(np.float32), labels.geometry), labels, measure_volumes(labels))

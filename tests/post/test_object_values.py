@@ -1,8 +1,10 @@
 """What is measured of each object, against SimpleITK's label statistics, object by object."""
 
+import csv
 from dataclasses import replace
 
 import highdicom as hd
+import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
@@ -13,7 +15,7 @@ from small_series import small_series
 
 from medseg.engine.batch_report import render_report
 from medseg.io.formats import Labeled, write
-from medseg.io.instances import write_instances
+from medseg.io.instances import read_instances, write_instances
 from medseg.post.class_values import measure_values
 from medseg.post.components import components
 from medseg.post.measure import measure
@@ -103,6 +105,17 @@ def test_more_objects_than_a_report_can_list_are_said_to_be_left_out(tmp_path, m
     written = write("sr", Labeled(labels, source, MODEL, instances=components(labels)), tmp_path)
     assert any("classes only, as there are 2 objects" in note for note in written.notes)
     assert not (tmp_path / "objects.seg.dcm").exists()
+
+
+def test_objects_of_a_result_that_was_to_be_withheld_say_so(tmp_path):
+    _, _, found = lesions()
+    for mark in ("", "not what the model is for"):
+        write_instances(found, tmp_path, mark=mark)
+        with (tmp_path / "instances.csv").open(newline="") as stream:
+            assert {row.get("mark", "") for row in csv.DictReader(stream)} == {mark}
+        described = nib.load(tmp_path / "instances.nii.gz").header["descrip"].item().decode()
+        assert described == ("medseg: not what the model is for" if mark else "medseg")
+        assert len(read_instances(tmp_path).rows) == len(found.rows)
 
 
 def test_the_report_of_a_batch_shows_classes_and_their_largest_objects(tmp_path):

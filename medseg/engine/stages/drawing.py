@@ -33,7 +33,12 @@ class Preview:
         """Draw and write."""
         found = item.prediction
         preview = draw_preview(
-            item.case.scan, found.labels, item.volumes, instances=found.instances, size=self.options.size
+            item.case.scan,
+            found.labels,
+            item.volumes,
+            instances=found.instances,
+            size=self.options.size,
+            mark=item.model.mark,
         )
         with atomic_path(context.case_folder / "preview.png") as part:
             # A third more bytes than the default level gives, in a fifth of its time.

@@ -70,7 +70,7 @@ class Save:
         warnings, notes, read_back = self._write_labels(item, context)
         source, prediction = item.case.scan.source, item.prediction
         if prediction.instances is not None:
-            write_instances(prediction.instances, context.case_folder, source)
+            write_instances(prediction.instances, context.case_folder, source, item.model.mark)
         maps = {"entropy": prediction.entropy}
         if self.options.probabilities:
             maps["probabilities"] = prediction.probabilities
@@ -78,8 +78,10 @@ class Save:
             if values is not None:
                 from medseg.io.nifti import write_probabilities
 
-                write_probabilities(values, prediction.labels.geometry, context.case_folder / f"{name}.nii.gz", source)
-        write_text(context.case_folder / "measurements.csv", table_of_measurements(item.volumes, item.quality))
+                path = context.case_folder / f"{name}.nii.gz"
+                write_probabilities(values, prediction.labels.geometry, path, source, item.model.mark)
+        table = table_of_measurements(item.volumes, item.quality, item.model.mark)
+        write_text(context.case_folder / "measurements.csv", table)
         return replace(item, warnings=tuple(warnings), notes=tuple(notes), read_back=read_back)
 
     def _write_labels(self, item: Segmented, context: RunContext) -> tuple[list[str], list[str], dict[str, Measured]]:

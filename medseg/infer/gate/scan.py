@@ -9,7 +9,7 @@ import numpy as np
 
 from medseg.infer.gate.refusal import Refusal, refusal
 from medseg.infer.gate.structure import agreement, edges
-from medseg.infer.gate.values import UNITS, Values, what_is_wrong
+from medseg.infer.gate.values import UNITS, Values, labels_in, what_is_wrong
 from medseg.models.card import ModelCard
 from medseg.prepare.acceptance import AcceptanceCard
 from medseg.prepare.card import InputCard
@@ -37,6 +37,7 @@ BRIGHTNESS_SLACK = 0.15
 # Of the least in the training data; images of nuclei at half and twice their size, or blurred, keep 0.6 of it.
 STRUCTURE = 0.55
 ROUNDING = 1.001  # headers round spacings
+THEIR_SCAN = "Give the scan that these labels are of"
 NOTHING_STATED = (
     "The model's card does not state which scans it accepts, so little was checked before segmentation: what else the "
     "card states, and that the scan is no label map."
@@ -50,11 +51,8 @@ def refuse_scan(scan: Scan, card: ModelCard) -> Refusal | None:
 
     The scan's range and a few of its planes are compared with the card: no network, and no import of one.
     """
-    before = (_dimensions, _modality, _body_part, _laterality, _extent, _spacing)
-    for check in (*before, _no_image, _units, _brightness, _structure):
-        if reason := check(scan, card.input):
-            return refusal(reason, card)
-    return None
+    before = (_modality, _body_part, _laterality, _extent, _spacing)
+    return _first(scan, card, (*before, _no_image, _units, _brightness, _structure))
 
 
 def refuse_larger_scan(scan: Scan, card: ModelCard) -> Refusal | None:
@@ -62,10 +60,39 @@ def refuse_larger_scan(scan: Scan, card: ModelCard) -> Refusal | None:
 
     Its size, voxels, side and brightness are not those of the crops that the network is given.
     """
-    for check in (_dimensions, _modality, _body_part, _no_image, _units):
+    return _first(scan, card, (_modality, _body_part, _no_image, _units))
+
+
+def refuse_channels(scan: Scan, card: InputCard) -> Refusal | None:
+    """Say why a scan of more channels than the network has is not for it, such as volumes in time; no `anyway` helps.
+
+    Fewer are a part of the input that is missing, which is an error.
+    """
+    most = len(card.channels)
+    if scan.channels <= most:
+        return None
+    names = ", ".join(channel.name for channel in card.channels)
+    return Refusal(
+        f"the scan has {scan.channels} channels or times; the model is for {most} ({names})",
+        f"Give {names} alone, as one scan: take it out of the volumes in time, or the channels, that the file holds.",
+    )
+
+
+def _first(scan: Scan, card: ModelCard, checks: Sequence[Check]) -> Refusal | None:
+    """Reason of the first check that has one."""
+    if reason := _dimensions(scan, card.input):
+        return refusal(reason, card)
+    if (more := refuse_channels(scan, card.input)) is not None:
+        return more
+    for check in checks:
         if reason := check(scan, card.input):
-            return refusal(reason, card)
+            return refusal(reason, card, THEIR_SCAN if check is _no_image and _holds_labels(scan) else None)
     return None
+
+
+def _holds_labels(scan: Scan) -> bool:
+    channels = map(Values, scan.array)
+    return all(one.finite == 1.0 and one.lowest < one.highest and labels_in(one) for one in channels)
 
 
 def notes_on_card(card: InputCard) -> tuple[str, ...]:

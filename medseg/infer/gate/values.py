@@ -144,14 +144,21 @@ def what_is_wrong(values: Values) -> str | None:
         return None  # the few are warned of when the scan is prepared
     if values.lowest == values.highest:
         return f"has the same intensity, {values.lowest:g}, in every voxel"
+    if labels := labels_in(values):
+        return labels
+    if is_noise(values.array):
+        return "shows nothing but noise: its voxels have nothing in common with those a few further on"
+    return None
+
+
+def labels_in(values: Values) -> str | None:
+    """Why these intensities, which vary, are labels, to follow "the scan"; None where they may be of an image."""
     if values.n_distinct <= FEW and values.has_at_most(FEW):
         return f"has no more than {FEW} different intensities, as a mask or label map has"
     if values.flatness >= FLAT:
         return f"is a label map: {values.flatness:.0%} of its voxels have the same value as their neighbors"
     if sum(values.ends) >= AT_ENDS and min(values.ends) >= AT_EACH_END:
         return f"is a mask with soft edges: {sum(values.ends):.0%} of its voxels are as dark or as bright as any"
-    if is_noise(values.array):
-        return "shows nothing but noise: its voxels have nothing in common with those a few further on"
     return None
 
 

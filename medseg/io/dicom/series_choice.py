@@ -30,18 +30,19 @@ class Fit:
     """How well a volume fits."""
 
     against: tuple[str, ...] = ()  # what rules it out
+    outside: tuple[str, ...] = ()  # how its grid is not the training data's, for which it may be withheld
     short: tuple[str, ...] = ()  # what is not as requested, without ruling it out
     unknown: tuple[str, ...] = ()  # what its header does not say
 
     @property
-    def rank(self) -> tuple[int, int]:
-        """Lower fits better."""
-        return len(self.short), len(self.unknown)
+    def rank(self) -> tuple[int, int, int]:
+        """Lower fits better: first what the gate would withhold a scan for."""
+        return len(self.outside), len(self.short), len(self.unknown)
 
     def __str__(self) -> str:
         if self.against:
             return "; ".join(self.against)
-        differences = [*self.short, *(f"{what} not stated" for what in self.unknown)]
+        differences = [*self.outside, *self.short, *(f"{what} not stated" for what in self.unknown)]
         return "; ".join(differences) or "all as the model expects"
 
 
@@ -121,6 +122,7 @@ def judge(found: FoundScan, criteria: SeriesCriteria) -> Fit:
     from medseg.io.dicom.series import volume_of
 
     against: list[str] = []
+    outside: list[str] = []
     short: list[str] = []
     unknown: list[str] = []
     with lenient():
@@ -158,8 +160,8 @@ def judge(found: FoundScan, criteria: SeriesCriteria) -> Fit:
         ("field of view", spacing * layout.geometry.shape, criteria.extent),
     ):
         if limits is not None and not _inside(value.tolist(), *limits):
-            short.append(f"{name} {' x '.join(f'{v:.3g}' for v in value)} mm is outside the training data's")
-    return Fit(tuple(against), tuple(short), tuple(unknown))
+            outside.append(f"{name} {' x '.join(f'{v:.3g}' for v in value)} mm is outside the training data's")
+    return Fit(tuple(against), tuple(outside), tuple(short), tuple(unknown))
 
 
 def _choose(members: Sequence[FoundScan], criteria: SeriesCriteria) -> tuple[FoundScan | None, str]:

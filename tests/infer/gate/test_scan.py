@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from medseg.infer.gate.scan import notes_on_card, refuse_scan
+from medseg.infer.gate.scan import notes_on_card, refuse_channels, refuse_larger_scan, refuse_scan
 from medseg.models.package import load_package
 from medseg.prepare.acceptance import AcceptanceCard
 from medseg.types import Geometry, Scan, Source
@@ -63,6 +63,29 @@ def test_what_is_no_crop_around_a_hippocampus_is_refused_with_the_way_out(wrong,
     assert words in why.reason
     assert why.fix.startswith("Give a whole head in T1-weighted MR, or a crop of about 36 x 50 x 36 mm around")
     assert "--anyway" in why.fix
+
+
+def test_of_labels_their_scan_is_to_be_given() -> None:
+    values = scan().array
+    labels = Scan((values > 0.05).astype(np.uint8), Geometry(np.eye(4), values.shape[1:]))
+    soft = labels.with_array(np.clip(values * 1000, 0, 1) * 200 + np.arange(36) / 100, labels.geometry)
+    constant = labels.with_array(np.full_like(values, 7), labels.geometry)
+    for refuse in (refuse_scan, refuse_larger_scan):
+        for one in (labels, soft):
+            assert refuse(one, HIPPOCAMPUS).fix.startswith("Give the scan that these labels are of; or add --anyway")
+        assert refuse(constant, HIPPOCAMPUS).fix.startswith("Give a whole head in T1-weighted MR")
+
+
+@pytest.mark.parametrize("size", [(36, 50, 36), (182, 218, 182)])
+def test_volumes_in_time_are_not_for_a_model_of_one(size) -> None:
+    """Neither as a crop nor as a head in which the regions would be found; what has fewer channels lacks some."""
+    for refuse in (refuse_scan, refuse_larger_scan):
+        why = refuse(scan(size, channels=3), HIPPOCAMPUS)
+        assert why is not None
+        assert why.reason == "the scan has 3 channels or times; the model is for 1 (T1)"
+        assert why.fix.startswith("Give T1 alone, as one scan")
+        assert "--anyway" not in why.fix  # no network of one channel can be shown three
+    assert refuse_channels(scan(), NUCLEI.input) is None
 
 
 def test_the_field_of_view_counts_along_the_patient_s_axes_however_they_are_stored() -> None:

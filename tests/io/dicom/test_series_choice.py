@@ -22,6 +22,8 @@ from medseg.types.series_criteria import SeriesCriteria
 
 MR = SeriesCriteria(modalities=("MR",), spacing=((1, 1, 2), (1.5, 1.5, 3)), extent=((10, 10, 15), (30, 30, 40)))
 
+HEADS = SeriesCriteria(modalities=("MR",), body_parts=("HEAD",), spacing=MR.spacing)
+
 
 def series(folder: Path, name: str, number: int, *, modality: str = "MR", where=None, **attributes: object) -> None:
     def edit(ds: Dataset, k: int) -> None:
@@ -66,6 +68,8 @@ def test_modality(tmp_path):
         (MR, {"where": grid("sagittal")}, {"where": grid("sagittal", slices=40)}),
         (MR, {}, {"where": grid().without(3)}),
         (MR, {}, {"ImageType": ["DERIVED", "SECONDARY", "REFORMATTED"]}),
+        # A crop of a series, which says less of itself, before slices that the gate would withhold.
+        (HEADS, {"ImageType": ["DERIVED", "SECONDARY"]}, {"where": grid(step=7), "BodyPartExamined": "HEAD"}),
     ],
 )
 def test_what_fits_better_is_taken(tmp_path, criteria, one, other):
