@@ -72,7 +72,7 @@ def complaint(model: type[BaseModel], values: Mapping[str, Any], errors: Sequenc
         what = (_between(model, path) if same[0]["type"] in _BOUNDS else None) or must[0]
     but = "" if errors[0]["type"] in ("missing", "value_error") else f", not {_shown(errors[0].get('input'))}"
     if errors[0]["type"] == "value_error":
-        return Complaint(path, what, fix=f"It was {errors[0].get('input')!r}." if path else None)
+        return Complaint(path, what, fix=f"It was {_shown(errors[0].get('input'))}." if path else None)
     return Complaint(path, what, but)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,7 @@ from medseg.types.labels import BORDER, Code, LabelClass, LabelTable
 from medseg.types.series_criteria import SeriesCriteria
 
 Byte = Annotated[int, Field(ge=0, le=255)]
+LARGEST_NUMBER = 1e30  # of a card; what is computed with it in 32 bits stays finite
 LARGEST_ARGUMENT = 65_536  # of a network; far above any number of channels, layers or voxels of a patch
 MOST_MEMBERS = 100
 MOST_OVERLAPPING = 15  # a bit for each, and a value for voxels that are not decided yet
@@ -46,7 +48,7 @@ class ClassCard(Strict):
     value: Annotated[int, Field(ge=1, le=65535)] = Field(
         description="value of the class in label maps; 0 is background",
     )
-    name: str = Field(description="name of the class, as results show it")
+    name: str = Field(min_length=1, description="name of the class, as results show it")
     category: CodeCard | None = Field(
         default=None, description="DICOM's segmented property category; null: Anatomical Structure"
     )
@@ -74,7 +76,9 @@ class NetworkCard(Strict):
     @field_validator("arguments")
     @classmethod
     def _possible(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        _check_numbers(arguments)
+        for number in _numbers(arguments):
+            if not abs(number) <= LARGEST_ARGUMENT:  # nor none
+                raise _impossible(number, LARGEST_ARGUMENT)
         return arguments
 
     @property
@@ -83,13 +87,17 @@ class NetworkCard(Strict):
         return self.name in ("onnx", "torchscript")
 
 
-def _check_numbers(value: Any) -> None:
-    """Refuse numbers that no network has, before one is built with them."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    for one in inner:
-        _check_numbers(one)
-    if isinstance(value, int | float) and not abs(value) <= LARGEST_ARGUMENT:
-        raise ValueError(f"{value:g} is no possible number here: at most {LARGEST_ARGUMENT:,}")
+def _numbers(value: Any) -> Iterator[int | float]:
+    """Yield every number in what YAML gives."""
+    if isinstance(value, int | float):
+        yield value
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        yield from _numbers(one)
+
+
+def _impossible(number: Any, most: float) -> ValueError:
+    written = f"{number:g}" if isinstance(number, float) or abs(number) < LARGEST_NUMBER else "a number of many digits"
+    return ValueError(f"{written} is no possible number here: at most {most:,g}")
 
 
 class LowResolutionCard(StrictFinite):
@@ -201,11 +209,23 @@ class ModelCard(Strict):
         description="SHA-256 of the weights file; of a composite, of those hashes of its parts"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _possible(cls, values: Any) -> Any:
+        """Refuse numbers that are infinite where computed with, wherever they stand."""
+        for number in _numbers(values):
+            if abs(number) > LARGEST_NUMBER:
+                raise _impossible(number, LARGEST_NUMBER)
+        return values
+
     @model_validator(mode="after")
     def _regions_are_classes(self) -> ModelCard:
         values = [c.value for c in self.classes]
         if twice := sorted({value for value in values if values.count(value) > 1}):
             raise ValueError(f"two classes have the value {twice[0]}")
+        names = [c.name for c in self.classes]
+        if same := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two classes are called '{same[0]}'")
         if self.regions is not None and set(self.regions) != {c.value for c in self.classes}:
             raise ValueError("regions must name every class's value and no other")
         if self.overlapping:

@@ -12,7 +12,7 @@ class TrainingCard(Strict):
 
     data: str = Field(description="what the model was trained on, and where that comes from")
     license: str = Field(description="license of the data, and what it means for the weights")
-    cases: int = Field(description="number of cases trained on")
+    cases: int = Field(ge=0, description="number of cases trained on")
     command: str = Field(description="command that trained the model")
     seed: int | None = Field(description="seed of the training; null: not known")
     duration: str = Field(default="", description="how long the training took, and on what")
@@ -35,5 +35,7 @@ class TrainingCard(Strict):
     )
     border_mm: float | None = Field(
         default=None,
+        gt=0,
+        allow_inf_nan=False,
         description="width in mm of the class `border` that was made from numbered objects; null without one",
     )

@@ -20,7 +20,7 @@ def _fraction_or_nan(value: float) -> float:
     return value
 
 
-FractionOrNone = Annotated[float, AfterValidator(_fraction_or_nan)]
+FractionOrNan = Annotated[float, AfterValidator(_fraction_or_nan)]
 
 
 class ValidationCard(Strict):
@@ -29,7 +29,7 @@ class ValidationCard(Strict):
     split: str = Field(description="which cases were held out, and how they were chosen")
     cases: int = Field(ge=0, description="number of cases measured")
     dice: dict[str, Fraction] = Field(description="class name to mean Dice over cases; no class that was not trained")
-    mean_dice: FractionOrNone = Field(description="mean over the classes of `dice`; .nan where that is empty")
+    mean_dice: FractionOrNan = Field(description="mean over the classes of `dice`; .nan where that is empty")
     volume_range_ml: dict[str, tuple[Volume, Volume]] = Field(
         default={},
         description="class name to smallest and largest volume in the training references; of regions that results "

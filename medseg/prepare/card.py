@@ -10,7 +10,8 @@ from medseg.config.strict import StrictFinite
 from medseg.prepare.acceptance import AcceptanceCard
 from medseg.types.series_criteria import SeriesCriteria
 
-Triple = tuple[float, float, float]
+Length = Annotated[float, Field(ge=0)]  # mm
+Triple = tuple[Length, Length, Length]
 Spacing = Annotated[float, Field(gt=0, le=1000)] | None
 LARGEST_PATCH = 4096  # along one axis
 
@@ -184,4 +185,10 @@ class InputCard(StrictFinite):
             raise ValueError(f"patch sizes must be {LARGEST_PATCH} or less")
         if not self.channels:
             raise ValueError("there must be at least one channel")
+        for name, limits in (
+            ("expected_extent_mm", self.expected_extent_mm),
+            ("expected_spacing", self.expected_spacing),
+        ):
+            if limits is not None and any(low > high for low, high in zip(*limits, strict=True)):
+                raise ValueError(f"{name}: the smallest must not be larger than the largest")
         return self

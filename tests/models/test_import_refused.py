@@ -3,6 +3,7 @@
 import math
 import os
 import shutil
+import warnings
 import zipfile
 
 import pytest
@@ -125,6 +126,21 @@ def test_a_limit_on_a_card_that_nothing_can_be_beyond_is_none(tmp_path, path, va
         ("classes.0.value", 70_000),
         ("input.channels.0.normalization", {"scheme": "clip_zscore", "lower": 0, "upper": 1, "mean": 0, "std": 0}),
         ("input.channels.0.normalization", {"scheme": "rescale", "lower": 1, "upper": 1}),
+        ("input.channels.0.normalization", {"scheme": "rescale", "lower": 0, "upper": 1e308}),
+        ("input.channels.0.normalization", {"scheme": "percentiles", "lower": 99, "upper": 1}),
+        ("input.channels.0.normalization.to", [0, 10**400]),
+        ("input.crop_above", -1e308),
+        ("input.expected_spacing", [[-1, 1, 1], [2, 2, 2]]),
+        ("input.expected_spacing", [[1, 1, 3], [2, 2, 2]]),
+        ("input.expected_extent_mm", [[50, 50, 50], [40, 60, 60]]),
+        ("network.arguments", {"features": [math.nan]}),
+        ("network.arguments", {"features": [10**400]}),
+        ("classes.0.value", 0),
+        ("classes.0.value", -1),
+        ("classes.0.name", ""),
+        ("training.cases", -1),
+        ("training.border_mm", math.inf),
+        ("training.border_mm", 0),
     ],
 )
 def test_impossible_numbers_on_a_card(package, path, value):
@@ -147,6 +163,23 @@ def test_classes_with_one_value(package):
         load_package(package.folder)
 
 
+def test_classes_with_one_name(package):
+    card = yaml.safe_load((package.folder / "model.yaml").read_text())
+    card["classes"].append({**card["classes"][0], "value": 2})
+    (package.folder / "model.yaml").write_text(yaml.safe_dump(card))
+    with pytest.raises(ModelError, match="two classes are called"):
+        load_package(package.folder)
+
+
+def test_what_was_wrong_is_quoted_in_a_line(package):
+    card = yaml.safe_load((package.folder / "model.yaml").read_text())
+    card["input"]["axis_order"] = [0, 0, 1]
+    (package.folder / "model.yaml").write_text(yaml.safe_dump(card))
+    with pytest.raises(ModelError, match="axis_order") as caught:
+        load_package(package.folder)
+    assert len(str(caught.value)) < 400
+
+
 def odd_zips(folder, package):
     """Zips that are no packages, by what is odd about them."""
     whole = folder / "whole.zip"
@@ -162,16 +195,45 @@ def odd_zips(folder, package):
         archive.writestr("model.yaml", "x")
     with zipfile.ZipFile(folder / "none.zip", "w") as archive:
         archive.writestr("zeros.bin", bytes(1 << 20))
+    card, name = (package.folder / "model.yaml").read_bytes(), package.card.weights_file
+    weights = (package.folder / name).read_bytes()
+    link = zipfile.ZipInfo(f"p/{name}")
+    link.external_attr = 0o120777 << 16
+    for odd, entries in {
+        "absolute.zip": [("p/model.yaml", card), (f"p/{name}", weights), ("/tmp/absolute", b"x")],
+        "link.zip": [("p/model.yaml", card), (link, b"/etc/passwd")],
+        "double.zip": [("p/model.yaml", b"name: x"), (f"p/{name}", weights), ("p/model.yaml", card)],
+        "case.zip": [("p/model.yaml", card), (f"p/{name}", weights), ("p/Model.yaml", b"name: x")],
+        "nested.zip": [("inner.zip", content)],
+    }.items():
+        with zipfile.ZipFile(folder / odd, "w") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            for entry, inner in entries:
+                archive.writestr(entry, inner)
+    for odd, at, new in (
+        ("encrypted.zip", 8, b"\x01\x00"),  # its flags
+        ("unknown.zip", 10, b"\x63\x00"),  # its compression
+        ("lies.zip", 24, b"\xff\xff\xff\x7f"),  # its size
+        ("long.zip", 24, b"\xff\xff\xff\xff"),  # a size that a field which is not there would have
+        ("far.zip", 42, b"\xff\xff\xff\x7f"),  # where it begins
+    ):
+        changed = bytearray(content)
+        entry = content.index(b"PK\x01\x02") + at
+        changed[entry : entry + len(new)] = new
+        (folder / odd).write_bytes(changed)
     flipped = bytearray(content)
     flipped[60] ^= 0xFF
     (folder / "flipped.zip").write_bytes(flipped)
-    return ["cut.zip", "tail.zip", "twice.zip", "conflict.zip", "none.zip", "flipped.zip"]
+    return sorted({path.name for path in folder.glob("*.zip")} - {"whole.zip"})
 
 
 def test_odd_zips_leave_nothing(package, tmp_path, home):
-    for name in odd_zips(tmp_path, package):
-        with pytest.raises(MedsegError):
+    names = odd_zips(tmp_path, package)
+    assert len(names) == 16
+    for name in names:
+        with pytest.raises(MedsegError) as caught:
             import_model(tmp_path / name, "mine")
+        assert len(str(caught.value).splitlines()) == 1, name
         with pytest.raises(MedsegError):
             load_package(tmp_path / name)
         assert not [path for path in home.rglob("*") if path.is_file()], name

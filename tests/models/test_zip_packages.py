@@ -35,7 +35,7 @@ def test_damaged_weights_are_not_zipped(package, tmp_path):
 def test_a_zip_cannot_write_outside_its_folder(tmp_path):
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
         archive.writestr("../outside.txt", "harm")
-    with pytest.raises(InputError, match="outside itself"):
+    with pytest.raises(InputError, match="leads outside"):
         extract(tmp_path / "evil.zip", tmp_path / "inside")
     assert not (tmp_path / "outside.txt").exists()
 
