@@ -7,8 +7,9 @@ marks that turn the order of letters round, and formulas that a spreadsheet runs
 from __future__ import annotations
 
 import csv
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -65,6 +66,17 @@ def from_cell(text: str) -> str:
 def name_from_cell(text: str) -> str:
     """Return the name that `cell` made harmless: with its line breaks and other characters as they were."""
     return ESCAPE.sub(lambda match: match[0].encode("ascii").decode("unicode_escape"), from_cell(text))
+
+
+def json_text(content: object, default: Callable[[Any], object] | None = None) -> str:
+    r"""Return the text of a file of JSON: two spaces a level, in UTF-8, every harmful character as JSON escapes it.
+
+    >>> json_text("a\u202eb")
+    '"a\\u202eb"\n'
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=default)
+    # JSON has line breaks between values alone, and a harmful character inside of a string alone.
+    return HARMFUL.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
 
 
 class TableWriter:

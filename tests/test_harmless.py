@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 import logging
 import sys
 import unicodedata
@@ -24,6 +25,7 @@ from medseg.harmless import (
     cell,
     from_cell,
     harmless_output,
+    json_text,
     name_from_cell,
     one_line,
     printable,
@@ -184,3 +186,22 @@ def test_tables_are_written_in_one_place():
         p.name for p in root.rglob("*.py") if any(w in p.read_text() for w in ("csv.writer(", "csv.DictWriter("))
     ]
     assert writers == ["harmless.py"]
+
+
+def test_files_of_json_hold_nothing_harmful_and_say_the_same():
+    content = {f"a{sign}b": [f"a{sign}b"] for sign in (*CONTROLS, *DIRECTIONS, "ä \\u202e")}
+    written = json_text(content)
+    assert not [sign for sign in (*CONTROLS, *DIRECTIONS) if sign in written and sign != "\n"]
+    assert json.loads(written) == content
+    assert "ä" in written
+
+
+def test_files_of_json_are_written_in_one_place():
+    """But for what is hashed, what is no file of ours, and a value inside a page."""
+    medseg_folder = Path(medseg.__file__).parent
+    found = {
+        str(path.relative_to(medseg_folder))
+        for path in medseg_folder.rglob("*.py")
+        if "ensure_ascii=False" in path.read_text(encoding="utf-8")
+    }
+    assert found == {"harmless.py", "config/safe_json.py", "review/events.py", "data/describe.py", "io/mesh.py"}

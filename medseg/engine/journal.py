@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medseg.config.safe_json import parse_json
+from medseg.harmless import json_text
 from medseg.io.files.atomic import write_text
 from medseg.types.run import CaseOutcome
 from medseg.types.scan import FoundScan
@@ -116,7 +117,7 @@ def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome, model:
         "key": key,
         "outputs": {path.name: _hash_file(path) for path in files},
     }
-    write_text(folder / STATUS_FILE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / STATUS_FILE, json_text(content))
     return tuple(path.name for path in files)
 
 
@@ -124,7 +125,7 @@ def change_fix(folder: Path, fix: str) -> None:
     """Write another fix into the record of a case: not everybody has the options of `medseg predict`."""
     path = folder / STATUS_FILE
     content = parse_json(path.read_text(encoding="utf-8"))
-    write_text(path, json.dumps({**content, "fix": fix}, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json_text({**content, "fix": fix}))
 
 
 def _hash_file(path: Path) -> str:

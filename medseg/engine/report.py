@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from medseg.engine.batch_report import table_of_cases, write_report
 from medseg.engine.run_files import run_content, write_source_table
 from medseg.engine.shard_files import ShardRow, ShardRun, moment, read_shards
 from medseg.errors import UsageError
+from medseg.harmless import json_text
 from medseg.io.files.atomic import write_text
 from medseg.io.files.lock import exclusive
 from medseg.types.run import BatchResult
@@ -194,7 +194,7 @@ def _write(result: BatchResult, rows: Sequence[ShardRow], runs: Sequence[ShardRu
     started, seconds = _times([run.content for run in runs])
     content = run_content(result, identity, started, seconds, is_over=not result.unfinished)
     content["shards"] = {"count": result.shards, "unfinished": list(result.unfinished)}
-    write_text(result.out / "run.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(result.out / "run.json", json_text(content))
     write_source_table(result.out, [(row.outcome.case_id, row.outcome.written_state, *row.source) for row in rows])
     write_text(result.out / "cases.csv", table_of_cases(result))
     write_report(result, previews=previews)

@@ -15,7 +15,7 @@ from medseg.config.safe_json import parse_json
 from medseg.engine import journal
 from medseg.engine.shard import Shard
 from medseg.engine.shard_files import run_file, write_rows
-from medseg.harmless import TableWriter
+from medseg.harmless import TableWriter, json_text
 from medseg.io.files.addresses import scheme_of
 from medseg.io.files.atomic import write_private, write_text
 from medseg.io.files.walk import input_above, real
@@ -35,7 +35,7 @@ def write_run_file(result: BatchResult, identity: Mapping[str, Any], started: fl
     """
     begun = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started))
     content = run_content(result, identity, begun, time.time() - started, is_over=is_over)
-    write_text(result.out / "run.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(result.out / "run.json", json_text(content))
 
 
 def run_content(
@@ -92,7 +92,7 @@ def write_shard_files(
         "list_sha256": result.whole_list,
     }
     content["started_utc"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
-    write_text(run_file(result.out, shard), json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(run_file(result.out, shard), json_text(content))
 
 
 def origins_of(inputs: Inputs, discovery: Discovery) -> list[Origin]:

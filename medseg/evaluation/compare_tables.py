@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from dataclasses import fields
 from pathlib import Path
@@ -13,7 +12,7 @@ from medseg.evaluation.comparison import Comparison, Difference
 from medseg.evaluation.metrics.definitions import metric
 from medseg.evaluation.summary import as_json
 from medseg.evaluation.tables import escape_latex
-from medseg.harmless import TableWriter
+from medseg.harmless import TableWriter, json_text
 from medseg.io.files.atomic import write_text
 
 
@@ -35,8 +34,8 @@ def comparison_text(comparison: Comparison) -> str:
 def write_comparison(comparison: Comparison, out: Path) -> None:
     """Write compare.csv, compare.json and compare.tex into a folder."""
     write_text(out / "compare.csv", _csv(comparison))
-    content = json.dumps(as_json(comparison.as_dict()), indent=2, ensure_ascii=False)
-    write_text(out / "compare.json", content + "\n")
+    content = json_text(as_json(comparison.as_dict()))
+    write_text(out / "compare.json", content)
     write_text(out / "compare.tex", _latex(comparison))
 
 

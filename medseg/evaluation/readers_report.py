@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from medseg.evaluation.metrics.definitions import definitions_of, metric
 from medseg.evaluation.readers import Agreement
 from medseg.evaluation.report import figure_text
 from medseg.evaluation.summary import as_json
-from medseg.harmless import TableWriter
+from medseg.harmless import TableWriter, json_text
 from medseg.io.files.atomic import write_text
 from medseg.types.labels import PALETTE
 from medseg.versions import versions
@@ -36,7 +35,7 @@ def write_agreement(found: Agreement, out: Path) -> None:
     write_text(out / "volumes.csv", _csv(("case_id", "reader", "class", "volume_ml"), volumes))
     names = list(dict.fromkeys(row.metric for row in found.rows))
     content = {**found.summary, "definitions": _definitions(names), "versions": {"medseg": versions()["medseg"]}}
-    write_text(out / "summary.json", json.dumps(as_json(content), indent=2, ensure_ascii=False) + "\n")
+    write_text(out / "summary.json", json_text(as_json(content)))
     write_text(out / "report.html", render_agreement(found))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -26,6 +25,7 @@ from medseg.evaluation.metrics.definitions import metric
 from medseg.evaluation.summary import Values, as_json, by_class_and_metric
 from medseg.evaluation.surface_errors import surface_errors
 from medseg.evaluation.tables import headline_metrics, latex_table, per_case_csv, write_parquet
+from medseg.harmless import json_text
 from medseg.io.files.atomic import write_text
 from medseg.types.labels import PALETTE
 
@@ -42,7 +42,7 @@ def write_evaluation(evaluation: Evaluation, out: Path, *, images: Path | None =
     """Write every output of an evaluation into a folder; `images` holds scans to draw under the worst cases."""
     summary = evaluation.summary
     write_text(out / "per_case.csv", per_case_csv(evaluation.rows))
-    write_text(out / "summary.json", json.dumps(as_json(summary), indent=2, ensure_ascii=False) + "\n")
+    write_text(out / "summary.json", json_text(as_json(summary)))
     table = latex_table(summary["classes"], summary["cases"], summary["patients"], evaluation.options.penalty_mm)
     write_text(out / "summary.tex", table)
     if parquet:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 from medseg.evaluation.summary import as_json
-from medseg.harmless import TableWriter
+from medseg.harmless import TableWriter, json_text
 from medseg.io.files.atomic import write_text
 from medseg.types.follow_up import FollowUp, SizeChange
 
@@ -25,8 +24,8 @@ COLUMNS = (
 def write_follow_up(follow_up: FollowUp, folder: Path) -> None:
     """Write follow.csv, a row a class and then a row an object, and follow.json, all of it."""
     write_text(folder / "follow.csv", _table(follow_up))
-    content = json.dumps(as_json(follow_up.as_dict()), indent=2, ensure_ascii=False)
-    write_text(folder / "follow.json", content + "\n")
+    content = json_text(as_json(follow_up.as_dict()))
+    write_text(folder / "follow.json", content)
 
 
 def _table(follow_up: FollowUp) -> str:

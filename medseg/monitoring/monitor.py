@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from medseg.config.bounds import Baseline, FalseAlarms
 from medseg.counted import counted
 from medseg.errors import MedsegError, UsageError
 from medseg.evaluation.summary import as_json
+from medseg.harmless import json_text
 from medseg.io.files.atomic import write_text
 from medseg.io.files.writable import output_folder
 from medseg.models.card import ModelCard
@@ -206,6 +206,6 @@ def _card(identity: str) -> ModelCard | None:
 
 def _write(found: Monitoring, records: Sequence[CaseRecord], folder: Path) -> None:
     write_history(records, folder)
-    content = json.dumps(as_json(found.as_dict()), indent=2, ensure_ascii=False)
-    write_text(folder / "monitor.json", content + "\n")
+    content = json_text(as_json(found.as_dict()))
+    write_text(folder / "monitor.json", content)
     write_text(folder / "monitor.html", monitor_page(found))

@@ -7,7 +7,6 @@ lies in ``MERCURE_OUT_DIR`` afterwards is sent on (``*.dcm``) and kept (``result
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -26,6 +25,7 @@ from medseg.config.strict import Strict
 from medseg.counted import counted
 from medseg.engine.predict import predict
 from medseg.errors import InputError, MedsegError, UsageError
+from medseg.harmless import json_text
 from medseg.infer.options import EngineName, Mirror
 from medseg.io.dicom.object_names import series_and_instance
 from medseg.io.files.atomic import atomic_path, write_text
@@ -231,4 +231,4 @@ def _notice(result: BatchResult) -> str:
 
 
 def _write(target: Path, content: Mapping[str, Any]) -> None:
-    write_text(target / RESULT, json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
+    write_text(target / RESULT, json_text(content, str))

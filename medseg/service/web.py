@@ -220,6 +220,9 @@ def _in_words(error: requests.RequestException) -> tuple[str, str]:
         return "no encrypted connection to the archive", "Check the address; --ca names certificates to trust."
     if isinstance(error, requests.ReadTimeout):
         return f"the archive did not answer within {TIMEOUT[1]} s", LATER
+    below = getattr(error.args[0], "args", ()) if error.args else ()
+    if any(isinstance(one, TimeoutError) for one in below):
+        return f"the archive took nothing of what is sent to it for {TIMEOUT[1]} s", LATER
     return "the archive ended the connection before its answer, or does not speak HTTP", "Check the address and port."
 
 

@@ -88,6 +88,14 @@ def test_an_archive_that_takes_next_to_nothing_is_left(files, monkeypatch):
         push(files, archive, retries=0)
 
 
+def test_an_archive_that_takes_nothing_is_left(files, monkeypatch):
+    for module in (web, web_session):
+        monkeypatch.setattr(module, "TIMEOUT", (0.2, 0.4))
+    monkeypatch.setattr(web_session, "SEND_BUFFER", 1 << 12)
+    with taking(1000.0) as archive, pytest.raises(ArchiveError, match=r"took nothing of what is sent to it for 0\.4 s"):
+        push(files, archive, retries=0)
+
+
 def test_an_answer_that_does_not_begin_is_not_waited_for(files, monkeypatch):
     monkeypatch.setattr(web_session, "TIMEOUT", (0.3, 0.7))
     monkeypatch.setattr(web_session, "LOOK_EVERY", 0.05)
