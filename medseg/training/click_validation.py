@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
@@ -13,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.ndimage import label
 
 from medseg.data.dataset import Dataset, DatasetCase
@@ -28,9 +26,10 @@ from medseg.models.card import ModelCard
 from medseg.models.package import ModelPackage
 from medseg.models.validation_card import ValidationCard
 from medseg.training.interactive.start_masks import with_errors
-from medseg.training.loop import WARM_UP_PASSES, Loop
+from medseg.training.loop import Loop
 from medseg.training.samples.inputs import Inputs
 from medseg.training.selection.validate import CaseDice, dice
+from medseg.training.time_left import seconds_a_pass
 
 log = logging.getLogger("medseg.train")
 
@@ -122,22 +121,10 @@ def with_click_validation(card: ModelCard, inputs: Inputs, results: Sequence[Cli
     return card.model_copy(update={"validation": validation, "interactive": measured})
 
 
-def click_validation_seconds(loop: Loop, held_out: int, classes: int) -> float:
-    """Roughly how long `validate_clicks` will take; 0 for a run that no time budget ends. Call it before the steps."""
-    if loop.config.time_budget is None or not held_out or loop.finished:
-        return 0.0
-    card = loop.config.input
-    channels = len(card.channels) + loop.config.map_channels
-    shown = torch.zeros(1, channels, *card.patch[: loop.config.network.dimensions], device=loop.device)
-    loop.network.eval()
-    seconds = []
-    with torch.inference_mode():
-        for _ in range(WARM_UP_PASSES):
-            before = time.monotonic()
-            loop.network(shown)
-            seconds.append(time.monotonic() - before)
+def click_validation_seconds(loop: Loop, took: float, held_out: int, classes: int) -> float:
+    """Roughly how long `validate_clicks` will take, where a step takes `took` seconds."""
     # A click may look at a patch of coarser voxels too, and finding the largest error takes about as long as a pass.
-    return 3.0 * min(seconds) * len(STARTS) * CLICKS[-1] * classes * held_out
+    return 3.0 * seconds_a_pass(loop, took) * len(STARTS) * CLICKS[-1] * classes * held_out
 
 
 def _one_object(truth: Mask, random: np.random.Generator) -> Mask:

@@ -23,7 +23,6 @@ from medseg.training.config import TrainConfig
 from medseg.training.ema import Ema
 from medseg.training.samples.augment import Augmentation
 from medseg.training.samples.patches import Batch, Patches
-from medseg.training.samples.prepared import PreparedCase
 from medseg.training.schedule import Bounds, learning_rate
 from medseg.training.step import Stepper
 from medseg.training.training_run import TrainingRun
@@ -208,32 +207,3 @@ class Loop:
         self.bounds = Bounds(self.bounds.steps, seconds)
         self.extra = {**self.extra, **state["extra"]}
         self.resumed = True
-
-
-# What a forward pass on one patch costs is measured this often.
-WARM_UP_PASSES = 3
-
-
-def validation_seconds(loop: Loop, held_out: int, cases: Sequence[PreparedCase]) -> float:
-    """Roughly how long validation will take: forward passes over as many windows as the training cases need.
-
-    Call it before the loop runs; held-out cases are taken to be about as large as those trained on.
-    """
-    if loop.config.time_budget is None or not held_out or loop.finished:
-        return 0.0
-    patch = loop.config.input.patch
-    shape = patch[: loop.config.network.dimensions]
-    image = torch.zeros(1, len(cases[0].open()[0]) + loop.config.map_channels, *shape, device=loop.device)
-    loop.network.eval()
-    with torch.inference_mode():
-        seconds = []
-        for _ in range(WARM_UP_PASSES):
-            before = time.monotonic()
-            loop.network(image)
-            seconds.append(time.monotonic() - before)
-    windows = sum(
-        math.prod(max(1, math.ceil((n - p) / (p / 2)) + 1) for n, p in zip(case.shape, patch, strict=True))
-        for case in cases
-    )
-    copies = {"none": 1, "left-right": 2, "all": 4 if len(shape) == 2 else 8}[loop.config.mirror]
-    return 1.5 * copies * min(seconds) * windows / len(cases) * held_out

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import time
+from collections.abc import Sequence
 from contextlib import closing
 
 from medseg.errors import UsageError
 from medseg.training.loop import Loop
+from medseg.training.samples.prepared import PreparedCase
 
 log = logging.getLogger("medseg.train")
 
@@ -16,15 +19,40 @@ log = logging.getLogger("medseg.train")
 TIMED = 2
 
 
-def check_time_left(loop: Loop, before: float, after: float) -> None:
+def seconds_a_step(loop: Loop) -> float:
+    """How long a step of a run with a time budget takes, by its own steps or by some that leave no trace.
+
+    Every process that trains calls this; the first one's figure counts. 0 for a run that no time budget ends.
+    """
+    if loop.config.time_budget is None or loop.finished:
+        return 0.0
+    return loop.processes.of_first(loop.elapsed / loop.step if loop.step else _timed(loop))
+
+
+def seconds_a_pass(loop: Loop, took: float) -> float:
+    """At most how long the network takes for a patch, where a step takes `took`: a step goes forward and backward."""
+    return took / (2 * loop.config.sampling.batch * loop.config.sampling.accumulate)
+
+
+def validation_seconds(loop: Loop, took: float, held_out: int, cases: Sequence[PreparedCase]) -> float:
+    """Roughly how long validation will take: as many windows a case as the training cases need."""
+    patch = loop.config.input.patch
+    windows = sum(
+        math.prod(max(1, math.ceil((n - p) / (p / 2)) + 1) for n, p in zip(case.shape, patch, strict=True))
+        for case in cases
+    )
+    copies = {"none": 1, "left-right": 2, "all": 4 if loop.config.network.dimensions == 2 else 8}[loop.config.mirror]
+    return 1.5 * copies * seconds_a_pass(loop, took) * windows / len(cases) * held_out
+
+
+def check_time_left(loop: Loop, took: float, before: float, after: float) -> None:
     """Say how long the steps of a run may take and how many that is; raises `UsageError` for less than an epoch.
 
-    - `before`, `after`: seconds of the budget spent on preparing, and kept for validating. Every process that trains
-      calls this; the first one's figures count.
+    - `took`: seconds of a step. `before`, `after`: seconds of the budget spent on preparing, and kept for validating.
+      Every process that trains calls this; the first one's figures count.
     """
     if loop.config.time_budget is None or loop.finished:
         return
-    took = loop.processes.of_first(loop.elapsed / loop.step if loop.step else _seconds_a_step(loop))
     left = loop.bounds.seconds or 0.0
     steps = loop.step + int(max(left - loop.elapsed, 0.0) / took)
     if loop.bounds.steps is not None:
@@ -65,7 +93,7 @@ def _too_short(loop: Loop, what: str, enough: float) -> UsageError:
     )
 
 
-def _seconds_a_step(loop: Loop) -> float:
+def _timed(loop: Loop) -> float:
     """Time real steps, and put everything back as it was."""
     network = copy.deepcopy(loop.network.state_dict())
     stepper = copy.deepcopy(loop.stepper.state())

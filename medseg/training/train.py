@@ -21,7 +21,7 @@ from medseg.training.build import build_loop
 from medseg.training.card import build_card, with_validation
 from medseg.training.click_validation import click_validation_seconds, validate_clicks, with_click_validation
 from medseg.training.final_test import measure_test
-from medseg.training.loop import Loop, validation_seconds
+from medseg.training.loop import Loop
 from medseg.training.run_record import RunRecord
 from medseg.training.run_report import Measured
 from medseg.training.samples.inputs import Inputs, gather
@@ -30,7 +30,7 @@ from medseg.training.selection.post_choice import RuleTable, write_rule_dice
 from medseg.training.selection.temperature import MOST_CASES, calibrated
 from medseg.training.selection.validate import CaseDice, Watcher, mean_dice, validate, write_validation
 from medseg.training.selection.worst_cases import WorstCases
-from medseg.training.time_left import check_epoch_done, check_time_left
+from medseg.training.time_left import check_epoch_done, check_time_left, seconds_a_step, validation_seconds
 from medseg.training.training_run import TrainingRun
 
 log = logging.getLogger("medseg.train")
@@ -54,8 +54,9 @@ def train_model(run: TrainingRun) -> ModelPackage:
         loop = build_loop(inputs)
         if not run.processes.is_first:
             if not run.steps_only:
+                took = seconds_a_step(loop)
                 loop.reserve(0.0)
-                check_time_left(loop, 0.0, 0.0)
+                check_time_left(loop, took, 0.0, 0.0)
             loop.run(lambda _record: None)
             if not run.steps_only:
                 check_epoch_done(loop)
@@ -70,10 +71,11 @@ def train_model(run: TrainingRun) -> ModelPackage:
                 (run.out / measured).unlink(missing_ok=True)
         with RunRecord(inputs, loop) as record:
             if not run.steps_only:
-                after = _seconds_after(inputs, loop)
+                took = seconds_a_step(loop)
+                after = _seconds_after(inputs, loop, took)
                 before = time.monotonic() - started
                 loop.reserve(before + after)
-                check_time_left(loop, before, after)
+                check_time_left(loop, took, before, after)
             with step_bar(run.name) as advance:
                 loop.run(record.epoch, on_step=advance)
             if not run.steps_only:
@@ -100,11 +102,13 @@ def train_model(run: TrainingRun) -> ModelPackage:
     return package
 
 
-def _seconds_after(inputs: Inputs, loop: Loop) -> float:
-    """Roughly how long measuring will take when the steps are done."""
+def _seconds_after(inputs: Inputs, loop: Loop, took: float) -> float:
+    """Roughly how long measuring will take when the steps are done, where one takes `took` seconds."""
+    if loop.config.time_budget is None:
+        return 0.0
     if inputs.run.config.interactive is not None:
-        return click_validation_seconds(loop, len(inputs.held_out), len(inputs.run.dataset.table))
-    return validation_seconds(loop, _measured_cases(inputs), inputs.cases)
+        return click_validation_seconds(loop, took, len(inputs.held_out), len(inputs.run.dataset.table))
+    return validation_seconds(loop, took, _measured_cases(inputs), inputs.cases)
 
 
 def _clicked(inputs: Inputs, package: ModelPackage) -> tuple[ModelPackage, list[CaseDice]]:

@@ -4,7 +4,9 @@ import copy
 import logging
 import re
 import time
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from tiny_dataset import train_config
@@ -25,7 +27,7 @@ BUDGET = {"epochs": None, "split": {"folds": 1}}
 
 
 def test_the_time_left_and_its_steps_are_said_before_training(balls, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(time_left, "_seconds_a_step", lambda _loop: 0.1)
+    monkeypatch.setattr(time_left, "_timed", lambda _loop: 0.1)
     caplog.set_level(logging.INFO, "medseg.train")
     train(balls, tmp_path, config=train_config(**BUDGET, iterations_per_epoch=1, time_budget=3.0), device="cpu")
     said = [record.getMessage() for record in caplog.records]
@@ -55,7 +57,7 @@ def test_less_than_an_epoch_is_refused_and_a_longer_budget_resumes(
 
     with monkeypatch.context() as patched:
         seconds = 1e-6 if estimate == "too low" else 1.0
-        patched.setattr(time_left, "_seconds_a_step", lambda _loop: seconds)
+        patched.setattr(time_left, "_timed", lambda _loop: seconds)
         patched.setattr(Stepper, "step", slow)
         with pytest.raises(UsageError, match=f"less than an epoch of {epoch} steps") as refused:
             train(balls, tmp_path, config=config, device="cpu")
@@ -72,7 +74,7 @@ def test_timing_steps_leaves_no_trace(balls, tmp_path):
     inputs = gather(run_of(balls, config, tmp_path))
     loop = build_loop(inputs)
     before = copy.deepcopy({"network": loop.network.state_dict(), **loop.stepper.state()})
-    assert time_left._seconds_a_step(loop) > 0
+    assert time_left._timed(loop) > 0
     after = {"network": loop.network.state_dict(), **loop.stepper.state()}
     assert after.pop("method") == before.pop("method")
     torch.testing.assert_close(after, before, rtol=0, atol=0)
@@ -80,13 +82,21 @@ def test_timing_steps_leaves_no_trace(balls, tmp_path):
 
 def test_the_budget_that_is_proposed_counts_all_that_is_spent_and_kept(balls, tmp_path, monkeypatch):
     """Also where that alone is more than the budget."""
-    monkeypatch.setattr(time_left, "_seconds_a_step", lambda _loop: 0.5)
+    monkeypatch.setattr(time_left, "_timed", lambda _loop: 0.5)
     config = train_config(iterations_per_epoch=100, time_budget=8.0)
     loop = build_loop(gather(run_of(balls, config, tmp_path)))
     loop.reserve(50.0)
     with pytest.raises(UsageError, match="leaves 1 seconds for training, about 2 steps") as refused:
-        time_left.check_time_left(loop, 20.0, 30.0)
+        time_left.check_time_left(loop, 0.5, 20.0, 30.0)
     assert "--time-budget 2m or more" in str(refused.value)
+
+
+def test_validating_is_reckoned_by_windows_copies_and_cases_from_what_a_step_takes(balls, tmp_path):
+    """A step of two patches goes forward and backward, so a pass forward is at most a quarter of it."""
+    loop = build_loop(gather(run_of(balls, train_config(mirror="left-right", sampling={"batch": 2}), tmp_path)))
+    patch = np.array(loop.config.input.patch)
+    cases = [SimpleNamespace(shape=tuple(patch)), SimpleNamespace(shape=tuple(2 * patch))]  # 1 and 27 windows
+    assert time_left.validation_seconds(loop, 1.0, 3, cases) == pytest.approx(1.5 * 2 * 0.25 * (1 + 27) / 2 * 3)
 
 
 def run_of(balls, config, out):
