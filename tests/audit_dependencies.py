@@ -55,6 +55,11 @@ def found(report: Mapping[str, Any]) -> list[Found]:
     ]
 
 
+def was_asked(report: Mapping[str, Any]) -> bool:
+    """Whether any package could be looked up: pip-audit ends well where none could."""
+    return any("skip_reason" not in package for package in report["dependencies"])
+
+
 def not_audited(report: Mapping[str, Any]) -> list[str]:
     """Packages that pip-audit could not look up, but medseg itself."""
     return [
@@ -85,6 +90,9 @@ def main() -> int:
         report = json.loads(done.stdout)
     except ValueError:
         sys.stderr.write(done.stderr)
+        return 2
+    if not was_asked(report):
+        sys.stderr.write("No package could be looked up; pip-audit needs a way to pypi.org.\n")
         return 2
     said = complaints(found(report), accepted(LIST.read_text(encoding="utf-8")))
     missed = not_audited(report)

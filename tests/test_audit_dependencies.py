@@ -1,5 +1,5 @@
 import pytest
-from audit_dependencies import LIST, accepted, complaints, found
+from audit_dependencies import LIST, accepted, complaints, found, was_asked
 
 LISTED = "# id package looked at why\nCVE-1 pydicom 2026-11-29 The function with the hole is never called by medseg.\n"
 REPORT = {
@@ -31,3 +31,9 @@ def test_every_acceptance_has_a_date_and_a_reason():
     assert accepted(LIST.read_text(encoding="utf-8"))
     with pytest.raises(ValueError, match="needs an id, a package, a date and a reason"):
         accepted("CVE-1 pydicom\n")
+
+
+def test_a_report_for_which_nobody_could_be_asked_is_no_good_news():
+    skipped = {"name": "torch", "skip_reason": "Dependency not found on PyPI and could not be audited: torch (2.9.0)"}
+    assert was_asked(REPORT)
+    assert not was_asked({"dependencies": [skipped]})
