@@ -109,9 +109,9 @@ class _Batch:
         if places:
             self.last_machine = now
         elif now - self.last_machine > PATIENCE:
-            cpus = "" if self.cluster.where.cpus is None else f" with {self.cluster.where.cpus} CPUs"
+            cpus = "" if self.cluster.where.cpus is None else f" with {counted(self.cluster.where.cpus, 'CPU')}"
             raise ResourceLimit(
-                f"the cluster has no machine{cpus} for the {self.table.n_open} cases to do",
+                f"the cluster has no machine{cpus} for the {counted(self.table.n_open, 'case')} to do",
                 fix="Run the same command again when there is one: it resumes.",
             )
         taken = {(actor.place.node, actor.place.index) for actor in self.cluster.actors}
