@@ -1,6 +1,7 @@
 """Folds on a Ray cluster leave the models that folds on one machine leave."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -41,6 +42,29 @@ def test_folds_side_by_side_are_those_of_one_machine_though_one_is_lost(raylets:
         assert weights[0].read_bytes() == weights[1].read_bytes()
     summaries = [json.loads((tmp_path / out / "cross_validation.json").read_text()) for out in ("alone", "out")]
     assert summaries[0] == summaries[1]
+
+
+@pytest.mark.peers
+@pytest.mark.timeout(600)
+def test_ctrl_c_ends_folds_on_a_cluster_with_checkpoints_that_the_same_command_resumes(raylets, balls, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(train_config(epochs=400).model_dump(mode="json", exclude_none=True)))
+    medseg = [sys.executable, "-m", "medseg", "train", str(balls), "--config", str(config), "--device", "cpu"]
+    command = [*medseg, "--folds", "all", "--ray", raylets.address, "--out", str(tmp_path / "out")]
+    environment = {**raylets.environment, "OMP_NUM_THREADS": "1"}
+    for what, stop in (("Epoch 2:", signal.SIGINT), ("Resuming at step", signal.SIGTERM)):
+        running = subprocess.Popen(command, env=environment, cwd=tmp_path, text=True, stderr=subprocess.PIPE)
+        said = ""
+        while what not in said:
+            line = running.stderr.readline()
+            assert line, said
+            said += line
+        running.send_signal(stop)
+        said += running.communicate(timeout=120)[1]
+        assert running.returncode == 75, said
+        assert f"stopped by {stop.name}" in said
+        assert "Traceback" not in said
+        assert [*(tmp_path / "out").glob("fold_*/checkpoint.pt")]
 
 
 @pytest.mark.parametrize(
