@@ -12,7 +12,7 @@ import numpy as np
 from medseg.errors import FormatLimitation
 from medseg.infer.gate.gate import segment_if_suitable
 from medseg.infer.gate.refusal import MARK, Refusal, refusal
-from medseg.infer.gate.scan import refuse_larger_scan
+from medseg.infer.gate.scan import is_larger, refuse_larger_scan
 from medseg.infer.predictor import Predictor
 from medseg.io.files.scratch import Scratch
 from medseg.locate.assemble import ROUNDING, assembled, windows_of
@@ -51,11 +51,6 @@ def segment_scan(
     if locate is None or not is_larger(scan, locate):
         return segment_if_suitable(predictor, scan, scratch, anyway=anyway, on_windows=on_windows)
     return _segment_located(predictor, scan, locate, anyway=anyway)
-
-
-def is_larger(scan: Scan, locate: LocateCard) -> bool:
-    """Whether a scan shows enough along every axis for regions to be found in it."""
-    return all(n * mm >= locate.from_mm for n, mm in zip(scan.geometry.shape, scan.geometry.spacing, strict=True))
 
 
 def _segment_located(predictor: Predictor, scan: Scan, locate: LocateCard, *, anyway: bool) -> Prediction:

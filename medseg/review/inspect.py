@@ -18,6 +18,7 @@ from medseg.io.files.writable import check_not_read, output_folder
 from medseg.io.read import read_scan
 from medseg.isolation.each import each_isolated
 from medseg.isolation.process import Guard
+from medseg.models.card import ModelCard
 from medseg.review.inspect_manifest import checked_manifest, list_volumes
 from medseg.review.inspect_page import inspection_page
 from medseg.review.inspection import Inspection, VolumeReport
@@ -26,6 +27,7 @@ from medseg.types.geometry import Geometry
 from medseg.types.scan import Discovery, FoundScan, Scan
 from medseg.types.series_criteria import SeriesCriteria
 
+NOT_TAKEN = "not taken for the model"
 THUMBNAIL = 192  # longer side, pixels
 
 
@@ -52,7 +54,8 @@ def inspect(
     out : path, optional
         Folder for index.html, a page with all of this, and a PNG of each volume.
     model : str or path, optional
-        Say of each DICOM volume whether this model would take it of its study, and why.
+        Say of each volume whether this model would withhold it before any network is run, and of DICOM volumes whether
+        it would take them of their study, and why.
     manifest : path, optional
         CSV file to list the volumes in, for `medseg.predict`; with `model`, those that it would take, and their
         channels. Each has its hash, or with `headers_only` its size and time.
@@ -93,6 +96,7 @@ def inspect(
         allow_uneven=allow_uneven,
         allow_incomplete=allow_incomplete,
         draws=table is None or folder is not None,  # of a hundred thousand volumes, no thumbnails are kept for nobody
+        card=card,
     )
     reports = (
         VolumeReport(found, reason=report.what, fix=report.fix) if isinstance(report, MedsegError) else report
@@ -100,7 +104,7 @@ def inspect(
     )
     if criteria is not None:
         fits = _fits(discovery, criteria, paths)
-        reports = (replace(report, fit=fits.get(report.found.case_id, "")) for report in reports)
+        reports = (replace(report, fit=_joined(fits.get(report.found.case_id), report.fit)) for report in reports)
     inspection = Inspection(tuple(reports), discovery.skipped)
     if table is not None:
         list_volumes(inspection, table, root, card, paths, hashes=not headers_only)
@@ -130,7 +134,7 @@ def _fits(discovery: Discovery, criteria: SeriesCriteria, inputs: Sequence[Path]
     from medseg.io.dicom.series_choice import choose_series, judge
 
     chosen = {scan.case_id: bool(scan.notes) for scan in choose_series(discovery, criteria, inputs).found}
-    words = {None: "not taken for the model", True: "taken for the model", False: "taken, the only one of its study"}
+    words = {None: NOT_TAKEN, True: "taken for the model", False: "taken, the only one of its study"}
     return {
         scan.case_id: f"{words[chosen.get(scan.case_id)]}: {judge(scan, criteria)}"
         for scan in discovery.found
@@ -138,8 +142,33 @@ def _fits(discovery: Discovery, criteria: SeriesCriteria, inputs: Sequence[Path]
     }
 
 
+def _joined(of_study: str | None, gate: str) -> str:
+    """Join what is said of a volume within its study, and by the gate, which is not asked about one not taken."""
+    if of_study is None:
+        return gate
+    return of_study if of_study.startswith(NOT_TAKEN) or not gate else f"{of_study}. {gate}"
+
+
+def _gate(scan: Scan, card: ModelCard | None) -> str:
+    """What the gate says of a scan before the network; nothing of a model of several parts, each with its own."""
+    if card is None or card.composite is not None:
+        return ""
+    from medseg.infer.gate.scan import refuse_before_network
+
+    why = refuse_before_network(scan, card)
+    if why is None:
+        return f"Nothing speaks against it for {card.name} before a network is run"
+    return f"{card.name} would withhold it: {why.reason}"
+
+
 def _report(
-    found: FoundScan, *, headers_only: bool, allow_uneven: bool, allow_incomplete: bool, draws: bool
+    found: FoundScan,
+    *,
+    headers_only: bool,
+    allow_uneven: bool,
+    allow_incomplete: bool,
+    draws: bool,
+    card: ModelCard | None = None,
 ) -> VolumeReport:
     about = _about(found) if found.format == "dicom" else {}
     try:
@@ -147,7 +176,7 @@ def _report(
             geometry, notes = _headers(found, allow_uneven, allow_incomplete)
             return VolumeReport(found, geometry, notes=notes, **about)
         scan = read_scan(found, allow_uneven=allow_uneven, allow_incomplete=allow_incomplete)
-        return _full(found, scan, about, draws=draws)
+        return replace(_full(found, scan, about, draws=draws), fit=_gate(scan, card))
     except MedsegError as error:
         return VolumeReport(found, reason=str(error.what), fix=error.fix, **about)
 

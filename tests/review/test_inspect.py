@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from dicom_phantom import grid, write_series
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from medseg.cli.app import run
 from medseg.draw.thumbnail import thumbnail
@@ -134,3 +135,23 @@ def test_nothing_that_was_found_is_written_over(tmp_path, capsys):
     assert (scan.parent / "notes.txt").read_text() == "precious"
     assert run(["inspect", str(scan.parent), "--manifest", str(tmp_path / "cases.csv")]) == 0
     assert run(["inspect", str(scan.parent), "--manifest", str(tmp_path / "cases.csv")]) == 0  # its own may be replaced
+
+
+def test_what_a_model_says_of_files_that_are_no_dicom_too(tmp_path):
+    smooth = gaussian_filter(np.random.default_rng(0).normal(size=(36, 50, 36)), 2)
+    for name, array in {
+        "crop": smooth,
+        "labels": (smooth > 0.05) * 1.0,
+        "times": np.stack([smooth] * 3, -1),
+        "small": smooth[:8],
+    }.items():
+        nib.save(nib.Nifti1Image((array * 1000).astype(np.float32), np.eye(4)), tmp_path / f"{name}.nii.gz")
+    write_series(tmp_path / "dicom", grid(), modality="CT")
+    said = {v.found.case_id.partition("-")[0]: v.fit for v in inspect(tmp_path, model="hippocampus").volumes}
+    assert said["crop"] == "Nothing speaks against it for hippocampus before a network is run"
+    assert "hippocampus would withhold it: the scan has no more than 8 different intensities" in said["labels"]
+    assert "hippocampus would withhold it: the scan has 3 channels or times" in said["times"]
+    assert "hippocampus would withhold it: the scan covers 8 x 50 x 36 mm" in said["small"]
+    assert said["ct"].startswith("taken, the only one of its study: CT, not MR")
+    assert said["ct"].endswith("hippocampus would withhold it: the scan is CT; the model is for MR")
+    assert {v.fit for v in inspect(tmp_path).volumes} == {""}

@@ -11,6 +11,7 @@ from medseg.infer.gate.refusal import Refusal, refusal
 from medseg.infer.gate.structure import agreement, edges
 from medseg.infer.gate.values import UNITS, Values, labels_in, what_is_wrong
 from medseg.models.card import ModelCard
+from medseg.models.locate_card import LocateCard
 from medseg.prepare.acceptance import AcceptanceCard
 from medseg.prepare.card import InputCard
 from medseg.types import Scan
@@ -61,6 +62,17 @@ def refuse_larger_scan(scan: Scan, card: ModelCard) -> Refusal | None:
     Its size, voxels, side and brightness are not those of the crops that the network is given.
     """
     return _first(scan, card, (_modality, _body_part, _no_image, _units))
+
+
+def is_larger(scan: Scan, locate: LocateCard) -> bool:
+    """Whether a scan shows enough along every axis for regions to be found in it."""
+    return all(n * mm >= locate.from_mm for n, mm in zip(scan.geometry.shape, scan.geometry.spacing, strict=True))
+
+
+def refuse_before_network(scan: Scan, card: ModelCard) -> Refusal | None:
+    """Say why a scan would be withheld before any network is run: as the size of scan that it is of."""
+    larger = card.locate is not None and is_larger(scan, card.locate)
+    return (refuse_larger_scan if larger else refuse_scan)(scan, card)
 
 
 def refuse_channels(scan: Scan, card: InputCard) -> Refusal | None:

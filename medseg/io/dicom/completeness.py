@@ -70,6 +70,8 @@ def _by_totals(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
 def _by_times(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
     """How many times of a series are here, where its headers number or time them."""
     for total, name, keyword in OF_TIMES:
+        if keyword == "FrameReferenceTime" and "DYNAMIC" not in str(volume.frames[0].header.get("SeriesType")):
+            continue  # of a static PET it may count the places of the table
         times = {frame.attributes[keyword] for frame in series if keyword in frame.attributes}
         if 0 < len(times) < (stated := _largest(volume.frames, total)):
             yield TIMES.format(len(times), stated, name)

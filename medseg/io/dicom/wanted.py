@@ -29,6 +29,7 @@ WANTED = [
     "ReconstructionDiameter", "ReconstructionMethod", "AttenuationCorrectionMethod", "ContrastBolusStartTime",
     "IrradiationEventUID", "AcquisitionUID", "DerivationDescription", "ImageComments", "DataCollectionDiameter",
     "DiffusionDirectionality", "NumberOfTemporalPositions", "PatientAge", "PatientSize",
+    "SeriesType",
 ]  # fmt: skip
 # The makers' own elements, where they say what the standard's do not, by what they hold.
 MAKERS = {
