@@ -46,9 +46,7 @@ def received(stream: BinaryIO, where: str) -> Received:
             header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=IDENTITY)
             values = [str(header.get(keyword) or "") for keyword in IDENTITY]
     except ResourceLimit as error:
-        raise ArchiveRefusal(
-            f"an object inflates to more than {LARGEST_INFLATED >> 20} MiB", where=where, fix=REPORT
-        ) from error
+        raise ArchiveRefusal(f"an object is refused: {error.what}", where=where, fix=REPORT) from error
     except Exception as error:  # pydicom raises nearly anything on damaged objects
         raise ArchiveError("an object arrived cut or damaged", where=where, fix=AGAIN) from error
     if not is_uid(values[0]):

@@ -9,6 +9,7 @@ import pytest
 from hostile_archives import head, serving
 from small_series import small_series
 
+from medseg.io.dicom import whole
 from medseg.service import bounds, multipart, received, web_session
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
 from medseg.service.pull import Series, pull
@@ -98,6 +99,13 @@ def test_a_deflated_object_is_bounded_by_what_it_inflates_to(objects, tmp_path, 
     cut = deflated(contents[4], 1000)[:-20]
     with pytest.raises(ArchiveError, match="cut or damaged"):
         fetch(series, in_chunks(answer([cut])), tmp_path / "other")
+
+
+def test_an_object_of_very_many_elements_is_refused(objects, tmp_path, monkeypatch):
+    series, contents = objects
+    monkeypatch.setattr(whole, "MOST_ELEMENTS", 20)
+    with pytest.raises(ArchiveRefusal, match="an object is refused: it has more than 20 elements"):
+        fetch(series, in_chunks(answer(contents)), tmp_path / "out")
 
 
 @pytest.mark.parametrize("where", ["before", "header", "after"])

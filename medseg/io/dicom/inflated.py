@@ -46,6 +46,7 @@ def check_inflated(stream: BinaryIO, most: int | None = None, where: object = No
         return False
     if syntax != DEFLATED:
         return False
+    why = ", the most this machine may spend on one file" if most is None else ""
     most = largest_scan() // 4 if most is None else most
     stream.seek(start)
     unpack, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
@@ -57,7 +58,7 @@ def check_inflated(stream: BinaryIO, most: int | None = None, where: object = No
             break
         if total > most:
             raise ResourceLimit(
-                f"it inflates to more than {_size(most)}, the most this machine may spend on one file",
+                f"it inflates to more than {_size(most)}{why}",
                 where=where,
                 fix="Get it again in another transfer syntax.",
             )

@@ -8,17 +8,40 @@ from pathlib import Path
 from struct import Struct
 from typing import BinaryIO, NoReturn
 
+from medseg.errors import ResourceLimit
+
 LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 IMPLICIT, DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 MOST_INFLATED = 2**31
+MOST_ELEMENTS = 3_000_000  # ten seconds; a thousand frames that each have a header of their own have 100,000
+
+
+class _Elements:
+    """An open file of which so many elements have been passed."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.seek, self.read, self.tell = stream.seek, stream.read, stream.tell
+        self.passed = 0
+
+    def count(self) -> None:
+        self.passed += 1
+        if self.passed > MOST_ELEMENTS:
+            raise ResourceLimit(
+                f"it has more than {MOST_ELEMENTS:,} elements", fix="Check it in another program, and get it again."
+            )
 
 
 def is_whole(path: Path, syntax: str) -> bool:
     """Whether the elements of a file with preamble, in its transfer syntax, end where the file does.
 
     Zeros beyond are padding. Nothing is read but tags and lengths.
+
+    Raises
+    ------
+    ResourceLimit
+        When there are more than `MOST_ELEMENTS`.
     """
     with path.open("rb") as stream:
         return is_whole_stream(stream, syntax)
@@ -31,7 +54,7 @@ def is_whole_stream(stream: BinaryIO, syntax: str) -> bool:
         if syntax == DEFLATED:
             stream.seek(start)
             return _is_whole_inflated(stream.read())
-        _elements(stream, start, stream.seek(0, SEEK_END), syntax != IMPLICIT, syntax == BIG_ENDIAN)
+        _elements(_Elements(stream), start, stream.seek(0, SEEK_END), syntax != IMPLICIT, syntax == BIG_ENDIAN)
     except (EOFError, ValueError, RecursionError):
         return False
     return True
@@ -44,7 +67,7 @@ def _is_whole_inflated(content: bytes) -> bool:
     except zlib.error:
         return False
     if inflater.eof:
-        _elements(BytesIO(inflated), 0, len(inflated), explicit=True, big=False)
+        _elements(_Elements(BytesIO(inflated)), 0, len(inflated), explicit=True, big=False)
     return inflater.eof
 
 
@@ -55,21 +78,24 @@ def after_meta(stream: BinaryIO) -> tuple[str, int]:
     ------
     EOFError, ValueError
         When the file ends within them, or one is none.
+    ResourceLimit
+        When there are more than `MOST_ELEMENTS`.
     """
     place, size, syntax = 132, stream.seek(0, SEEK_END), ""
+    elements = _Elements(stream)
     while True:
         stream.seek(place)
-        group, element = (int.from_bytes(_read(stream, 2), "little") for _ in range(2))
+        group, element = (int.from_bytes(_read(elements, 2), "little") for _ in range(2))
         if group != 2:
             return syntax, place
-        following = _element(stream, place, size, explicit=True, big=False)
+        following = _element(elements, place, size, explicit=True, big=False)
         if element == 0x0010:
             stream.seek(place + 8)
             syntax = stream.read(min(following - place - 8, 64)).decode("ascii", "replace").strip(" \0")
         place = following
 
 
-def _elements(stream: BinaryIO, place: int, size: int, explicit: bool, big: bool, depth: int = 0) -> int:
+def _elements(stream: _Elements, place: int, size: int, explicit: bool, big: bool, depth: int = 0) -> int:
     """Go through elements or items to the end of the file, or of what they are nested in; return the place after."""
     number = Struct(">HH" if big else "<HH")
     while True:
@@ -83,9 +109,10 @@ def _elements(stream: BinaryIO, place: int, size: int, explicit: bool, big: bool
         place = _element(stream, place, size, explicit, big, depth)
 
 
-def _element(stream: BinaryIO, place: int, size: int, explicit: bool, big: bool, depth: int = 0) -> int:
+def _element(stream: _Elements, place: int, size: int, explicit: bool, big: bool, depth: int = 0) -> int:
     """Return the place after one element or item."""
     order = ">" if big else "<"
+    stream.count()
     stream.seek(place)
     group, _ = Struct(order + "HH").unpack(_read(stream, 4))
     kind = b""
@@ -105,7 +132,7 @@ def _element(stream: BinaryIO, place: int, size: int, explicit: bool, big: bool,
     return end if end <= size else _cut()
 
 
-def _read(stream: BinaryIO, count: int) -> bytes:
+def _read(stream: _Elements, count: int) -> bytes:
     data = stream.read(count)
     return data if len(data) == count else _cut()
 

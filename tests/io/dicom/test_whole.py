@@ -11,6 +11,8 @@ from pydicom.uid import (
 )
 from small_series import small_multiframe
 
+from medseg.errors import ResourceLimit
+from medseg.io.dicom import whole
 from medseg.io.dicom.whole import is_whole
 
 
@@ -54,3 +56,11 @@ def test_a_cut_file_is_noticed_wherever_it_was_cut(tmp_path, syntax, undefined):
     if syntax != DeflatedExplicitVRLittleEndian:  # whole elements may be missing from the end, which no length tells
         assert all(noticed[(pixels - 133) // 3 + 1 :])
     assert sum(noticed) > 0.9 * len(noticed)
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+def test_elements_without_end_are_not_all_looked_at(tmp_path, monkeypatch, undefined):
+    an_object(tmp_path / "whole.dcm", ExplicitVRLittleEndian, undefined)
+    monkeypatch.setattr(whole, "MOST_ELEMENTS", 10)
+    with pytest.raises(ResourceLimit, match="more than 10 elements"):
+        is_whole(tmp_path / "whole.dcm", ExplicitVRLittleEndian)
