@@ -9,12 +9,13 @@ from contextlib import closing
 from io import SEEK_END, BytesIO
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import IO, BinaryIO, cast
-
-from pynetdicom import evt
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from medseg.service import bounds
 from medseg.service.archive import ArchiveError, ArchiveRefusal
+
+if TYPE_CHECKING:
+    from pynetdicom import evt
 
 CHUNK = 1 << 16
 
