@@ -29,6 +29,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import psutil
 from markdown import table, write
 from PIL import Image
 
@@ -37,7 +38,7 @@ ABOUT = (
     "What shards cost beside their cases, by `python benchmarks/bench_shards.py`: tiny made-up cases of a manifest, "
     "each shard a process of its own on one core, with a pipeline that reads a case and writes a file. CPU seconds "
     "were measured beside other work on the machine, so that they are an upper bound; so was the browser. The "
-    "report is one of made-up outcomes with a preview of 900 x 300 pixels each."
+    "report is one of made-up outcomes, each with measurements of two classes and a preview of 900 x 300 pixels."
 )
 SCRIPT = """<script>addEventListener('load', () => requestAnimationFrame(() => setTimeout(() =>
 fetch('/took', {method: 'POST', body: String(performance.now() / 1000)}), 0)))</script>"""
@@ -166,18 +167,22 @@ def measure_report(folder: Path, count: int) -> dict[str, float]:
     write_report(BatchResult(folder, outcomes))
     pages = [path.stat().st_size for path in folder.glob("report*.html")]
     spent = time.process_time() - began
-    opened = [took for took in (open_in_chromium(folder / "report.html") for _ in range(TIMES)) if took is not None]
-    return {
+    (folder / "empty.html").write_text("<!doctype html><html><head></head><body></body></html>")
+    opened, empty = (
+        [took for took in (open_in_chromium(folder / name) for _ in range(TIMES)) if took is not None]
+        for name in ("report.html", "empty.html")
+    )
+    figures: dict[str, float] = {
         "cases of the report": count,
         "CPU-s to write it": round(spent, 1),
-        "its pages": len(pages := [path.stat().st_size for path in folder.glob("report*.html")]),
+        "its pages": len(pages),
         "MB of the largest page": round(max(pages) / 1e6, 2),
-        **(
-            {"s until Chromium has loaded the first page, median of 5": round(float(np.median(opened)), 2)}
-            if opened
-            else {}
-        ),
     }
+    if opened:
+        (wall, busy), (_, at_least) = np.median(opened, axis=0), np.median(empty, axis=0)
+        figures["s until Chromium has loaded the first page, median of 5"] = round(float(wall), 2)
+        figures["CPU-s of Chromium for it, more than for an empty page"] = round(float(busy - at_least), 2)
+    return figures
 
 
 class Site(ThreadingHTTPServer):
@@ -216,8 +221,11 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def open_in_chromium(page: Path) -> float | None:
-    """Seconds from navigation until a page is loaded and drawn, its images in view included; None without Chromium."""
+def open_in_chromium(page: Path) -> tuple[float, float] | None:
+    """Seconds from navigation until a page is loaded and drawn, its images in view included, and CPU seconds till then.
+
+    The latter are of all of Chromium's processes, its start included. None without Chromium.
+    """
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         return None
@@ -237,7 +245,10 @@ def open_in_chromium(page: Path) -> float | None:
             [*command, "--remote-debugging-port=0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            return site.took.get(timeout=120)
+            took = site.took.get(timeout=120)
+            browser = psutil.Process(running.pid)
+            times = [one.cpu_times() for one in (browser, *browser.children(recursive=True))]
+            return took, sum(one.user + one.system for one in times)
         finally:
             running.terminate()
             running.wait()

@@ -18,8 +18,8 @@ from medseg.models.card_summary import summaries_in
 from medseg.types.run import BatchResult, CaseOutcome
 from medseg.types.volume_interval import VolumeInterval
 
-# Cases beyond which a report has several pages, and cases of each: 500 are half a megabyte without their previews.
-PAGED_ABOVE, A_PAGE = 2000, 500
+# Cases beyond which a report has several pages, and cases of each: 250 are half a megabyte without their previews.
+PAGED_ABOVE, A_PAGE = 2000, 250
 FURTHER_PAGE = re.compile(r"report\.\d+\.html")
 
 
