@@ -7,6 +7,7 @@ returns. Nothing in a case's own folder is ever touched. Several processes and t
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from medseg.errors import InputError, UsageError
 from medseg.io.files.leftovers import sweep
-from medseg.io.files.review_folder import LABELS, REVIEW, is_review
+from medseg.io.files.review_folder import DATABASE, LABELS, REVIEW, UNRECORDED, has_lost_its_trail, is_review
 from medseg.review import label_files, verification
 from medseg.review.case_store import CaseStore
 from medseg.review.difference import difference
@@ -42,6 +43,7 @@ from medseg.review.store_lock import StoreLock
 from medseg.review.verification import Finding
 from medseg.types import LabelMap, Source
 
+log = logging.getLogger("medseg.review")
 LONG_AGO = 3600.0  # seconds
 LONGEST_NAME, LONGEST_COMMENT = 64, 2000
 
@@ -65,9 +67,15 @@ def open_store(folder: Path, *, create: bool = False, scans: Sequence[Path] = ()
     UsageError
         When there is no such folder, or no review in it and none is to be begun, or no results to begin one with.
     InputError
-        When the audit trail is not as it was written.
+        When the audit trail is not as it was written, or gone while labels that it was about are there.
     """
     results, place = Results(folder), folder / REVIEW
+    if has_lost_its_trail(place):
+        raise InputError(
+            "labels that people saved are there, and the audit trail that says whose they are is gone or empty",
+            where=place / DATABASE,
+            fix=f"Restore it from a backup; to begin anew, first move the folder {REVIEW} elsewhere.",
+        )
     if not is_review(place):
         if not create:
             raise UsageError(
@@ -95,7 +103,7 @@ class Store(CaseStore):
 
     def __init__(self, results: Results, folder: Path, finder: ScanFinder, *, check: bool = True) -> None:
         super().__init__(results, folder, finder, check=check)
-        self._lock = StoreLock(folder, self._tidy)
+        self._lock = StoreLock(folder, self._tidy if check else lambda _: None)  # what is to be checked stays as it is
 
     def __enter__(self) -> Store:
         return self
@@ -288,28 +296,33 @@ class Store(CaseStore):
     def leftovers(self) -> tuple[str, ...]:
         """Return the files of saves that were stopped before they were acknowledged, or are under way just now.
 
-        They are deleted when the review is opened and nobody else works on it, and otherwise after an hour.
+        They are set aside when the review is opened and nobody else works on it, and otherwise after an hour.
         """
         known = verification.recorded(self.log.events())
         names = verification.unrecorded(self.folder, known)
         return tuple(name for name in names if verification.is_of_a_save(self.folder / name, known))
 
     def _tidy(self, is_alone: bool) -> None:
-        """Delete what a killed process left: files half written, and files whose event was never committed.
+        """Delete files that a killed process left half written, and set aside whole ones whose event is not there.
 
-        Where others work on the store, or may without this process knowing, as on a file system of a network, whose
+        These may be all that is left of somebody's work where the trail was restored from an older backup. Where others work on the store, or may without this process knowing, as on a file system of a network, whose
         locks may not reach other machines, only what is old enough.
         """
         if self.broken_at is not None:
             return
         labels, wait = self.folder / LABELS, 0.0 if self.is_local and is_alone else LONG_AGO
-        known = verification.recorded(self.log.events())
         sweep(labels, older_than=wait)
-        unrecorded = [self.folder / name for name in verification.unrecorded(self.folder, known)]
-        for path in [*labels.glob(f"{label_files.PART}*"), *unrecorded]:
+        for path in [*labels.glob(f"{label_files.PART}*"), *(self.folder / name for name in self.leftovers())]:
             with contextlib.suppress(FileNotFoundError):  # of a save just done, or deleted by another process
-                if time.time() - path.stat().st_mtime >= wait:
+                if time.time() - path.stat().st_mtime < wait:
+                    continue
+                if path.name.startswith(label_files.PART):
                     path.unlink()
+                    continue
+                aside = self.folder / UNRECORDED
+                aside.mkdir(exist_ok=True)
+                path.rename(aside / path.name)
+                log.warning("%s: no event names these labels; they were moved to %s", path.name, f"{REVIEW}/{UNRECORDED}")
 
     def _check_newest(self, case: ReviewCase, expected: int) -> None:
         if case.revision != expected:

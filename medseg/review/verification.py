@@ -15,7 +15,7 @@ from medseg.review.review_case import SAVED
 
 # Of a file of labels, or of the ids of objects beside it.
 REVISION = re.compile(
-    rf"(?P<labels>.+\.r\d{{4,}}\.(?P<sha256>[0-9a-f]{{{HASH_LETTERS}}}))(?P<ids>\.instances)?\.nii\.gz"
+    rf"(?P<labels>(?P<case>.+)\.r(?P<number>\d{{4,}})\.(?P<sha256>[0-9a-f]{{{HASH_LETTERS}}}))(?P<ids>\.instances)?\.nii\.gz"
 )
 
 
@@ -61,11 +61,11 @@ def recorded(events: Iterable[Event]) -> set[str]:
 def is_of_a_save(path: Path, known: set[str]) -> bool:
     """Whether an unrecorded file is what a save leaves that was stopped before it was acknowledged, or is under way.
 
-    It has the name of a revision and holds what that name says. Ids of objects have the name of labels that are no
-    revision either.
+    It has the name of the case's next revision, or of an earlier one that another save was given, and holds what that
+    name says. Ids of objects have the name of labels that are no revision either.
     """
     named = REVISION.fullmatch(path.name)
-    if named is None:
+    if named is None or int(named["number"]) > _newest(named["case"], known) + 1:
         return False
     if named["ids"]:
         return f"{LABELS}/{named['labels']}.nii.gz" not in known
@@ -73,6 +73,12 @@ def is_of_a_save(path: Path, known: set[str]) -> bool:
         return file_hash(path).startswith(named["sha256"])
     except OSError:  # deleted or recorded meanwhile
         return True
+
+
+def _newest(case: str, known: set[str]) -> int:
+    """Number of the newest revision of a case that an event names; 0 without any."""
+    named = (REVISION.fullmatch(name.removeprefix(f"{LABELS}/")) for name in known)
+    return max((int(one["number"]) for one in named if one is not None and one["case"] == case), default=0)
 
 
 def unrecorded(folder: Path, known: set[str]) -> list[str]:
