@@ -74,12 +74,13 @@ def serving(
     adjudicate: tuple[str, ...] = (),
     clicks: Answerer | None = None,
     scans: Path | None = None,
+    allow_host: tuple[str, ...] = (),
     **how: bool,
 ) -> Iterator[Client]:
     where = [] if scans is None else [scans]
     with open_store(out, create=True, scans=where) as store, listen("127.0.0.1", 0) as opened:
         port = opened.getsockname()[1]
-        access = Access(KEY, port, allowed_hosts("127.0.0.1", port, ()), trust_header=trust_header)
+        access = Access(KEY, port, allowed_hosts("127.0.0.1", port, allow_host), trust_header=trust_header)
         drawn = None if sample is None else draw_sample(store, sample, reviewer)
         settled = open_adjudication(store, adjudicate, reviewer=reviewer) if adjudicate else None
         app = ReviewApp(Reading(store, reviewer, sample=drawn, adjudication=settled, **how), access, clicks)

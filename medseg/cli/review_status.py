@@ -13,6 +13,7 @@ from medseg.harmless import one_line, tabbed
 
 if TYPE_CHECKING:
     from medseg.review.review_status import ReviewStatus
+    from medseg.review.sample import ErrorRate
 
 
 def status(
@@ -47,7 +48,11 @@ def status(
     if len(found.readers) > 1:
         log.info("%s", ", ".join(f"{one_line(who)} judged {count}" for who, count in found.readers.items()))
     if found.sample is not None:
-        log.info("%s", _sentence(found))
+        log.info("%s", _sentence(found.sample))
+        if sum(rate.judged for rate in found.sample_by_reader.values()) > found.sample.judged:
+            log.info("of each case the newest verdict counts above; as each reader judged it:")
+            for who, rate in found.sample_by_reader.items():
+                log.info("%s: %s", one_line(who), _sentence(rate))
     return 0
 
 
@@ -60,10 +65,9 @@ def _counts(found: ReviewStatus) -> list[str]:
     ]
 
 
-def _sentence(found: ReviewStatus) -> str:
+def _sentence(sample: ErrorRate) -> str:
     """What the sample says."""
-    sample = found.sample
-    if sample is None or sample.rate is None or sample.interval is None:
+    if sample.rate is None or sample.interval is None:
         return "of the random sample no case is judged yet"
     low, high = sample.interval
     figures = f"{sample.rate:.1%} (95% interval {low:.1%} to {high:.1%})"
@@ -71,8 +75,19 @@ def _sentence(found: ReviewStatus) -> str:
     return text if sample.is_complete else f"{text}; not all are judged, so that the rate may be biased"
 
 
+def _rate_as_json(sample: ErrorRate) -> dict[str, Any]:
+    return {
+        "size": sample.size,
+        "population": sample.population,
+        "judged": sample.judged,
+        "wrong": sample.wrong,
+        "error_rate": sample.rate,
+        "interval_95": sample.interval,
+        "is_complete": sample.is_complete,
+    }
+
+
 def _as_json(found: ReviewStatus) -> dict[str, Any]:
-    sample = found.sample
     return {
         "judged": found.judged,
         "counts": found.counts,
@@ -80,17 +95,8 @@ def _as_json(found: ReviewStatus) -> dict[str, Any]:
         "accepted_corrected": found.corrected_in("accepted"),
         "reasons": found.reasons,
         "readers": found.readers,
-        "sample": None
-        if sample is None
-        else {
-            "size": sample.size,
-            "population": sample.population,
-            "judged": sample.judged,
-            "wrong": sample.wrong,
-            "error_rate": sample.rate,
-            "interval_95": sample.interval,
-            "is_complete": sample.is_complete,
-        },
+        "sample": None if found.sample is None else _rate_as_json(found.sample),
+        "sample_by_reader": {who: _rate_as_json(rate) for who, rate in found.sample_by_reader.items()},
         "without_labels": dict(found.without_labels),
         "suggestions": sum(found.suggestions.values()),
         "events": found.events,

@@ -100,6 +100,10 @@ class Adjudication:
     disputes: Mapping[str, Dispute]  # by case, those that differ most first
     readings: Mapping[tuple[str, str], Reading]  # by reader and case
 
+    def is_of(self, who: str) -> bool:
+        """Whether somebody is one of the two readers, who settle nothing between themselves."""
+        return any(who == reader for reader, _ in self.readings)
+
     def verdicts(self, case_id: str) -> tuple[tuple[str, str | None], ...]:
         """Return the names of the readings of a case, A and B, each with its verdict."""
         one = self.disputes[case_id]
@@ -144,7 +148,7 @@ def open_adjudication(store: Store, readers: Sequence[str], *, reviewer: str) ->
         raise UsageError("cases are settled between two readers", where=where, fix="Name each of the two once.")
     if reviewer in readers:
         raise UsageError(f"{reviewer} is one of the two", where=where, fix="Let a third person settle the cases.")
-    chosen_readers(store, readers)
+    chosen_readers(store, readers, option="--adjudicate")
     readings = readings_of(store, readers, with_model=False)
     found = compare_readers(readings, n_bootstrap=100, surfaces=False)
     listed = disputes(found, readers)

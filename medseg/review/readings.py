@@ -21,8 +21,8 @@ def readers_of(store: Store) -> tuple[str, ...]:
     return tuple(sorted({event.who for event in store.events() if event.kind in kinds}))
 
 
-def chosen_readers(store: Store, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the readers named, or all of them.
+def chosen_readers(store: Store, names: Sequence[str], *, option: str = "--reviewer") -> tuple[str, ...]:
+    """Return the readers named by an option, or all of them.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def chosen_readers(store: Store, names: Sequence[str]) -> tuple[str, ...]:
         listed = f"They are {', '.join(known)}." if known else "Nobody read any."
         raise UsageError(
             "nobody of that name read a case",
-            where=f"--reviewer {unknown}",
+            where=f"{option} {unknown}",
             fix=f"{did_you_mean(unknown, known)} {listed}".strip(),
         )
     return tuple(names) or known

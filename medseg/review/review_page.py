@@ -19,7 +19,7 @@ from medseg.config.bounds import AtLeast1, Duration
 from medseg.errors import UsageError
 from medseg.review.review_status import ReviewStatus, status_of
 from medseg.review.sample import draw_sample
-from medseg.review.server.listening import LOOPBACK, allowed_hosts, check_address, listen
+from medseg.review.server.listening import LOOPBACK, allowed_hosts, check_address, check_proxy, listen
 from medseg.review.store import check_cases, check_name, open_store
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def review(
     tls_cert, tls_key : path, optional
         Certificate and its key, in PEM.
     trust_header : str, optional
-        Header in which a proxy that has checked who it is names the reader, in place of the key.
+        Header in which a proxy that has checked who it is names the reader, in place of the key and of `reviewer`.
     idle : str or float
         Stop after this time without a request, for instance ``"8h"``; a number is of seconds.
     clicks : str or path, optional
@@ -112,6 +112,7 @@ def review(
     from medseg.review.server.security import Access
     from medseg.training.options import seconds_of
 
+    check_proxy(trust_header, reviewer)
     who = getpass.getuser() if reviewer is None else reviewer
     check_name(who)
     certificate, key_file = (None if path is None else Path(path) for path in (tls_cert, tls_key))

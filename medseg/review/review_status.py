@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from medseg.config.arguments import check_arguments_of
 from medseg.review.events import Event
 from medseg.review.review_case import SUGGESTED, ReviewCase, State, Verdict, verdict
-from medseg.review.sample import ErrorRate, error_rate, newest_sample
+from medseg.review.sample import ErrorRate, Sample, error_rate, newest_sample
 from medseg.review.store import Store, open_store
 
 
@@ -25,6 +25,7 @@ class ReviewStatus:
     head: str  # hash of the newest event
     without_labels: Mapping[str, str] = field(default_factory=dict)  # cases withheld or failed, by case id
     suggestions: Mapping[str, int] = field(default_factory=dict)  # asked for by marks, by case id
+    sample_by_reader: Mapping[str, ErrorRate] = field(default_factory=dict)  # as each reader judged the sample
 
     def __repr__(self) -> str:
         return f"ReviewStatus({self.judged} of {len(self.cases)} judged)"
@@ -68,7 +69,15 @@ def status_of(store: Store) -> ReviewStatus:
     cases, sample, head = store.all_cases(), newest_sample(store), store.log.head
     rate = None if sample is None else error_rate(sample, cases)
     asked = Counter(event.case_id for event in store.events() if event.kind == SUGGESTED)
-    return ReviewStatus(cases, _verdicts(store), rate, *head, store.results.without_labels(), asked)
+    verdicts = _verdicts(store)
+    by_reader = {} if sample is None else _rates(store, sample, {given.who for given in verdicts})
+    return ReviewStatus(cases, verdicts, rate, *head, store.results.without_labels(), asked, by_reader)
+
+
+def _rates(store: Store, sample: Sample, readers: Set[str]) -> dict[str, ErrorRate]:
+    """The error rate of a sample by what each reader alone saved and judged, of those who judged any of it."""
+    rates = {who: error_rate(sample, store.all_cases(who)) for who in sorted(readers)}
+    return {who: rate for who, rate in rates.items() if rate.judged}
 
 
 def _verdicts(store: Store) -> tuple[Verdict, ...]:

@@ -37,6 +37,7 @@ class ScanFinder:
         self._results, self._scans = results, tuple(scans)
         self._digests: dict[tuple[Path, ...], tuple[Mark, str]] = {}  # of files, as they were when they were hashed
         self._lost: set[str] = set()  # cases whose scan was looked for last without being found
+        self._opened: set[str] = set()  # cases whose scan was found by what it holds, whatever its name
         self._known: dict[str, tuple[FoundScan, ...]] = {}  # by input_sha256: the scan, or that of each channel
         self._all: tuple[FoundScan, ...] | None = None
         self._ids: frozenset[str] | None = None
@@ -62,6 +63,7 @@ class ScanFinder:
             scans = self._matching(group, input_sha256, alone=not is_its_own)
             if scans is not None:
                 self._known[input_sha256] = scans
+                self._opened.add(case_id)
                 self._lost.discard(case_id)
                 return scans
             changed = changed or (is_its_own and bool(group))
@@ -116,7 +118,7 @@ class ScanFinder:
         if self._search is None:
             self._search = threading.Thread(target=self._found_below, daemon=True, name="find scans")
             self._search.start()
-        return self._ids is not None and case_id not in self._ids
+        return self._ids is not None and case_id not in self._ids and case_id not in self._opened
 
     def wait(self) -> None:
         """Wait for the search aside."""
@@ -134,6 +136,7 @@ class ScanFinder:
             self._sources = read_sources(self._results)
             self._all = self._ids = self._search = None
             self._lost.clear()
+            self._opened.clear()
 
     def _near(self, case_id: str) -> Iterator[Path]:
         place = self._sources.get(case_id, CaseSource()).path

@@ -305,8 +305,9 @@ class Store(CaseStore):
     def _tidy(self, is_alone: bool) -> None:
         """Delete files that a killed process left half written, and set aside whole ones whose event is not there.
 
-        These may be all that is left of somebody's work where the trail was restored from an older backup. Where others work on the store, or may without this process knowing, as on a file system of a network, whose
-        locks may not reach other machines, only what is old enough.
+        These may be all that is left of somebody's work, where the trail was restored from an older backup. Only what
+        is old enough is touched where others work on the store, or may without this process knowing, as on a file
+        system of a network, whose locks may not reach other machines.
         """
         if self.broken_at is not None:
             return
@@ -322,7 +323,9 @@ class Store(CaseStore):
                 aside = self.folder / UNRECORDED
                 aside.mkdir(exist_ok=True)
                 path.rename(aside / path.name)
-                log.warning("%s: no event names these labels; they were moved to %s", path.name, f"{REVIEW}/{UNRECORDED}")
+                log.warning(
+                    "%s: no event names these labels; they were moved to %s", path.name, f"{REVIEW}/{UNRECORDED}"
+                )
 
     def _check_newest(self, case: ReviewCase, expected: int) -> None:
         if case.revision != expected:

@@ -62,6 +62,8 @@ def test_it_stops_by_itself_when_nobody_uses_it(out: Path) -> None:
         (["OUT", "--host", "0.0.0.0"], 2, "--host 0.0.0.0: another address than this machine's own needs TLS"),
         (["OUT", "--tls-cert", __file__], 2, "--tls-cert and --tls-key belong together"),
         (["OUT", "--tls-cert", __file__, "--tls-key", __file__], 4, "certificate and key cannot be used"),
+        (["OUT", "--trust-header", "X Remote"], 2, "--trust-header: 'X Remote' cannot be a header's name"),
+        (["OUT", "--trust-header", "X-User", "--reviewer", "Ada"], 2, "--reviewer and --trust-header exclude"),
         (["OUT", "--sample", "3"], 2, "--sample 3: a sample of 3 cannot be drawn of 2 cases"),
         (["OUT", "--sample", "0"], 2, "--sample 0: must be at least 1"),
         (["OUT", "--port", "70000"], 2, "--port 70000: must be between 0 and 65535"),

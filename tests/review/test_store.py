@@ -574,6 +574,17 @@ def test_scans_that_arrive_while_the_finder_is_open_are_found(tmp_path: Path) ->
         assert not finder.is_missing(f"mr-{number}")
 
 
+def test_a_scan_of_another_name_is_missing_no_more_once_it_was_opened(out: Path, tmp_path: Path) -> None:
+    path = tmp_path / "scans" / f"{CASE}.nii.gz"
+    path.rename(path.with_name("other.nii.gz"))
+    with open_store(out, create=True) as store:
+        store.finder.is_missing(CASE)
+        store.finder.wait()
+        assert store.finder.is_missing(CASE)  # by its name
+        assert store.scan(CASE).files == (path.with_name("other.nii.gz"),)
+        assert not store.finder.is_missing(CASE)
+
+
 def test_a_scan_whose_bytes_differ_is_refused_by_name(out: Path, tmp_path: Path) -> None:
     path = tmp_path / "scans" / f"{CASE}.nii.gz"
     with open_store(out, create=True) as store:

@@ -178,6 +178,7 @@ export class App {
     this.saving.load(data)
     this.presence.open(about)
     this.tellOnOpening(about)
+    this.say(`${about.id}: ${about.state}.`)
     if (!window) this.measureWindow(data)
     if (!voxel) this.center()
     this.status.moved()
@@ -280,6 +281,10 @@ export class App {
   takeReading(n) {
     const reading = this.data?.readings?.[n]
     if (!reading || !this.editor.labels) return false
+    if (this.data.about.readings[n].verdict === 'rejected') {
+      this.say(`Reading ${reading.name} rejected the case and has no labels to take. Press x to reject it too.`, true)
+      return true
+    }
     this.editor.replace(reading.slices)
     this.say(`The labels are those of reading ${reading.name} now. Undo brings yours back.`)
     return true

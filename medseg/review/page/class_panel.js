@@ -12,7 +12,7 @@ export class ClassPanel {
     this.data = data
     this.rows = data.about.classes.map((one, n) => this.row(one, n + 1))
     const head = element('tr', {},
-      ...['', 'Class', 'Volume', 'Show', 'Lock'].map((text) => element('th', { scope: 'col' }, text)))
+      element('td'), ...['Class', 'Volume', 'Show', 'Lock'].map((text) => element('th', { scope: 'col' }, text)))
     head.children[2].title = "And its change against the model's labels"
     this.host.replaceChildren(element('table', {}, element('thead', {}, head),
       element('tbody', {}, ...this.rows.map(({ row }) => row))))

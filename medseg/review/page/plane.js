@@ -141,9 +141,12 @@ export class Plane {
         g.drawImage(this.overlay.canvas, x, y, width, height)
       }
     }
-    for (const [n, reading] of (data.readings ?? []).entries()) {
+    const { readings = [] } = data
+    const line = ({ labels: read }, color, width) => this.paintOutlines(at, read, { ...look, stroke: look.stroke.map((one) => one && color) }, { a, b, x, y }, width)
+    for (const reading of readings) line(reading, '#000', 4) // below both, so that they are seen on a class of their color
+    for (const [n, reading] of readings.entries()) {
       g.setLineDash(LOOKS[n].dash.map((length) => length * this.ratio))
-      this.paintOutlines(at, reading.labels, { ...look, stroke: look.stroke.map((color) => color && LOOKS[n].color) }, { a, b, x, y })
+      line(reading, LOOKS[n].color, 1.5)
     }
     g.setLineDash([])
     if (look.crosshair) this.paintCrosshair(at)
@@ -151,9 +154,9 @@ export class Plane {
     this.paintText(at)
   }
 
-  paintOutlines(at, labels, look, { a, b, x, y }) {
+  paintOutlines(at, labels, look, { a, b, x, y }, width = 1.5) {
     const { context: g, ratio } = this
-    g.lineWidth = 1.5 * ratio
+    g.lineWidth = width * ratio
     for (const [pen, segments] of outlines(slicePens(this, at, labels, look.filled))) {
       g.strokeStyle = labels.ids ? look.objectStroke[pen % look.objectStroke.length] : look.stroke[pen]
       g.beginPath()

@@ -100,6 +100,8 @@ export class Worklist {
   }
 
   show(current = this.current) {
+    const opened = current !== this.current
+    const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.case : null
     this.current = current
     const { shown } = this
     const judged = this.rows.filter((row) => row.isJudged).length
@@ -109,6 +111,9 @@ export class Worklist {
     this.list.replaceChildren(...shown.map((row) => element('li', {}, this.item(row))))
     if (!shown.length) this.list.append(element('li', { className: 'quiet' }, this.nothingShown()))
     this.list.querySelector('[aria-current=true]')?.scrollIntoView({ block: 'nearest' })
+    // Whoever walks through the list stays there, and goes on in the planes of a case that is opened from it.
+    const places = opened ? document.querySelectorAll('canvas[data-plane]') : this.list.querySelectorAll('button')
+    if (focused) [...places].find((one) => one.checkVisibility() && (opened || one.dataset.case === focused))?.focus({ preventScroll: true })
   }
 
   item(row) {

@@ -285,9 +285,12 @@ class ReviewApp:
 
     def _who(self, request: Request) -> str:
         """The reader: whom a trusted proxy names, or whoever started the server."""
-        if self.access.trust_header is not None:
-            return named(request.headers[self.access.trust_header])
-        return self.reading.reviewer
+        if self.access.trust_header is None:
+            return self.reading.reviewer
+        who, settled = named(request.headers[self.access.trust_header]), self.reading.adjudication
+        if settled is not None and settled.is_of(who):
+            raise HTTPException(403, "Your own reading is one of the two. Let a third person settle the cases.")
+        return who
 
     async def _known(self, request: Request) -> str:
         """Look the case of a request up; an id that is not on the worklist leads nowhere."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import re
 import socket
 import ssl
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 from medseg.errors import InputError, UsageError
 
 LOOPBACK = "127.0.0.1"
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110
 
 
 def check_address(host: str, certificate: Path | None, key: Path | None) -> None:
@@ -33,6 +36,23 @@ def check_address(host: str, certificate: Path | None, key: Path | None) -> None
             ) from error
 
 
+def check_proxy(trust_header: str | None, reviewer: str | None) -> None:
+    """Raise `UsageError` where no request can have such a header, or its reader would be another than the one given."""
+    if trust_header is None:
+        return
+    if not HEADER_NAME.fullmatch(trust_header):
+        raise UsageError(
+            f"'{trust_header}' cannot be a header's name",
+            where="--trust-header",
+            fix="Give the header that your proxy sets, such as X-Remote-User.",
+        )
+    if reviewer is not None:
+        raise UsageError(
+            "--reviewer and --trust-header exclude each other",
+            fix="Omit --reviewer: the proxy says who reads.",
+        )
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address is this machine's own, which no other machine reaches."""
     if host == "localhost":
@@ -53,10 +73,13 @@ def listen(host: str, port: int) -> socket.socket:
         opened.listen(128)
     except OSError as error:
         opened.close()
+        is_elsewhere = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
         raise UsageError(
             f"this address cannot be used ({error.strerror or error})",
             where=f"--host {host} --port {port}",
-            fix="Choose another port, or 0 for any that is free.",
+            fix="Give an address that this machine has, or 0.0.0.0 for all of them."
+            if is_elsewhere
+            else "Choose another port, or 0 for any that is free.",
         ) from error
     return opened
 
@@ -66,7 +89,8 @@ def allowed_hosts(host: str, port: int, names: tuple[str, ...]) -> frozenset[str
     known = {host, *names, *({"localhost", LOOPBACK} if is_loopback(host) else ())}
     shown = {f"[{name}]" if ":" in name else name.lower() for name in known if name not in ("0.0.0.0", "::")}  # noqa: S104
     # Behind a proxy, a name comes without a port or with the proxy's own: then it is given with its port.
-    return frozenset(shown & set(names)) | {name if _has_port(name) else f"{name}:{port}" for name in shown}
+    bare = shown & {name.lower() for name in names}
+    return frozenset(bare) | {name if _has_port(name) else f"{name}:{port}" for name in shown}
 
 
 def _has_port(name: str) -> bool:

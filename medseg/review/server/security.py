@@ -65,8 +65,9 @@ class Access:
 
     @property
     def origins(self) -> frozenset[str]:
-        """The page's own origins."""
-        return frozenset(f"{self.scheme}://{host}" for host in self.hosts)
+        """The page's own origins; a trusted proxy encrypts, as a rule, what this server is asked in the clear."""
+        schemes = {self.scheme} if self.trust_header is None else {self.scheme, "https"}
+        return frozenset(f"{scheme}://{host}" for scheme in schemes for host in self.hosts)
 
     def key_for_browser(self) -> str:
         """Return a key that opens the page once, soon."""
@@ -126,8 +127,9 @@ class Guard:
         headers = request.headers
         if len(headers.getlist("host")) != 1 or headers["host"].lower() not in self.access.hosts:
             return 421, "This server answers to another name: open the address that medseg printed."
-        if any(origin not in self.access.origins for origin in headers.getlist("origin")):
-            return 403, "Another site asks."
+        if any(origin.lower() not in self.access.origins for origin in headers.getlist("origin")):
+            proxy = " The name by which browsers call a proxy is given with --allow-host."
+            return 403, f"Another site asks.{proxy if self.access.trust_header is not None else ''}"
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return 403, "Another site asks."
         if self.access.trust_header is not None:

@@ -20,12 +20,16 @@ COUNT = """([red, green, blue]) => [...document.querySelectorAll('canvas[data-pl
 
 
 @pytest.fixture
-def settled(browser, tmp_path):
-    """Two cases read by Ada and Bob, open before a third person."""
+def settled(browser, tmp_path, request):
+    """Two cases read by Ada and Bob, who may have rejected them, open before a third person."""
     results, scans = write_results(tmp_path, phantoms()[:2])
+    rejects = getattr(request, "param", False)
     with open_store(results, create=True, scans=[scans]) as store:
         for who, shift in (("Ada", 1), ("Bob", -2)):
             for case in store.cases():
+                if rejects and who == "Bob":
+                    store.verdict(case, kind="reject", revision=0, who=who, reader=who, reason="bad scan")
+                    continue
                 model = store.model_labels(case)
                 labels = LabelMap(np.roll(model.array, shift, axis=0), model.geometry, model.table)
                 saved = store.save_labels(case, labels, who=who, expected=0, origin="test", reader=who)
@@ -65,6 +69,16 @@ def test_both_outlines_are_drawn_and_either_reading_is_taken(settled):
         assert not np.array_equal(taken[0], taken[1])
         assert np.array_equal(taken[0], taken[2])
         assert own.verdict.revision == own.newest.number
+
+
+@pytest.mark.parametrize("settled", [True], indirect=True)
+def test_no_labels_are_taken_of_a_reading_that_rejected_the_case(settled):
+    rejecting = "fj"["B: dashed, rejected" in settled.page.inner_text("#readings")]
+    volumes = settled.page.inner_text("#classes")
+    settled.press(rejecting)
+    settled.says("rejected the case and has no labels to take. Press x to reject it too.")
+    assert settled.state("dirty") == "0"
+    assert settled.page.inner_text("#classes") == volumes
 
 
 def test_without_two_readings_there_is_no_panel(logic):

@@ -433,6 +433,26 @@ def test_the_pages_parts_have_names_for_a_screen_reader(review):
     assert re.fullmatch(r"axial plane, slice \d+ of 28, .+", label)
 
 
+def test_a_case_that_opens_is_said_and_the_keyboard_goes_on_in_its_planes(review):
+    page = review.page
+    page.focus(f"#cases [data-case={CASES[1].name}]")
+    review.press("Enter")
+    review.ready(CASES[1].name)
+    assert review.message() == f"{CASES[1].name}: open."
+    assert page.get_attribute("#message", "role") == page.get_attribute("#progress-text", "role") == "status"
+    assert page.evaluate("document.activeElement.dataset.plane") == "axial"
+    review.press("4", "Enter")
+    review.wait(dirty="1")
+    page.focus(f"#cases [data-case={CASES[2].name}]")  # whoever walks through the list stays there when it is saved
+    review.save()
+    until(lambda: "corrected" in page.inner_text(f"#cases [data-case={CASES[1].name}]"))
+    assert page.evaluate("document.activeElement.dataset.case") == CASES[2].name
+
+
+def test_the_headers_of_the_classes_have_names(review):
+    assert all(text.strip() for text in review.page.locator("#classes th").all_inner_texts())
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_overflows_at_1280_by_720_and_text_has_contrast(browser, tmp_path, scheme):
     results, scans = write_results(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import requests
 from review_server import serving
 from reviewed_results import edited, make_results
 
@@ -111,7 +112,16 @@ def test_who_may_settle_what(out):
         for readers, reviewer, said in (
             (("Ada", "Bob"), "Ada", "Ada is one of the two"),
             (("Ada",), "Cem", "between two readers"),
-            (("Ada", "Ann"), "Cem", "nobody of that name"),
+            (("Ada", "Ann"), "Cem", "--adjudicate Ann: nobody of that name"),
         ):
             with pytest.raises(UsageError, match=said):
                 open_adjudication(store, readers, reviewer=reviewer)
+
+
+def test_a_reader_whom_a_proxy_names_settles_nothing_of_their_own(out):
+    with serving(out, reviewer="Cem", adjudicate=("Ada", "Bob"), trust_header="X-User") as client:
+        address = f"{client.at}/api/worklist"
+        for who, code in (("Ada", 403), ("Cem", 200)):
+            answer = requests.get(address, headers={"X-User": who}, timeout=30)
+            assert answer.status_code == code
+            assert ("Let a third person settle" in answer.text) == (code == 403)

@@ -517,6 +517,24 @@ def test_a_proxy_names_the_reader_where_it_is_trusted(out) -> None:
         assert client.get("worklist", headers={"X-Remote-User": "Eve"}).json()["reviewer"] == "Ada"
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])  # a proxy that encrypts asks this server in the clear
+def test_the_page_behind_a_proxy_may_write(out, scheme: str) -> None:
+    with serving(out, trust_header="X-Remote-User", allow_host=("Pacs.example",)) as client:
+        address = f"{client.at}/api/case/{CASE}/verdict"
+        proxied = {"X-Remote-User": "Ada", "Host": "pacs.example", "Origin": f"{scheme}://pacs.example", **WRITE}
+        judged = {"kind": "accept", "revision": 0}
+        assert requests.post(address, json=judged, headers=proxied, timeout=30).status_code == 200
+        other = {**proxied, "Origin": f"{scheme}://evil.example"}
+        refused = requests.post(address, json=judged, headers=other, timeout=30)
+        assert (refused.status_code, "--allow-host" in refused.text) == (403, True)
+
+
+def test_without_a_proxy_only_the_scheme_of_the_server_is_its_own(client: Client) -> None:
+    other = {**WRITE, "Origin": f"https://127.0.0.1:{client.port}"}
+    answer = client.session.post(f"{client.at}/api/case/{CASE}/verdict", json={}, headers=other, timeout=30)
+    assert answer.status_code == 403
+
+
 @pytest.mark.parametrize("turns", [25, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_verdict_sent_right_after_a_save_is_about_what_was_saved(client: Client, turns: int) -> None:
     """Both are sent at once: whichever comes first, the model's labels are never what is accepted."""
