@@ -640,15 +640,19 @@ def test_a_write_ahead_log_is_kept_on_local_disks_only(store: Store, tmp_path: P
     assert store.log.rows("pragma synchronous")[0][0] == 2
 
 
-def test_on_a_network_only_what_is_old_is_deleted(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_network_only_what_is_old_is_tidied(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medseg.review.case_store.is_local", lambda folder: False)
     open_store(out, create=True).close()
-    fresh, old = (out / f"review/labels/scan_0.r000{n}.aaa.nii.gz" for n in (1, 2))
+    fresh, old = (out / f"review/labels/.new-{n}.nii.gz" for n in (1, 2))
     fresh.write_bytes(b"maybe another machine's")
     old.write_bytes(b"nobody's")
+    whole = left_by_a_killed_save(out / "review/labels", revision=1)
     os.utime(old, (0, 0))
+    with open_store(out, check=False):  # as `verify` does, which changes nothing
+        assert old.exists()
     open_store(out).close()
     assert fresh.exists()
+    assert whole.exists()
     assert not old.exists()
 
 
