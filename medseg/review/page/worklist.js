@@ -111,7 +111,7 @@ export class Worklist {
     this.list.replaceChildren(...shown.map((row) => element('li', {}, this.item(row))))
     if (!shown.length) this.list.append(element('li', { className: 'quiet' }, this.nothingShown()))
     this.list.querySelector('[aria-current=true]')?.scrollIntoView({ block: 'nearest' })
-    // Whoever walks through the list stays there, and goes on in the planes of a case that is opened from it.
+    // Whoever walks through the list stays there; a case that is opened from it has the focus in its planes.
     const places = opened ? document.querySelectorAll('canvas[data-plane]') : this.list.querySelectorAll('button')
     if (focused) [...places].find((one) => one.checkVisibility() && (opened || one.dataset.case === focused))?.focus({ preventScroll: true })
   }
