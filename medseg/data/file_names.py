@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from medseg.data.file_units import Unit
+from medseg.data.sequence_words import SEQUENCE
 
 LABEL = {
     "label", "labels", "labeled", "lbl", "lbls", "mask", "masks", "seg", "segs", "segmentation",
@@ -48,6 +49,8 @@ PLAIN = {
     "set", "sets", "cases", "stage", "phase", "part", "task", "files", "png", "nii", "nifti", "jpg", "tif", "tiff",
     "of", "and", "the", "folder", "preprocessed", "processed", "registered", "coregistered",
 }  # fmt: skip
+# What folders of images and of labels do not share.
+OF_ROLES = LABEL | IMAGE | BESIDE | PLAIN | SPLIT.keys() | OF_DECATHLON.keys()
 # Folders of BIDS for a kind of scan, where a folder above them is a subject's.
 OF_BIDS = {"dwi", "perf", "func", "fmap", "swi", "ct", "pet"}
 # Masks of where there is an image at all.
@@ -98,8 +101,30 @@ def name_units(units: Sequence[Unit]) -> list[Named]:
         if role := _chunks(unit.name)[1]:
             for depth in range(1, len(unit.folders) + 1):
                 roles[unit.folders[:depth]].add(role)
+    sites = {folders: _sites(beside) for folders, beside in siblings.items()}
     both = {folders for folders, found in roles.items() if len(found) == 2}
-    return [_named(unit, siblings, both) for unit in map(_of_own_folder, units)]
+    return [_named(unit, siblings, both, sites) for unit in map(_of_own_folder, units)]
+
+
+def _sites(folders: set[str]) -> dict[str, str]:
+    """Of folders side by side, what those of images and those of labels are called after: `oslo` and `oslo_masks`.
+
+    Nothing where all are called after one thing, or after sequences, which are channels.
+    """
+    roles: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
+    for folder in sorted(folders):
+        parts = words(folder)
+        core = tuple(w for w in parts if w not in OF_ROLES)
+        if any(not word.isdigit() for word in core):
+            roles[core][folder] = "label" if _is_label(parts) else "image"
+    if len(roles) < 2 or any(re.fullmatch(SEQUENCE, "".join(core)) for core in roles):
+        return {}
+    found: dict[str, str] = {}
+    for core, members in roles.items():
+        if len(set(members.values())) == 2:
+            plain = [folder for folder in members if tuple(words(folder)) == core]
+            found |= dict.fromkeys(members, (*plain, "_".join(core))[0])
+    return found
 
 
 def _of_own_folder(unit: Unit) -> Unit:
@@ -115,8 +140,17 @@ def _of_own_folder(unit: Unit) -> Unit:
     return replace(unit, folders=tuple(above), name=folder)
 
 
-def _named(unit: Unit, siblings: dict[tuple[str, ...], set[str]], both: set[tuple[str, ...]]) -> Named:
-    """Take one name apart; `both` are folders in which names of files say which are images and which labels."""
+def _named(
+    unit: Unit,
+    siblings: dict[tuple[str, ...], set[str]],
+    both: set[tuple[str, ...]],
+    sites: dict[tuple[str, ...], dict[str, str]],
+) -> Named:
+    """Take one name apart.
+
+    - `both`: folders in which names of files say which are images and which labels.
+    - `sites`: of folders side by side, what images and labels share, by the folder.
+    """
     context: list[str] = []
     labels: list[str] = []
     role: Literal["image", "label"] | None = None
@@ -132,6 +166,12 @@ def _named(unit: Unit, siblings: dict[tuple[str, ...], set[str]], both: set[tupl
         )
         is_plain |= folder in OF_BIDS and any(above.startswith("sub-") for above in unit.folders[:depth])
         has_letters = any(not w.isdigit() for w in found)
+        if (site := sites[unit.folders[:depth]].get(folder)) is not None:
+            context.append(site)
+            split = split_here or split
+            if _is_label(found):
+                role, labels = "label", [*labels, "-".join(w for w in found if w in LABEL)]
+            continue
         if _is_label(found) and unit.folders[: depth + 1] in both:
             context.append(folder)
         elif _is_label(found) and (few or is_plain):

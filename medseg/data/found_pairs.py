@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from medseg.data.channel_folders import with_channel_folders
+from medseg.data.class_folders import with_class_folders
 from medseg.data.file_names import Named, name_units
 from medseg.data.file_pairs import FoundCase, Pairs, pair
 from medseg.data.file_units import Unit, list_units
@@ -46,7 +47,7 @@ def find_pairs(path: Path) -> tuple[Pairs, Arrays | None] | None:
     if found.cases and all(_has_files_of_slices(case) for case in found.cases):
         return None
     found = replace(found, alone=(*found.alone, *name_units(snapshots)))
-    return (_without_stripped(found), None) if found.cases else None
+    return (with_class_folders(_without_stripped(found)), None) if found.cases else None
 
 
 def _without_snapshots(units: Sequence[Unit]) -> tuple[list[Unit], list[Unit]]:

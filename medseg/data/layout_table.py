@@ -16,13 +16,14 @@ from medseg.data.description import ClassRow, DatasetDescription
 from medseg.data.mask_colors import UNNAMED, guessed_colors
 from medseg.data.table_dataset import TableDataset, build_dataset
 from medseg.data.table_rows import mask_columns, own_columns, read_rows
+from medseg.data.tables_beside import lists_of_cases
 from medseg.errors import ConfigError
 
 FILES = ("dataset.yaml", "dataset.yml", "dataset.csv")
 
 
 def recognize(path: Path) -> bool:
-    """Whether it is a CSV or YAML file, or a folder with a `dataset.csv` or `dataset.yaml`."""
+    """Whether it is a CSV or YAML file, or a folder with a `dataset.csv`, `dataset.yaml` or one other list of cases."""
     return _file(path) is not None
 
 
@@ -52,11 +53,11 @@ def read(path: Path, stated: DatasetDescription | None = None) -> Dataset:
             rows = [{k: "" if v is None else str(v) for k, v in row.items()} for row in table.cases]
     kept = (*(given.channels or {}), *given.columns)
     rows = own_columns(rows, source.parent, kept)
-    read_as: tuple[str, ...] = ()
+    read_as: tuple[str, ...] = () if file == path or file.name in FILES else (f"cases: the rows of {file.name}",)
     if given.labels is None and (masks := mask_columns(rows, kept)):
         labels = {name: ClassRow(value=n, column=column) for n, (column, name) in enumerate(masks.items(), start=1)}
         given = given.model_copy(update={"labels": labels})
-        read_as = (f"each of the columns {', '.join(masks)} holds the mask of a class",)
+        read_as += (f"each of the columns {', '.join(masks)} holds the mask of a class",)
     drawn = [source.parent / row["label"] for row in rows if row.get("label")]
     colored = guessed_colors(drawn, given)
     given = colored or given
@@ -69,4 +70,7 @@ def read(path: Path, stated: DatasetDescription | None = None) -> Dataset:
 def _file(path: Path) -> Path | None:
     if path.is_file():
         return path if path.suffix.lower() in (".csv", ".tsv", ".yaml", ".yml") else None
-    return next((path / name for name in FILES if (path / name).is_file()), None)
+    if found := next((path / name for name in FILES if (path / name).is_file()), None):
+        return found
+    lists = [] if (path / "dataset.json").exists() else lists_of_cases(path)
+    return lists[0] if len(lists) == 1 else None

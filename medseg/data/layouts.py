@@ -13,6 +13,7 @@ from medseg.data.description import DatasetDescription
 from medseg.data.json_beside import not_read, refuse_unreadable
 from medseg.data.not_recognized import not_recognized
 from medseg.data.partial_labels import with_annotated
+from medseg.data.tables_beside import lists_of_cases, with_tables_beside
 from medseg.errors import ConfigError, UsageError
 
 log = logging.getLogger("medseg.data")
@@ -97,9 +98,17 @@ def read_dataset(path: Path, given: DatasetDescription | None = None) -> Dataset
 def _told(data: Dataset) -> Dataset:
     """Show what was guessed, for a person to say whether it is right."""
     if data.layout in ("pairs", "found", "dicom"):
-        data = replace(data, ambiguous=(*data.ambiguous, *not_read(data.folder)))
+        data = with_tables_beside(data)
+        data = replace(data, ambiguous=(*data.ambiguous, *not_read(data.folder), *_several_tables(data.folder)))
     if data.read_as:
         log.info("%s; is that right? `medseg audit --describe` writes it as a table to edit.", "; ".join(data.read_as))
     for text in data.ambiguous:
         log.warning("%s: %s.", data.name, text)
     return data
+
+
+def _several_tables(folder: Path) -> tuple[str, ...]:
+    files = [file.name for file in lists_of_cases(folder)]
+    if len(files) < 2:
+        return ()
+    return (f"{', '.join(files)} each list cases, and none is read; give one of them instead of the folder",)

@@ -77,3 +77,35 @@ def test_a_folder_an_organ_is_a_class_each(tmp_path):
     data = read_dataset(tmp_path)
     assert [entry.name for entry in data.table] == ["Leber", "Milz"]
     assert len(data.labeled) == 4
+
+
+@pytest.mark.parametrize("ends", [("", "_masks"), ("_images", "_masks"), ("Scans", "GT")])
+def test_folders_of_images_and_of_labels_called_after_sites_are_no_channels(tmp_path, ends):
+    images, masks = ([f"{site}{end}/{n}.nii.gz" for site in ("oslo", "utrecht") for n in (1, 2, 3)] for end in ends)
+    found, _ = pairs_of(tmp_path, images, masks)
+    assert found == dict(zip(images, masks, strict=True))
+    data = read_dataset(tmp_path)
+    assert [channel.name for channel in data.channels] == ["image"]
+    assert all(case.group is None for case in data.cases)
+
+
+def test_a_site_without_labels_is_no_channel_of_another(tmp_path):
+    images = [f"{site}/{n}.nii.gz" for site in "ab" for n in (1, 2)]
+    found, _ = pairs_of(tmp_path, images, ["a_masks/1.nii.gz", "a_masks/2.nii.gz"])
+    assert found == {"a/1.nii.gz": "a_masks/1.nii.gz", "a/2.nii.gz": "a_masks/2.nii.gz"}
+    assert len(read_dataset(tmp_path).cases) == 4
+
+
+@pytest.mark.parametrize(("one", "other"), [("orig", "cropped"), ("CT", "MR"), ("raw", "resampled")])
+def test_versions_of_an_image_are_of_one_patient(tmp_path, one, other):
+    images = [f"{folder}/pat{n}_{folder}.nii.gz" for folder in (one, other) for n in range(1, 5)]
+    pairs_of(tmp_path, images, [image.replace(".nii", "_seg.nii") for image in images])
+    groups = {case.images[0].relative_to(tmp_path).as_posix(): case.group for case in read_dataset(tmp_path).cases}
+    assert all(groups[a] is not None and groups[a] == groups[a.replace(one, other)] for a in images[:4])
+    assert len(set(groups.values())) == 4
+
+
+def test_a_batch_of_cases_is_no_patient(tmp_path):
+    images = [f"Training Batch {1 + n % 2}/volume-{n}.nii.gz" for n in range(6)]
+    pairs_of(tmp_path, images, [image.replace("volume", "segmentation") for image in images])
+    assert all(case.group is None for case in read_dataset(tmp_path).cases)
