@@ -43,7 +43,7 @@ def add(store, settings):
 
     def result() -> str:
         one = arrival(sop_class=MR)
-        (settings.folder / OUTBOX / file_of(one.instance)).write_bytes(one.content)
+        (settings.folder / OUTBOX / file_of(one.instance)).write_bytes(one.content.getvalue())
         store.change(
             "insert into deliveries(destination, instance, sop_class, job, series, case_id, file, made) "
             "values('archive', ?, ?, 'j', '1.2.3', 'mr-1', ?, 0)", one.instance, MR, file_of(one.instance),
