@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from typing import NoReturn
 
 import pytest
 import yaml
@@ -11,7 +12,9 @@ from ray_cluster import Raylets
 from tiny_dataset import train_config
 
 from medseg.cluster import connection
+from medseg.cluster.connection import OnCluster
 from medseg.errors import MissingDependency, UsageError
+from medseg.training import run
 from medseg.training.options import TrainOptions
 from medseg.training.run import train
 
@@ -85,3 +88,14 @@ def test_without_ray_one_sentence_says_what_to_install(balls, tmp_path, monkeypa
     monkeypatch.setattr(connection, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match="Ray is not installed"):
         TrainOptions(balls, tmp_path, folds="all", ray="auto")
+
+
+def test_where_no_cluster_answers_nothing_is_written(balls, tmp_path, monkeypatch):
+    def nobody(where: OnCluster) -> NoReturn:
+        raise UsageError("no Ray cluster answers there", where=f"--ray {where.address}")
+
+    monkeypatch.setattr(connection, "find_spec", lambda name: object())
+    monkeypatch.setattr(run, "connected", nobody)
+    with pytest.raises(UsageError, match="no Ray cluster"):
+        train(balls, tmp_path / "out", folds="all", ray="auto")
+    assert not (tmp_path / "out").exists()
