@@ -19,7 +19,7 @@ from medseg.config.bounds import AtLeast1, Duration
 from medseg.errors import UsageError
 from medseg.review.review_status import ReviewStatus, status_of
 from medseg.review.sample import draw_sample
-from medseg.review.server.listening import LOOPBACK, allowed_hosts, check_address, check_proxy, listen
+from medseg.review.server.listening import LOOPBACK, allowed_hosts, check_address, check_proxy, listen, with_port
 from medseg.review.store import check_cases, check_name, open_store
 
 if TYPE_CHECKING:
@@ -142,8 +142,8 @@ def review(
                 timeout_graceful_shutdown=5,
             )
             server = uvicorn.Server(config)
-            shown = names[0] if names else host
-            page = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+            # A proxy is asked by its own address, and asks this server by the one that it listens on.
+            page = f"{scheme}://{with_port(names[0] if names and trust_header is None else host, port)}/"
             (announce or _print)(page if trust_header is not None else f"{page}?key={key}")
             if not no_browser:
                 own = page if trust_header is not None else f"{page}?key={access.key_for_browser()}"

@@ -87,10 +87,23 @@ def listen(host: str, port: int) -> socket.socket:
 def allowed_hosts(host: str, port: int, names: tuple[str, ...]) -> frozenset[str]:
     """What a browser may call this server, with and without the port where it is the default one."""
     known = {host, *names, *({"localhost", LOOPBACK} if is_loopback(host) else ())}
-    shown = {f"[{name}]" if ":" in name else name.lower() for name in known if name not in ("0.0.0.0", "::")}  # noqa: S104
+    shown = {_in_address(name) for name in known if name not in ("0.0.0.0", "::")}  # noqa: S104
     # Behind a proxy, a name comes without a port or with the proxy's own: then it is given with its port.
-    bare = shown & {name.lower() for name in names}
-    return frozenset(bare) | {name if _has_port(name) else f"{name}:{port}" for name in shown}
+    return frozenset(shown & {_in_address(name) for name in names}) | {with_port(name, port) for name in shown}
+
+
+def with_port(name: str, port: int) -> str:
+    """Return a name or address as an address of the web has it, with a port unless it has one."""
+    shown = _in_address(name)
+    return shown if _has_port(shown) else f"{shown}:{port}"
+
+
+def _in_address(name: str) -> str:
+    """A name in lower case; an address of IPv6 in brackets."""
+    try:
+        return f"[{ipaddress.IPv6Address(name)}]"
+    except ValueError:
+        return name.lower()
 
 
 def _has_port(name: str) -> bool:
