@@ -75,6 +75,9 @@ def read_dataset(path: Path, given: DatasetDescription | None = None) -> Dataset
     """Read a dataset in whichever layout it has."""
     if not path.exists():
         raise UsageError("there is no such file or folder", where=path, fix="Give the dataset's folder.")
+    if path.is_dir() and (inner := _described_inside(path)) is not None:
+        data = read_dataset(inner, given)
+        return replace(data, ambiguous=(*data.ambiguous, f"the dataset is the folder {inner.name} in {path.name}"))
     for layout in LAYOUTS:
         if layout.name == "msd":  # a table, which comes before, says all itself
             refuse_unreadable(path)
@@ -93,6 +96,24 @@ def read_dataset(path: Path, given: DatasetDescription | None = None) -> Dataset
                 )
             )
     raise not_recognized(path)
+
+
+def _described_inside(path: Path) -> Path | None:
+    """The one folder inside that has a dataset's own description, where the folder itself has none; None without.
+
+    Raises `UsageError` for several, whose classes of one value would be taken for the same.
+    """
+    if any(layout.recognize(path) for layout in LAYOUTS if layout.name in ("table", "msd", "nnunet", "pairs")):
+        return None
+    folders = [file.parent for file in sorted(path.glob("*/dataset.json")) if not file.parent.name.startswith(".")]
+    found = [folder for folder in folders if layout_msd.recognize(folder) or layout_nnunet.recognize(folder)]
+    if len(found) > 1:
+        raise UsageError(
+            f"it holds {len(found)} datasets, each with its own classes: {', '.join(inner.name for inner in found)}",
+            where=path,
+            fix="Give one of them, or a table of the cases of all.",
+        )
+    return found[0] if found else None
 
 
 def _told(data: Dataset) -> Dataset:

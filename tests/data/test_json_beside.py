@@ -2,7 +2,7 @@ import pytest
 from small_files import classes, noise, volume
 
 from medseg.data.layouts import read_dataset
-from medseg.errors import InputError
+from medseg.errors import InputError, UsageError
 
 
 def nnunet(root, text, name="dataset.json"):
@@ -46,3 +46,30 @@ def test_a_table_needs_no_dataset_json(tmp_path):
     rows = "".join(f"p{n},imagesTr/p{n}_0000.nii.gz,labelsTr/p{n}.nii.gz\n" for n in (1, 2, 3))
     (tmp_path / "dataset.csv").write_text("case,image,label\n" + rows)
     assert len(read_dataset(tmp_path).labeled) == 3
+
+
+DESCRIBED = '{"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1}, "file_ending": ".nii.gz"}'
+
+
+def test_the_described_dataset_in_a_folder_is_read_with_its_names(tmp_path):
+    nnunet(tmp_path / "Dataset001_Liver", DESCRIBED)
+    data = read_dataset(tmp_path)
+    assert (data.layout, data.folder.name) == ("nnunet", "Dataset001_Liver")
+    assert data.table.name_of(1) == "liver"
+    assert "the dataset is the folder Dataset001_Liver in" in " ".join(data.ambiguous)
+
+
+def test_several_datasets_in_a_folder_are_not_taken_for_one(tmp_path):
+    nnunet(tmp_path / "Dataset001_Liver", DESCRIBED)
+    nnunet(tmp_path / "Dataset002_Spleen", DESCRIBED.replace("liver", "spleen"))
+    with pytest.raises(UsageError, match="holds 2 datasets.*: Dataset001_Liver, Dataset002_Spleen"):
+        read_dataset(tmp_path)
+
+
+def test_a_table_of_cases_in_several_datasets_is_read(tmp_path):
+    for name in ("Dataset001_Liver", "Dataset002_Spleen"):
+        nnunet(tmp_path / name, DESCRIBED)
+    inside = "Dataset001_Liver/imagesTr/p{0}_0000.nii.gz,Dataset001_Liver/labelsTr/p{0}.nii.gz"
+    rows = [f"p{n},{inside.format(n)}\n" for n in (1, 2)]
+    (tmp_path / "dataset.csv").write_text("case,image,label\n" + "".join(rows))
+    assert read_dataset(tmp_path).layout == "table"
