@@ -16,7 +16,7 @@ from medseg.errors import ConfigError
 
 AUTO, NONE = "auto", "none"
 # A name that begins like this names its patient first, whatever follows: BIDS, `patient000_slice003`, `case-12_2`.
-PERSON = r"subject|subj|sub|patient|pat|pt|participant|person|case|id"
+PERSON = r"subject|subj|sub|patient|pat|pt|p|participant|person|case|id"
 # So does a barcode of The Cancer Genome Atlas: project, site of the tissue, participant.
 # So do those of ADNI and OASIS: site, participant; participant.
 PATIENT = re.compile(

@@ -21,6 +21,7 @@ def dataset(*names, group=None, split=None):
         ("sub-abc1_run-01", "sub-abc1"),
         ("patient000_slice003", "patient000"),
         ("Patient-12_03", "Patient-12"),
+        ("P0_S1", "P0"),
         ("case_001_t1", "case_001"),
         ("BraTS20_Training_001_flair", "BraTS20_Training_001"),
         ("MR_12_ED", "MR_12"),
