@@ -81,3 +81,6 @@ def test_volumes_in_time_are_withheld_and_cannot_be_made(medseg, quick, tmp_path
     [case] = json.loads(done.stdout)["cases"]
     assert (case["state"], done.returncode) == (state, code)
     assert "3 channels" in case["error"]
+    if state == "withheld":
+        assert case["fix"].startswith("Give T1 alone, as one scan")
+        assert "--anyway" not in case["fix"]  # no network of one channel can be shown three

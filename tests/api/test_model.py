@@ -102,7 +102,9 @@ def test_an_array_that_is_no_scan_is_told_what_is_wrong_with_it(model: medseg.Mo
     np.testing.assert_array_equal(np.asarray(model.segment(coarse, OBLIQUE).labels), np.asarray(expected.labels))
     with pytest.raises(medseg.InputError, match=r"an array of shape \(0, 9, 11\) holds no voxels\. Give at least one"):
         model.segment(array[:0], OBLIQUE)
-    with pytest.raises(medseg.ModelError, match=r"has 13 channels.* with the channels first, in that order: \(C, X, Y"):
+    with pytest.raises(
+        medseg.NotForThisModel, match=r"has 13 channels.* with the channels first, in that order: \(C, X, Y"
+    ):
         model.segment(array[..., np.newaxis], OBLIQUE)
     with pytest.raises(medseg.UsageError, match="a scan cannot be made of type LabelMap"):
         model.segment(expected.labels)

@@ -14,6 +14,7 @@ from medseg.models.card import ModelCard
 from medseg.models.locate_card import LocateCard
 from medseg.prepare.acceptance import AcceptanceCard
 from medseg.prepare.card import InputCard
+from medseg.prepare.prepared import IN_MEMORY
 from medseg.types import Scan
 from medseg.types.axis_order import toward
 
@@ -84,9 +85,12 @@ def refuse_channels(scan: Scan, card: InputCard) -> Refusal | None:
     if scan.channels <= most:
         return None
     names = ", ".join(channel.name for channel in card.channels)
+    alone = (
+        f"Give {names} alone, as one scan: take it out of the volumes in time, or the channels, that the file holds."
+    )
     return Refusal(
         f"the scan has {scan.channels} channels or times; the model is for {most} ({names})",
-        f"Give {names} alone, as one scan: take it out of the volumes in time, or the channels, that the file holds.",
+        IN_MEMORY if scan.source.format == "array" else alone,
     )
 
 
