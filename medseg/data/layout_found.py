@@ -19,6 +19,7 @@ from medseg.data.found_pairs import Arrays, channels_of, find_pairs, other_versi
 from medseg.data.frames import labeled_frames
 from medseg.data.label_variants import Variants, class_names, settle
 from medseg.data.mask_colors import UNNAMED, guessed_colors
+from medseg.data.modality import dicom_modality
 from medseg.data.name_pattern import masks_pattern, patterns
 from medseg.data.table_dataset import build_dataset
 
@@ -176,6 +177,11 @@ def _told(
         ambiguous += (
             f"the images {', '.join(columns)} of each case are taken as its channels, not as cases or slices",
         )
+    for column in columns:
+        if len(kinds := _modalities(row[column] for row in rows)) > 1:
+            ambiguous += (
+                f"images of {' and '.join(kinds)}, by their folders, are one channel, '{column}', of one model",
+            )
     if versions := other_versions(pairs):
         others, taken = ([_relative(pair[which], path) for pair in versions] for which in (0, 1))
         ambiguous += (f"images given twice, of which {patterns(taken)} are read, and not {patterns(others)}",)
@@ -199,3 +205,9 @@ def _glob(case: FoundCase, path: Path) -> str:
 
 def _relative(named: Named, path: Path) -> str:
     return named.unit.path.relative_to(path).as_posix()
+
+
+def _modalities(files: Iterable[str]) -> list[str]:
+    """Modalities that the folders of files are named after, in the words of DICOM."""
+    folders = {part for file in files for part in Path(file).parts[:-1]}
+    return sorted({kind for part in folders if (kind := dicom_modality(part)) is not None})

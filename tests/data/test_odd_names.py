@@ -109,3 +109,16 @@ def test_a_batch_of_cases_is_no_patient(tmp_path):
     images = [f"Training Batch {1 + n % 2}/volume-{n}.nii.gz" for n in range(6)]
     pairs_of(tmp_path, images, [image.replace("volume", "segmentation") for image in images])
     assert all(case.group is None for case in read_dataset(tmp_path).cases)
+
+
+def test_scans_of_two_modalities_that_are_one_channel_are_said(tmp_path):
+    names = [f"{kind}/{{}}/{kind.lower()}_{n}.nii.gz" for kind in ("CT", "MR") for n in range(3)]
+    found, said = pairs_of(tmp_path, [n.format("images") for n in names], [n.format("labels") for n in names])
+    assert len(found) == 6
+    assert "images of CT and MR, by their folders, are one channel, 'image', of one model" in said
+
+
+def test_scans_of_one_modality_are_not_spoken_of(tmp_path):
+    names = [f"site{n}/{{}}/CT/{n}.nii.gz" for n in range(3)]
+    _, said = pairs_of(tmp_path, [n.format("images") for n in names], [n.format("labels") for n in names])
+    assert "one channel" not in said
