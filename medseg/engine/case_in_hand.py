@@ -13,7 +13,7 @@ from medseg.engine.case_folder import CaseFolder
 from medseg.engine.finishing import SMALL, Abandoned
 from medseg.engine.outcomes import Work, explained, from_status, pending, record_failure
 from medseg.engine.pipeline import Step
-from medseg.engine.staging import Staged, is_here, listed_hash, stage
+from medseg.engine.staging import MissingScan, Staged, is_here, listed_hash, stage
 from medseg.errors import InputError
 from medseg.isolation.boundary import STOPS
 from medseg.types.case_report import CaseReport, combined
@@ -159,5 +159,8 @@ class CaseInHand:
         except BaseException as error:
             log.debug("%s", self.found.case_id, exc_info=error)
             outcome = explained(base, error)
+            if isinstance(error, MissingScan) and (done := journal.read_status(self.work.out / self.found.case_id)):
+                kept = "" if done.state == "failed" else "; what was made of it before is kept"
+                return replace(outcome, error=f"{outcome.error}{kept}")
             record_failure(outcome, self.key, self.input_hash, self.work.model)
             return outcome

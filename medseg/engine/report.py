@@ -15,6 +15,7 @@ from medseg.config.bounds import AtLeast0
 from medseg.config.safe_json import parse_json
 from medseg.counted import counted
 from medseg.engine.batch_report import table_of_cases, write_report
+from medseg.engine.journal import STATUS_FILE
 from medseg.engine.run_files import run_content, write_source_table
 from medseg.engine.shard_files import ShardRow, ShardRun, moment, read_shards
 from medseg.errors import UsageError
@@ -167,15 +168,19 @@ def _in_order(runs: Sequence[ShardRun]) -> list[ShardRow]:
 
 
 def _still_there(rows: Sequence[ShardRow], out: Path) -> list[ShardRow]:
-    """Rows as they are, but those of cases whose folder was deleted since; one look at the folder tells of all."""
+    """Rows as they are, but those of cases of which the folder or a file was deleted since."""
     present = {entry.name for entry in os.scandir(out) if entry.is_dir()}
 
     def row_of(row: ShardRow) -> ShardRow:
         outcome = row.outcome
-        if not outcome.outputs or outcome.case_id in present:
+        if not outcome.outputs:
             return row
+        files = {path.name for path in (out / outcome.case_id).iterdir()} if outcome.case_id in present else set()
+        if files >= {STATUS_FILE, *outcome.outputs}:
+            return row
+        what = "files of its results are gone" if outcome.case_id in present else "its folder of results is gone"
         gone = replace(
-            outcome, state="failed", error="its folder of results is gone", fix="Run its shard again.",
+            outcome, state="failed", error=what, fix="Run its shard again.",
             folder=None, outputs=(), volumes=None, warnings=(), notes=(), review_priority=0.0,
         )  # fmt: skip
         return replace(row, outcome=gone)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from medseg.errors import UsageError
 from medseg.types.scan import Discovery
 
+MOST_PARTS = 1_000_000
 NAME_IT = "Name the part itself, for instance --shard 3/200."
 
 
@@ -25,6 +26,11 @@ class Shard:
         if not 1 <= self.index <= self.count:
             raise UsageError(
                 f"--shard {self.index}/{self.count}: the first number must lie between 1 and the second",
+                fix="Write for instance --shard 1/4.",
+            )
+        if self.count > MOST_PARTS:
+            raise UsageError(
+                f"--shard {self.index}/{self.count}: more than {MOST_PARTS:,} parts",
                 fix="Write for instance --shard 1/4.",
             )
 
@@ -74,7 +80,7 @@ def _scheduled(environment: Mapping[str, str], count: int | None) -> Shard:
 
 
 def _of_slurm(environment: Mapping[str, str], count: int | None) -> Shard:
-    """A task of an array that is a range, from whatever first index and in whatever steps."""
+    """A task of an array that is a range from 0 or 1 on, in whatever steps."""
     task = _whole(environment, "SLURM_ARRAY_TASK_ID")
     tasks, first, last = (
         _whole(environment, f"SLURM_ARRAY_TASK_{name}") if f"SLURM_ARRAY_TASK_{name}" in environment else None
@@ -95,6 +101,11 @@ def _of_slurm(environment: Mapping[str, str], count: int | None) -> Shard:
     if tasks == 1 and task > 1:  # one of a larger array, started again: all cases are hardly meant
         raise UsageError(
             f"--shard auto: the SLURM array is task {task} alone, which does not say of how many parts", fix=NAME_IT
+        )
+    if first > 1:  # some of a larger array, started again: all cases, dealt out anew, are hardly meant
+        raise UsageError(
+            f"--shard auto: the SLURM array begins with {first}, which does not say which part of all cases is meant",
+            fix=f"Let it begin with 0 or 1. {NAME_IT}",
         )
     place, rest = divmod(task - first, max(step, 1))
     is_range = last is None or last == first + (tasks - 1) * max(step, 1)

@@ -14,7 +14,8 @@ from typing import Any
 
 from medseg.config.safe_json import parse_json
 from medseg.engine import journal
-from medseg.engine.shard import Shard
+from medseg.engine.shard import MOST_PARTS, Shard
+from medseg.errors import InputError
 from medseg.io.files.atomic import write_private
 from medseg.types.how_computed import HowComputed
 from medseg.types.run import BatchResult, CaseOutcome, Volumes
@@ -92,7 +93,7 @@ def read_shards(out: Path) -> tuple[list[ShardRun], set[str]]:
 def shards_in(out: Path) -> list[Shard]:
     """Return the shards of which a folder has a file, in whatever number of parts."""
     matches = [match for entry in os.scandir(out) if (match := RUN_FILE.fullmatch(entry.name))]
-    return [Shard(int(m[1]), int(m[2])) for m in matches if int(m[1]) <= int(m[2])]
+    return [Shard(int(m[1]), int(m[2])) for m in matches if int(m[1]) <= int(m[2]) <= MOST_PARTS]
 
 
 def warn_of_other_parts(out: Path, shard: Shard) -> None:
@@ -119,6 +120,8 @@ def _read(out: Path, shard: Shard) -> Mapping[str, Any] | None:
     path = run_file(out, shard)
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
+    except PermissionError as error:
+        raise _of_another_user(path) from error
     except (OSError, ValueError):
         content = None
     if not _is_of(shard, content):
@@ -152,6 +155,8 @@ def _rows(out: Path, shard: Shard, content: Mapping[str, Any]) -> tuple[ShardRow
     try:
         with path.open(encoding="utf-8") as stream:
             rows = tuple(_from_json(parse_json(line), out) for line in stream)
+    except PermissionError as error:
+        raise _of_another_user(path) from error
     except (OSError, ValueError, KeyError, TypeError):
         log.warning("%s cannot be read; run its shard again", path.name)
         return ()
@@ -160,6 +165,14 @@ def _rows(out: Path, shard: Shard, content: Mapping[str, Any]) -> tuple[ShardRow
         log.warning("%s has other cases than run.%s.json lists; run its shard again", path.name, shard.name)
         return ()
     return rows
+
+
+def _of_another_user(path: Path) -> InputError:
+    return InputError(
+        "the file of a shard may not be read by this user",
+        where=path,
+        fix="Run `medseg report` as the user who ran the shards.",
+    )
 
 
 def _to_json(outcome: CaseOutcome) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import atexit
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
 from medseg.engine.journal import hash_channels, hash_files
-from medseg.errors import InputError
+from medseg.errors import InputError, UsageError
 from medseg.io.files.addresses import fetch, scheme_of
 from medseg.io.files.archive import unpack_some
 from medseg.io.files.temporary import temporary_folder
@@ -20,7 +21,14 @@ SAME_TIME = 1e-3
 # Of one without a fraction, which spreadsheets cut off.
 SAME_SECOND = 1.0
 AGAIN = "Copy it back as it was, or make the manifest again with `medseg inspect --manifest`."
-MOVED = "If its folder was moved, give the folder that the manifest's paths are relative to with --root. Else: " + AGAIN
+MOVED = (
+    "If its folder was moved, give the folder that the manifest's paths are relative to with --root; paths from the "
+    "root of the file system need a new manifest. Else: " + AGAIN
+)
+
+
+class MissingScan(InputError):
+    """A scan is not where a manifest says; what was made of it before is still what it was."""
 
 
 class Staged:
@@ -46,6 +54,23 @@ def listed_hash(found: FoundScan) -> str | None:
     if not all(digests):
         return None
     return hash_channels(digests) if found.channels else digests[0]
+
+
+def check_some_here(cases: Iterable[FoundScan], manifest: Path) -> None:
+    """Raise `UsageError` where none of the scans of a manifest is there, as when their disk is not mounted."""
+    first: Path | None = None
+    for scan in (scan for case in cases for scan in case.channels or (case,)):
+        listed = scan.recorded
+        if listed is None or scheme_of(listed.archive) or (listed.addresses and not listed.archive):
+            return  # at an address, which is asked when its turn comes
+        places = [Path(listed.archive)] if listed.archive else scan.files
+        if any(path.exists() for path in places):
+            return
+        first = first or places[0]
+    if first is not None:
+        raise UsageError(
+            f"none of the scans that the manifest lists is there, for instance {first.name}", where=manifest, fix=MOVED
+        )
 
 
 def is_here(found: FoundScan) -> bool:
@@ -79,7 +104,7 @@ def _here(found: FoundScan, staged: Staged) -> FoundScan:
         files = tuple(_brought(listed, staged))
     for path in files:
         if not path.exists():
-            raise InputError("the file that the manifest lists is not there", where=path.name, fix=MOVED)
+            raise MissingScan("the file that the manifest lists is not there", where=path.name, fix=MOVED)
         if not path.is_file() and (listed.is_identified or not path.is_dir()):
             raise InputError("it is not a plain file", where=path.name, fix="Correct the manifest.")
     here = replace(found, files=files)
@@ -93,7 +118,7 @@ def _brought(listed: Recorded, staged: Staged) -> list[Path]:
         if scheme_of(listed.archive) is not None:
             (archive,) = fetch(listed.archive, folder)
         elif not archive.is_file():
-            raise InputError("the archive that the manifest lists is not there", where=archive.name, fix=MOVED)
+            raise MissingScan("the archive that the manifest lists is not there", where=archive.name, fix=MOVED)
         inside = folder / "archive"
         inside.mkdir()
         return unpack_some(archive, listed.addresses, inside)

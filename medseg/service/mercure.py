@@ -24,7 +24,7 @@ from medseg.config.safe_json import parse_json
 from medseg.config.strict import Strict
 from medseg.counted import counted
 from medseg.engine.predict import predict
-from medseg.errors import InputError, MedsegError, UsageError
+from medseg.errors import InputError, Interrupted, MedsegError, UsageError
 from medseg.harmless import json_text
 from medseg.infer.options import EngineName, Mirror
 from medseg.io.dicom.object_names import series_and_instance
@@ -103,6 +103,9 @@ def mercure(inputs: Path | None = None, out: Path | None = None) -> dict[str, An
         error.what = for_module(error.what, source)
         error.where, error.fix = (text and for_module(text, source) for text in (error.where, error.fix))
         _write(target, {"error": str(error), "cases": [], "exit_code": error.exit_code})
+        raise
+    except Interrupted as stop:
+        _write(target, {"error": "the task was stopped before it was done", "cases": [], "exit_code": stop.exit_code})
         raise
     result = replace(result, outcomes=tuple(_for_module(outcome, source) for outcome in result.outcomes))
     code = result.exit_code

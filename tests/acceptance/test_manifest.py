@@ -32,6 +32,12 @@ def test_a_manifest_leaves_what_its_folder_leaves(
     changed = next(path for path in scans.rglob("left-hippocampus.nii.gz"))
     changed.write_bytes(changed.read_bytes()[:-1])
     assert "bytes are not those that the manifest lists" in medseg("predict", *listed).stderr
+    # Scans that are out of sight cost nobody what was made of them.
+    scans.rename(tmp_path / "away")
+    before = content(tmp_path / "b")
+    gone = medseg("predict", *listed)
+    assert (gone.returncode, content(tmp_path / "b")) == (2, before)
+    assert "none of the scans that the manifest lists is there" in gone.stderr
 
 
 @pytest.mark.slow

@@ -10,13 +10,14 @@ import pytest
 from toy_stages import ReadText, Summary, Text, script
 
 from medseg.cluster.connection import OnCluster
-from medseg.engine import refresh, runner
+from medseg.engine import case_in_hand, refresh, runner
 from medseg.engine.case_run import run_cases
 from medseg.engine.isolation import CaseEvent
 from medseg.engine.outcomes import Work
 from medseg.engine.pipeline import PipelineFile, assemble
 from medseg.engine.runner import RunOptions, run
 from medseg.engine.shard import Shard
+from medseg.engine.staging import MissingScan
 from medseg.errors import Interrupted, ResourceLimit, UsageError
 from medseg.isolation.process import Guard
 from medseg.types import FoundScan
@@ -65,6 +66,23 @@ def test_a_second_run_does_only_what_is_missing_or_changed(structure, texts, tmp
     assert states(go(structure, texts, out, {"shout": {"mark": "?"}}))["a"] == "done"
     assert (out / "a" / "loud.txt").read_text() == "ONE?"
     assert states(go(structure, texts, out, overwrite=True))["a"] == "done"
+
+
+def test_a_scan_that_is_not_where_it_was_costs_nobody_what_was_made_of_it(structure, texts, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    go(structure, texts, out)
+    before = {path: path.read_bytes() for path in out.glob("*/*")}
+
+    def gone(*_: object) -> NoReturn:
+        raise MissingScan("the file that the manifest lists is not there")
+
+    monkeypatch.setattr(case_in_hand, "stage", gone)
+    result = go(structure, texts, out)
+    errors = {outcome.case_id: outcome.error for outcome in result.outcomes}
+    assert states(result)["a"] == "failed"
+    assert errors["a"] == "the file that the manifest lists is not there; what was made of it before is kept"
+    assert errors["b"] == "the file that the manifest lists is not there"  # it failed before
+    assert {path: path.read_bytes() for path in out.glob("*/*")} == before
 
 
 def test_a_failed_case_is_tried_again(structure, texts, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ def slurm(task: int, count: int, first: int = 0, step: int = 1) -> dict[str, str
     return {f"SLURM_ARRAY_TASK_{name}": str(value) for name, value in values.items()}
 
 
-@pytest.mark.parametrize(("first", "step"), [(0, 1), (1, 1), (10, 5), (0, 2)])
+@pytest.mark.parametrize(("first", "step"), [(0, 1), (1, 1), (1, 5), (0, 2)])
 def test_an_array_does_every_part_once_whatever_its_first_index_and_step(first: int, step: int) -> None:
     tasks = range(first, first + 4 * step, step)
     assert [Shard.parse("auto", slurm(task, 4, first, step)) for task in tasks] == [Shard(k, 4) for k in (1, 2, 3, 4)]
@@ -51,6 +51,9 @@ def test_two_numbers_of_slurm_are_enough_where_they_leave_no_doubt() -> None:
         ("auto", {**slurm(3, 3, 1), "SLURM_ARRAY_TASK_MAX": "7"}, "no range of tasks"),
         ("auto", slurm(8, 4), "no range of tasks"),
         ("auto/", {}, "not of the form"),
+        ("auto", slurm(101, 100, 101), "begins with 101"),
+        ("auto", slurm(8, 2, 7), "begins with 7"),
+        ("1/1000001", {}, "more than 1,000,000 parts"),
     ],
 )
 def test_what_is_not_known_is_not_guessed(text: str, environment: dict[str, str], said: str) -> None:

@@ -17,7 +17,7 @@ from medseg.engine.run_files import run_content
 from medseg.engine.runner import RunOptions, run
 from medseg.engine.shard import Shard
 from medseg.engine.stages.drawing import BatchReport
-from medseg.errors import UsageError
+from medseg.errors import InputError, UsageError
 from medseg.io.files.lock import exclusive
 from medseg.types.run import BatchResult, CaseOutcome, ClassVolume, Inputs, Volumes
 from medseg.types.stage import RunContext
@@ -167,6 +167,37 @@ def test_a_case_whose_folder_was_deleted_is_not_done(structure, texts, tmp_path)
     assert (gone.written_state, gone.error, gone.fix) == (
         "failed", "its folder of results is gone", "Run its shard again.",
     )  # fmt: skip
+
+
+def test_a_case_of_which_a_file_was_deleted_is_not_done(structure, texts, tmp_path):
+    out = tmp_path / "out"
+    go(structure, texts, out, Shard(1, 1))
+    one, other = [outcome for outcome in report(out).outcomes if outcome.outputs][:2]
+    (one.folder / one.outputs[-1]).unlink()
+    (other.folder / "status.json").unlink()
+    errors = {outcome.case_id: outcome.error for outcome in report(out).outcomes}
+    assert errors[one.case_id] == errors[other.case_id] == "files of its results are gone"
+
+
+@pytest.mark.parametrize("name", ["run.1-of-2.json", "cases.1-of-2.jsonl"])
+def test_files_of_another_user_are_said_and_replace_nothing(structure, texts, tmp_path, monkeypatch, name):
+    out = tmp_path / "out"
+    go(structure, texts, out, Shard(1, 2))
+    go(structure, texts, out, Shard(2, 2))
+    report(out)
+    before = (out / "run.json").read_bytes()
+
+    def refused(path, *arguments, **options):
+        if path.name == name:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments, **options)
+
+    real = Path.open
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(InputError, match="may not be read by this user"):
+        report(out)
+    monkeypatch.undo()
+    assert (out / "run.json").read_bytes() == before
 
 
 def age(out: Path, pattern: str) -> None:

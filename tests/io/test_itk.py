@@ -55,6 +55,10 @@ def test_spaces_of_nrrd(tmp_path, space, signs):
     damage.replace(tmp_path / "a.nrrd", b"left-posterior-superior", space.encode())
     columns = np.array(made.GetDirection()).reshape(3, 3) * made.GetSpacing()
     expected = np.diag([*signs, 1]) @ np.column_stack([columns, made.GetOrigin()])
+    if space == "LAS" and sitk.__version__ < "2.5.7":  # read as another space, so it is refused
+        with pytest.raises(InputError, match="not what its reader takes them for"):
+            load_scan(tmp_path / "a.nrrd")
+        return
     scan = load_scan(tmp_path / "a.nrrd")
     np.testing.assert_allclose(scan.geometry.affine[:3], expected, atol=1e-6)
 

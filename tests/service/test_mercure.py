@@ -10,6 +10,7 @@ from mercure_task import PATIENT, task
 from small_series import small_series
 
 from medseg.cli.app import run
+from medseg.errors import Interrupted
 from medseg.service.mercure import NOTIFICATION, read_settings
 
 
@@ -122,6 +123,16 @@ def test_a_task_without_a_scan_says_so(mercure, tmp_path, capsys):
     assert (code, result["exit_code"]) == (4, 4)
     assert "there is no scan in the task's folder" in result["error"]
     assert "there is no scan in the task's folder" in capsys.readouterr().err
+
+
+def test_a_task_that_is_stopped_says_so_in_its_result(mercure, tmp_path, monkeypatch):
+    def stopped(*_: object, **__: object) -> None:
+        raise Interrupted("SIGTERM")
+
+    monkeypatch.setattr("medseg.service.mercure.predict", stopped)
+    small_series(tmp_path / "series")
+    code, result = mercure(task(tmp_path / "task", tmp_path / "series", {"model": "hippocampus"}))
+    assert (code, result["exit_code"], result["error"]) == (75, 75, "the task was stopped before it was done")
 
 
 def test_without_its_folders_it_says_who_should_start_it(monkeypatch, capsys):
