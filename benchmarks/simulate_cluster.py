@@ -49,7 +49,7 @@ class Setting:
     hours_between_failures: float = 1000.0  # of one machine
     repair: float = 1800.0
     poison: int = 20  # cases
-    message: float = 0.001  # of the driver, for each of three messages of a case
+    message: float = 0.005  # of the driver, for each of three messages of a case
     leased: bool = True  # else each worker has a fixed part of the cases, as with --shard
     seed: int = 0
 
@@ -286,7 +286,7 @@ Written by `python benchmarks/simulate_cluster.py`, whose head says what is mode
 | start of a worker | {start:.0f} s | assumed |
 | a machine fails once in | {hours_between_failures:.0f} hours, and is back after {repair:.0f} s | assumed |
 | cases that take their worker down | {poison} | assumed |
-| the driver's time for a message | {message} s, three a case | assumed; `benchmarks/bench_cluster.py` |
+| the driver's time for a message | {message} s, three a case | [measured](ray.md) |
 
 {table}
 
@@ -294,10 +294,11 @@ Written by `python benchmarks/simulate_cluster.py`, whose head says what is mode
 one a worker, whose worker does the rest of its shard when its machine is back. Not in the figures: finding the cases
 before ([finding](finding.md)), and the tables and report that are refreshed meanwhile.
 
-What this says: the sum of computing decides, and leases keep nearly all workers busy until the end, where fixed shards
-wait for the slowest machine and for those that failed. Storage that is too slow for the machines costs more than
-everything that fails; the same holds for a driver that is busy all the time, which is when to start several runs, each
-on a part of the cases (`--shard`).
+What this says: with short cases on 800 workers the one driver decides. It is busy all the time, and half of what the
+workers could compute is lost; several runs at once, each with a driver and a part of the cases (`--shard`), are the way
+out. Where cases take longer, or workers are fewer, the sum of computing decides, and leases keep nearly all workers busy
+until the end, where fixed shards wait for the slowest machine and for those that failed. Storage that is too slow for the
+machines costs more than everything that fails.
 
 Throughput of two workers against one: [measured](ray.md).
 """
