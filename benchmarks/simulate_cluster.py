@@ -295,10 +295,10 @@ one a worker, whose worker does the rest of its shard when its machine is back. 
 before ([finding](finding.md)), and the tables and report that are refreshed meanwhile.
 
 What this says: with short cases on 800 workers the one driver decides. It is busy all the time, and half of what the
-workers could compute is lost; several runs at once, each with a driver and a part of the cases (`--shard`), are the way
-out. Where cases take longer, or workers are fewer, the sum of computing decides, and leases keep nearly all workers busy
-until the end, where fixed shards wait for the slowest machine and for those that failed. Storage that is too slow for the
-machines costs more than everything that fails.
+workers could compute is lost; several runs at once, each with a driver and a part of the cases (`--shard`), are the
+way out. Where cases take longer, or workers are fewer, the sum of computing decides, and leases keep nearly all workers
+busy until the end, where fixed shards wait for the slowest machine and for those that failed. Storage that is too slow
+for the machines costs more than everything that fails.
 
 Throughput of two workers against one: [measured](ray.md).
 """

@@ -81,6 +81,10 @@ def inputs_of(inputs: Sequence[str | Path], manifest: Path | None, root: str | P
             fix="Omit one of them: nothing but the manifest is read.",
         )
     place = root_of(manifest, root)
+    if root is not None and not scheme_of(place) and not Path(place).is_dir():
+        raise UsageError(
+            "there is no such folder for the manifest's paths", where=f"--root {root}", fix="Mount it, or name another."
+        )
     return Inputs(() if scheme_of(place) else (Path(place),), manifest=manifest, root=place)
 
 

@@ -22,7 +22,6 @@ from medseg.engine.refresh import Refresh
 from medseg.engine.run_files import origins_of, remember_inputs, write_run_file, write_shard_files, write_sources
 from medseg.engine.shard import Shard
 from medseg.engine.shard_files import warn_of_other_parts
-from medseg.engine.staging import check_some_here
 from medseg.errors import InputError, Interrupted, MedsegError
 from medseg.io.files.lock import exclusive
 from medseg.isolation.process import Guard
@@ -74,8 +73,6 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
         RunContext(work.out),
     )
     discovery = discovery if shard is None else shard.own(discovery)
-    if inputs.manifest is not None:
-        check_some_here(discovery.found, inputs.manifest)
     count = 1 if shard is None else shard.count
     if options.dry_run:
         return _result(work, discovery, {found.case_id: expected(found, work) for found in discovery.found}, count)

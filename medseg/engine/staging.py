@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
 from medseg.engine.journal import hash_channels, hash_files
-from medseg.errors import InputError, UsageError
+from medseg.errors import InputError
 from medseg.io.files.addresses import fetch, scheme_of
 from medseg.io.files.archive import unpack_some
 from medseg.io.files.temporary import temporary_folder
@@ -54,23 +53,6 @@ def listed_hash(found: FoundScan) -> str | None:
     if not all(digests):
         return None
     return hash_channels(digests) if found.channels else digests[0]
-
-
-def check_some_here(cases: Iterable[FoundScan], manifest: Path) -> None:
-    """Raise `UsageError` where none of the scans of a manifest is there, as when their disk is not mounted."""
-    first: Path | None = None
-    for scan in (scan for case in cases for scan in case.channels or (case,)):
-        listed = scan.recorded
-        if listed is None or scheme_of(listed.archive) or (listed.addresses and not listed.archive):
-            return  # at an address, which is asked when its turn comes
-        places = [Path(listed.archive)] if listed.archive else scan.files
-        if any(path.exists() for path in places):
-            return
-        first = first or places[0]
-    if first is not None:
-        raise UsageError(
-            f"none of the scans that the manifest lists is there, for instance {first.name}", where=manifest, fix=MOVED
-        )
 
 
 def is_here(found: FoundScan) -> bool:

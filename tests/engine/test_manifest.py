@@ -19,7 +19,7 @@ from medseg.engine.manifest_table import COLUMNS
 from medseg.engine.predict import inputs_of
 from medseg.engine.shard import Shard
 from medseg.engine.stages.reading import Discover, Read
-from medseg.engine.staging import Staged, check_some_here, stage
+from medseg.engine.staging import Staged, stage
 from medseg.errors import InputError, MissingDependency, UsageError
 from medseg.harmless import TableWriter
 from medseg.io.discover import discover
@@ -113,13 +113,11 @@ def test_a_file_that_is_not_the_one_listed_is_no_case(scans: Path, tmp_path: Pat
         stage(series, Staged())
 
 
-def test_scans_that_are_all_out_of_sight_are_no_cases_that_failed(scans: Path, tmp_path: Path) -> None:
+def test_a_root_that_is_not_there_is_no_cases_that_failed(scans: Path, tmp_path: Path) -> None:
     inspect(scans, manifest=tmp_path / "cases.csv", root=scans)
-    listed = read_manifest(tmp_path / "cases.csv", scans).found
-    (scans / "one.nii.gz").unlink()
-    check_some_here(listed, tmp_path / "cases.csv")
-    with pytest.raises(UsageError, match="none of the scans that the manifest lists is there"):
-        check_some_here(read_manifest(tmp_path / "cases.csv", tmp_path / "nowhere").found, tmp_path / "cases.csv")
+    assert inputs_of((), tmp_path / "cases.csv", scans).paths == (scans,)
+    with pytest.raises(UsageError, match="there is no such folder for the manifest's paths"):
+        inputs_of((), tmp_path / "cases.csv", tmp_path / "nowhere")
 
 
 def test_odd_names_come_back_as_they_were(tmp_path: Path) -> None:
