@@ -17,7 +17,7 @@ from medseg.counted import counted
 from medseg.engine.batch_report import table_of_cases, write_report
 from medseg.engine.journal import STATUS_FILE
 from medseg.engine.run_files import run_content, write_source_table
-from medseg.engine.shard_files import ShardRow, ShardRun, moment, read_shards
+from medseg.engine.shard_files import ShardRow, ShardRun, moment, of_another_user, read_shards
 from medseg.errors import UsageError
 from medseg.harmless import json_text
 from medseg.io.files.atomic import write_text
@@ -175,7 +175,7 @@ def _still_there(rows: Sequence[ShardRow], out: Path) -> list[ShardRow]:
         outcome = row.outcome
         if not outcome.outputs:
             return row
-        files = {path.name for path in (out / outcome.case_id).iterdir()} if outcome.case_id in present else set()
+        files = _files_in(out / outcome.case_id) if outcome.case_id in present else set()
         if files >= {STATUS_FILE, *outcome.outputs}:
             return row
         what = "files of its results are gone" if outcome.case_id in present else "its folder of results is gone"
@@ -186,6 +186,16 @@ def _still_there(rows: Sequence[ShardRow], out: Path) -> list[ShardRow]:
         return replace(row, outcome=gone)
 
     return [row_of(row) for row in rows]
+
+
+def _files_in(folder: Path) -> set[str]:
+    """Names in a case's folder; none of one that was deleted just now."""
+    try:
+        return {path.name for path in folder.iterdir()}
+    except FileNotFoundError:
+        return set()
+    except PermissionError as error:
+        raise of_another_user(folder) from error
 
 
 def _in_turn(lists: Sequence[Sequence[Item]]) -> list[Item]:

@@ -121,7 +121,7 @@ def _read(out: Path, shard: Shard) -> Mapping[str, Any] | None:
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
     except PermissionError as error:
-        raise _of_another_user(path) from error
+        raise of_another_user(path) from error
     except (OSError, ValueError):
         content = None
     if not _is_of(shard, content):
@@ -156,7 +156,7 @@ def _rows(out: Path, shard: Shard, content: Mapping[str, Any]) -> tuple[ShardRow
         with path.open(encoding="utf-8") as stream:
             rows = tuple(_from_json(parse_json(line), out) for line in stream)
     except PermissionError as error:
-        raise _of_another_user(path) from error
+        raise of_another_user(path) from error
     except (OSError, ValueError, KeyError, TypeError):
         log.warning("%s cannot be read; run its shard again", path.name)
         return ()
@@ -167,9 +167,10 @@ def _rows(out: Path, shard: Shard, content: Mapping[str, Any]) -> tuple[ShardRow
     return rows
 
 
-def _of_another_user(path: Path) -> InputError:
+def of_another_user(path: Path) -> InputError:
+    """Return the error of a file or folder of a shard that this user may not read: what it holds is not known."""
     return InputError(
-        "the file of a shard may not be read by this user",
+        "what a shard left may not be read by this user",
         where=path,
         fix="Run `medseg report` as the user who ran the shards.",
     )

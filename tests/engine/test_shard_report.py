@@ -194,10 +194,22 @@ def test_files_of_another_user_are_said_and_replace_nothing(structure, texts, tm
 
     real = Path.open
     monkeypatch.setattr(Path, "open", refused)
-    with pytest.raises(InputError, match="may not be read by this user"):
+    with pytest.raises(InputError, match="what a shard left may not be read by this user"):
         report(out)
     monkeypatch.undo()
     assert (out / "run.json").read_bytes() == before
+
+
+def test_a_case_folder_of_another_user_is_said(structure, texts, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    go(structure, texts, out, Shard(1, 1))
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(InputError, match="what a shard left may not be read by this user"):
+        report(out)
 
 
 def age(out: Path, pattern: str) -> None:
