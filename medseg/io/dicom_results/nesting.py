@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from medseg.io.dicom_results.contours import Polygon, area, windings
@@ -17,6 +19,7 @@ from medseg.io.dicom_results.contours import Polygon, area, windings
 ROUNDED, SAME_AREA = 0.1, 0.02
 # Of a hole that reaches past the contour around it by a pixel, as rounding leaves it, how much must lie within.
 MOST_OF_A_HOLE = 0.75
+CELL = 16  # pixels; contours that share no cell of so many by so many are not compared
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +84,7 @@ def combine(contours: Sequence[Polygon], shape: tuple[int, int]) -> Combined:
     loops = _distinct(every)
     parts, edging = _relations(loops)
     inside = np.zeros(shape, bool)
-    count, group = connected_components(parts, directed=False) if len(loops) > 1 else (len(loops), np.zeros(1, int))
-    for number in range(count):
-        members = [loops[i] for i in np.flatnonzero(group == number)]
+    for members in _groups(loops, parts):
         if len(members) == 1:
             inside[members[0].window] ^= members[0].inside
             continue
@@ -94,22 +95,34 @@ def combine(contours: Sequence[Polygon], shape: tuple[int, int]) -> Combined:
     return Combined(
         inside,
         twice=len(every) - len(loops),
-        joined=int(parts.any(axis=0).sum()),
+        joined=len({number for pair in parts for number in pair}),
         edging=edging,
         crossing=sum(loop.crosses for loop in loops),
     )
 
 
+def _groups(loops: Sequence[_Loop], parts: Sequence[tuple[int, int]]) -> Iterator[list[_Loop]]:
+    """Yield the contours that overlap in part, directly or by others, together, and each other one alone."""
+    pairs = np.array(parts, int).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(parts), bool), (pairs[0], pairs[1])), shape=(len(loops), len(loops)))
+    groups: dict[int, list[_Loop]] = defaultdict(list)
+    for loop, number in zip(loops, connected_components(graph, directed=False)[1].tolist(), strict=True):
+        groups[number].append(loop)
+    yield from groups.values()
+
+
 def _distinct(loops: Sequence[_Loop]) -> list[_Loop]:
     """Drop contours that are there before, also with other roundings: by extent and area no other can be meant."""
-    kept: list[int] = []
-    bounds = np.array([loop.bounds for loop in loops]).reshape(-1, 4)
-    for number, loop in enumerate(loops):
-        off = np.abs(bounds[kept] - loop.bounds).max(axis=1)
-        near = [(loops[kept[i]], off[i]) for i in np.flatnonzero(off < 1)]
-        if not any(_is_same(other, loop, distance) for other, distance in near):
-            kept.append(number)
-    return [loops[i] for i in kept]
+    kept: list[_Loop] = []
+    at: dict[tuple[int, int], list[_Loop]] = defaultdict(list)  # by the pixel that their extent begins in
+    for loop in loops:
+        x, y = np.floor(loop.bounds[:2]).astype(int).tolist()
+        around = [other for a in (x - 1, x, x + 1) for b in (y - 1, y, y + 1) for other in at.get((a, b), ())]
+        off = np.abs(np.array([other.bounds for other in around]).reshape(-1, 4) - loop.bounds).max(axis=1)
+        if not any(_is_same(around[i], loop, off[i]) for i in np.flatnonzero(off < 1)):
+            kept.append(loop)
+            at[x, y].append(loop)
+    return kept
 
 
 def _is_same(one: _Loop, other: _Loop, distance: float) -> bool:
@@ -128,24 +141,35 @@ def _common(one: _Loop, other: _Loop) -> int:
     return int(np.count_nonzero(one.within(corner, end) & other.within(corner, end)))
 
 
-def _relations(loops: Sequence[_Loop]) -> tuple[npt.NDArray[np.bool_], int]:
-    """Which contours overlap in part, (N, N); and how many lie within another but for a pixel at its rim."""
-    parts = np.zeros((len(loops), len(loops)), bool)
+def _relations(loops: Sequence[_Loop]) -> tuple[list[tuple[int, int]], int]:
+    """Which contours overlap in part, as pairs; and how many lie within another but for a pixel at its rim."""
+    parts: list[tuple[int, int]] = []
     edging = 0
+    for i, j in _meeting(loops):
+        small, large = sorted((loops[i], loops[j]), key=lambda loop: loop.count)
+        common = _common(small, large)
+        if common == 0 or common == small.count < large.count:
+            continue
+        if common >= MOST_OF_A_HOLE * small.count and _is_edging(small, large):
+            edging += 1
+        else:
+            parts.append((i, j))
+    return parts, edging
+
+
+def _meeting(loops: Sequence[_Loop]) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of contours whose windows share pixels; thousands of specks are not compared by pairs."""
     low = np.array([loop.corner for loop in loops]).reshape(-1, 2)
     high = low + np.array([loop.inside.shape for loop in loops]).reshape(-1, 2)
-    for i, one in enumerate(loops):
-        meets = (np.minimum(high[i], high[:i]) > np.maximum(low[i], low[:i])).all(axis=1)
-        for j in np.flatnonzero(meets).tolist():
-            small, large = sorted((one, loops[j]), key=lambda loop: loop.count)
-            common = _common(small, large)
-            if common == 0 or common == small.count < large.count:
-                continue
-            if common >= MOST_OF_A_HOLE * small.count and _is_edging(small, large):
-                edging += 1
-            else:
-                parts[i, j] = parts[j, i] = True
-    return parts, edging
+    within: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for i in np.flatnonzero((high > low).all(axis=1)).tolist():
+        (x0, y0), (x1, y1) = (low[i] // CELL).tolist(), ((high[i] - 1) // CELL).tolist()
+        cells = [within[x, y] for x in range(x0, x1 + 1) for y in range(y0, y1 + 1)]
+        before = np.array(sorted(set().union(*cells)), int)
+        meets = (np.minimum(high[i], high[before]) > np.maximum(low[i], low[before])).all(axis=1)
+        yield from ((i, j) for j in before[meets].tolist())
+        for cell in cells:
+            cell.append(i)
 
 
 def _is_edging(small: _Loop, large: _Loop) -> bool:
