@@ -17,7 +17,7 @@ from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import AtLeast1, Configurations, Device, Duration, Folds, ProcessCount, Seed
 from medseg.data.splits import folds_to_cross
 from medseg.errors import UsageError
-from medseg.io.files.temporary import temporary_folder
+from medseg.io.files.temporary import temporary_folder, temporary_place
 from medseg.io.files.writable import output_folder
 from medseg.models.package import ModelPackage, load_package
 from medseg.training.config import TrainConfig
@@ -132,6 +132,7 @@ def train(
 def run_training(options: TrainOptions) -> ModelPackage | FoldResults:
     """Train by options; see `train`."""
     output_folder(options.out)
+    temporary_place()  # before any work: artifacts of the run are gathered there
     if options.cluster is not None:
         with connected(options.cluster):  # before anything is written: where no cluster answers, nothing has begun
             pass

@@ -74,6 +74,26 @@ def test_a_full_temporary_folder_costs_the_archive(small):
     assert "MiB are free" in " ".join(done.stdout.split())
 
 
+def test_scans_are_not_unpacked_where_nobody_wanted_them(small):
+    """Python falls back to /tmp where TMPDIR cannot be written, without a word."""
+    archive = small.parent / "a.zip"
+    check(medseg(small, "inspect", archive, TMPDIR=f"{small}/home"), 4)  # write-protected
+    done = medseg(small, "inspect", archive, TMPDIR=small / "none")
+    check(done, 4)
+    assert "no temporary folder can be made" in " ".join(done.stdout.split())
+    script = 'head -c 40000 /dev/zero > "$TMPDIR/full"; "$@"; code=$?; rm "$TMPDIR/full"; exit $code'
+    done = subprocess.run(
+        [UNSHARE, "-m", "sh", "-c", f"mount -t tmpfs -o size=8k tmpfs {small}; {script}", "sh"]  # noqa: RUF005
+        + [sys.executable, "-m", "medseg", "inspect", str(archive)],
+        env={**os.environ, "TMPDIR": str(small)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    check(done, 4)
+    assert "0.00 MiB are free" in " ".join(done.stdout.split())
+
+
 def test_a_home_that_cannot_be_written_does_not_matter(small):
     check(medseg(small, "convert", small.parent / "a.nii.gz", "--out", small.parent / "out"), 0)
     done = medseg(small, "models", "import", small.parent / "a.zip", "--name", "mine")

@@ -305,7 +305,7 @@ def test_addresses_are_fetched_case_by_case_and_taken_away(scans: Path, tmp_path
         files.pipe(f"/bucket/{path.relative_to(scans)}", path.read_bytes())
     inspect(scans, manifest=scans / "cases.csv")
     local = {scan.case_id: bytes_of(scan) for scan in read_manifest(scans / "cases.csv").found}
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "staging"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "staging"))
     (tmp_path / "staging").mkdir()
     listed = read_manifest(scans / "cases.csv", "memory://bucket")
     assert {scan.case_id: bytes_of(scan) for scan in listed.found} == local

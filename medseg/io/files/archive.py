@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from medseg.counted import counted
 from medseg.errors import InputError, MedsegError, ResourceLimit, first_line
 from medseg.io.files.byte_stream import CHUNK
 from medseg.io.files.limits import LARGEST_DEFLATE_RATIO
-from medseg.io.files.temporary import folder_until_exit
+from medseg.io.files.temporary import folder_until_exit, temporary_place
 
 MOST_MEMBERS = 200_000
 SHARE_OF_DISK = 0.5
@@ -69,7 +68,7 @@ def place_within(unpacked: Path) -> tuple[Path, str] | None:
 def _unpacked(archive: Path, _mtime: int, _size: int) -> list[Member]:
     with zipfile.ZipFile(archive) as packed:
         infos = [info for info in packed.infolist() if not info.is_dir()]
-        check_unpacked_size(infos, archive, Path(tempfile.gettempdir()))
+        check_unpacked_size(infos, archive, temporary_place())
         folder = folder_until_exit()
         members: list[Member] = []
         for info in infos:

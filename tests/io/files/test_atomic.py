@@ -106,7 +106,7 @@ def test_what_a_killed_process_left_is_deleted_by_the_next_and_what_a_living_one
         (tmp_path / folder).mkdir()
     (tmp_path / "tmp" / "medseg-temporary-mine").mkdir()  # somebody's own, without our mark
     monkeypatch.setattr("medseg.io.files.leftovers.YOUNG_SECONDS", 0.0)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     started(tmp_path, signal.SIGKILL).wait(30)
     assert len(left(tmp_path)) == 5
     for path in (tmp_path / "out").iterdir():
