@@ -13,7 +13,8 @@ LARGEST_INFLATED = 256 << 20  # bytes of one that is deflated, when it is not
 LARGEST_BETWEEN = 1 << 20  # bytes of an answer before, between and after the objects in it
 LARGEST_COMMAND = 1 << 20  # bytes of a command of DIMSE; real ones have less than a thousand
 MOST_ANSWERS = 10_000  # studies, or series of a study
-SEARCH_SECONDS = 300.0
+SEARCH_SECONDS = 300.0  # of each question of a search; and of the search with all its tries, where it finds nothing
+FOUND_RATE = 1.0  # studies and series that are found, for which a search has a further second
 # Once an answer has begun, it comes at this rate on average, or the archive counts as gone.
 SLOWEST = 1000  # bytes a second
 GRACE_SECONDS = 15.0
@@ -21,6 +22,9 @@ GRACE_SECONDS = 15.0
 ANSWER_SECONDS = 300.0
 ANSWER_RATE = 250_000  # bytes for which there is a further second
 UPLOAD_RATE = 10_000  # bytes of what is sent to it that an archive takes in a second, after `ANSWER_SECONDS`
+# A series that is fetched, or all that is sent: with all its tries this long, and longer for what has come of it.
+TRIES_SECONDS = 600.0
+SERIES_RATE = 25_000  # bytes of a series for which there is a further second
 # One message of DIMSE, from its first byte to its last.
 MESSAGE_SECONDS = 60.0
 MESSAGE_RATE = 100_000
@@ -52,6 +56,26 @@ def message_seconds(size: int) -> float:
 def most_objects(counted: int | None) -> int:
     """Return how many objects of a series may come of which an archive counts so many."""
     return MOST_OBJECTS if counted is None else TIMES_COUNTED * counted + SPARE_OBJECTS
+
+
+class TimeForTries:
+    """How long something takes, with all its tries: some seconds, and a further one for so much that came of it."""
+
+    def __init__(self, seconds: float, rate: float) -> None:
+        self.seconds, self.rate, self.amount, self.began = seconds, rate, 0, time.monotonic()
+
+    def came(self, amount: int = 1) -> None:
+        """Take in that so much has come."""
+        self.amount += amount
+
+    @property
+    def allowed(self) -> float:
+        """Seconds it may take, for what has come."""
+        return self.seconds + self.amount / self.rate
+
+    def is_over(self) -> bool:
+        """Whether nothing further may be begun."""
+        return time.monotonic() - self.began > self.allowed
 
 
 class Search:

@@ -17,9 +17,10 @@ from pydicom.valuerep import validate_value
 from medseg.counted import counted
 from medseg.errors import UsageError
 from medseg.io.files.atomic import atomic_folder, atomic_path
+from medseg.service import bounds
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal, is_uid
 from medseg.service.arriving import check_space, copy_to, digest_of, size_of
-from medseg.service.bounds import most_objects
+from medseg.service.bounds import TimeForTries, most_objects
 from medseg.service.matching import contradicted, plain
 from medseg.service.received import REPORT, Received, received
 from medseg.service.retry import keep_trying
@@ -56,10 +57,17 @@ def search(archive: Archive, query: Mapping[str, str], *, retries: int = 0, wait
     address, or its name is not known, it is not tried again.
     """
     _check_query(query)
-    return keep_trying(lambda: _search(archive, query), retries=retries, wait=wait, has_answered=lambda: False)
+    time_for = TimeForTries(bounds.SEARCH_SECONDS, bounds.FOUND_RATE)
+    return keep_trying(
+        lambda: _search(archive, query, time_for),
+        retries=retries,
+        wait=wait,
+        time_for=time_for,
+        has_answered=lambda: False,
+    )
 
 
-def _search(archive: Archive, query: Mapping[str, str]) -> list[Series]:
+def _search(archive: Archive, query: Mapping[str, str], time_for: TimeForTries) -> list[Series]:
     find = _find(archive)
     of_study = {keyword: value for keyword, value in query.items() if keyword in STUDY_KEYS}
     of_series = {keyword: value for keyword, value in query.items() if keyword not in STUDY_KEYS}
@@ -82,7 +90,18 @@ def _search(archive: Archive, query: Mapping[str, str]) -> list[Series]:
                 raise ArchiveRefusal(
                     f"the archive has series {series_uid} in two studies", where=archive.name, fix=REPORT
                 )
+            _check_search_time(time_for, archive)
+        _check_search_time(time_for, archive)
     return list(found.values())
+
+
+def _check_search_time(time_for: TimeForTries, archive: Archive) -> None:
+    """Take in that a study or series was found; refuse to ask on where the search has had its time."""
+    time_for.came()
+    if time_for.is_over():
+        raise ArchiveRefusal(
+            f"the search took longer than {time_for.allowed:.0f} s", where=archive.name, fix="Restrict it with --query."
+        )
 
 
 def _check_query(query: Mapping[str, str]) -> None:
@@ -156,10 +175,12 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
     that is there already is replaced.
 
     It comes by C-MOVE where `Archive.move_port` is given, else by C-GET; or over DICOMweb. A broken connection is tried
-    again `retries` times, after `wait` seconds, doubled each time. An object of another series, study or patient is
+    again `retries` times, after `wait` seconds, doubled each time, as long as `bounds.TRIES_SECONDS` and what has come
+    allow. An object of another series, study or patient is
     refused, and the series with it. Returns the files.
     """
     fetch = _fetch(archive)
+    time_for = TimeForTries(bounds.TRIES_SECONDS, bounds.SERIES_RATE)
 
     def whole(part: Path) -> list[str]:
         names: dict[str, bytes] = {}
@@ -185,9 +206,18 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
                     raise ArchiveRefusal(
                         f"the archive sent two objects with the UID {instance}", where=archive.name, fix=REPORT
                     )
-                check_space(part, size_of(content))
+                size = size_of(content)
+                check_space(part, size)
                 with atomic_path(part / f"{instance}.dcm") as file:
                     copy_to(file, content)
+                time_for.came(size)
+                if len(names) != series.objects and time_for.is_over():
+                    raise ArchiveRefusal(
+                        f"series {series.uid} took longer than {time_for.allowed:.0f} s for the "
+                        f"{time_for.amount / 1e6:.1f} MB that came",
+                        where=archive.name,
+                        fix="Ask its administrator, or fetch it where the network is faster.",
+                    )
             except ArchiveError as error:
                 refusals.append(error)
                 raise
@@ -212,7 +242,7 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
         return list(names)
 
     with atomic_folder(out / series.uid) as part:
-        names = keep_trying(lambda: whole(part), retries=retries, wait=wait)
+        names = keep_trying(lambda: whole(part), retries=retries, wait=wait, time_for=time_for)
     return [out / series.uid / name for name in names]
 
 

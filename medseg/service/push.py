@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import InputError
+from medseg.service import bounds
 from medseg.service.archive import Archive, ArchiveError
+from medseg.service.bounds import TimeForTries
 from medseg.service.outgoing import Outgoing, outgoing
 from medseg.service.retry import keep_trying
 
@@ -46,14 +48,16 @@ def push(paths: Sequence[Path], archive: Archive, *, retries: int = 3, wait: flo
     if not items and not missing:
         raise InputError("there is no DICOM object here", where=paths[0], fix="Name DICOM files, or their folder.")
     done: dict[str, Pushed] = {}
+    time_for = TimeForTries(bounds.TRIES_SECONDS, bounds.UPLOAD_RATE)
 
     def send() -> None:
         for item, answer in store(archive, [item for item in items if item.instance not in done]):
             done[item.instance] = Pushed(item.path, item.instance, answer.reason, answer.note)
+            time_for.came(item.path.stat().st_size)
 
     try:
         if items:
-            keep_trying(send, retries=retries, wait=wait, has_answered=lambda: bool(done))
+            keep_trying(send, retries=retries, wait=wait, time_for=time_for, has_answered=lambda: bool(done))
     except ArchiveError as error:
         if not done:
             raise

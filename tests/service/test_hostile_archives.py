@@ -4,7 +4,9 @@ import io
 import itertools
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import psutil
@@ -12,6 +14,7 @@ import pydicom
 import pytest
 from hostile_archives import (
     SERIES,
+    STUDY,
     archive_of,
     bomb,
     claims_4_gb,
@@ -22,6 +25,7 @@ from hostile_archives import (
     endless,
     endless_object,
     endless_object_zipped,
+    head,
     listening,
     new_ones_for_ever,
     plain,
@@ -36,6 +40,7 @@ from medseg.service import bounds, dimse, pdu_bounds, web_session
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
 from medseg.service.arriving import ArrivedData
 from medseg.service.pull import Series, pull, search
+from medseg.service.push import push
 
 
 @pytest.mark.parametrize(
@@ -247,6 +252,71 @@ def test_objects_of_another_patient_are_refused(tmp_path):
         with archive_of((evt.EVT_C_GET, get)) as archive, pytest.raises(ArchiveRefusal, match="another patient"):
             pull(archive, asked, tmp_path / "out", retries=0)
         assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_has_taken_its_time_is_not_tried_again(monkeypatch, tmp_path):
+    """A series, a search and what is sent end within a stated time, whatever each of their tries may take."""
+    requests: list[str] = []
+
+    def breaks_off(request: BaseHTTPRequestHandler) -> None:
+        requests.append(request.command)
+        request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        time.sleep(0.3)
+        request.close_connection = True
+
+    source, _ = small_series(tmp_path / "in", shape=(4, 4, 3))
+    with serving(breaks_off) as address:
+        archive = Archive.parse(address)
+        for seconds in (0.2, 300.0):
+            monkeypatch.setattr(bounds, "SEARCH_SECONDS", seconds)
+            monkeypatch.setattr(bounds, "TRIES_SECONDS", seconds)
+            for call in (
+                lambda: pull(archive, Series("1.2.3", "1.2.4"), tmp_path / "out", retries=2, wait=0.01),
+                lambda: search(archive, {"StudyInstanceUID": "1.2.3"}, retries=2, wait=0.01),
+                lambda: push([Path(file) for file in source.files], archive, retries=2, wait=0.01),
+            ):
+                with pytest.raises(ArchiveError):
+                    call()
+    assert requests == ["GET"] * 2 + ["POST"] + ["GET"] * 6 + ["POST"] * 3
+
+
+def test_a_series_of_which_little_comes_is_given_up(monkeypatch, tmp_path):
+    """Each of its objects comes in time, and there is always one more."""
+
+    def slowly(request: BaseHTTPRequestHandler) -> None:
+        numbers = itertools.count()
+
+        def one() -> bytes:
+            time.sleep(0.05)
+            dataset = pydicom.dcmread(io.BytesIO(small_object()))
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.5.{next(numbers)}"
+            pydicom.dcmwrite(stream := io.BytesIO(), dataset)
+            return stream.getvalue()
+
+        head(request, kind='multipart/related; type="application/dicom"; boundary=x')
+        while True:
+            request.wfile.write(b"\r\n--x\r\nContent-Type: application/dicom\r\n\r\n" + one())
+
+    monkeypatch.setattr(bounds, "TRIES_SECONDS", 0.5)
+    with serving(slowly) as address, pytest.raises(ArchiveRefusal, match=r"took longer than \d s for the 0\.\d MB"):
+        pull(Archive.parse(address), Series("1.2.3", "1.2.4"), tmp_path / "out", retries=3)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_search_of_many_slow_answers_is_given_up(monkeypatch):
+    """Each question is answered in time; there are ever more studies to ask about."""
+    studies = [{**STUDY, "0020000D": {"vr": "UI", "Value": [f"1.2.{number}"]}} for number in range(1000)]
+
+    def slowly(request: BaseHTTPRequestHandler) -> None:
+        is_first = "offset=" not in request.path or "offset=0" in request.path
+        if "/series" in request.path:
+            time.sleep(0.05)
+        plain(json.dumps(studies if is_first and "/series" not in request.path else []).encode())(request)
+
+    monkeypatch.setattr(bounds, "SEARCH_SECONDS", 0.5)
+    monkeypatch.setattr(bounds, "FOUND_RATE", 1000)
+    with serving(slowly) as address, pytest.raises(ArchiveRefusal, match="the search took longer than 1 s"):
+        search(Archive.parse(address), {"PatientID": "1"}, retries=3)
 
 
 @pytest.mark.parametrize("uid", ["", "../x", "1.2.x"])
