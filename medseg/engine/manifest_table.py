@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import get_args
 
-from medseg.config.safe_json import parse_json
+from medseg.engine import manifest_cells as cells
+from medseg.engine.manifest_cells import CORRECT
 from medseg.errors import InputError
 from medseg.harmless import TableWriter, cell, name_from_cell
 from medseg.io.files.addresses import check_address, is_nearly_address, join_address, local_path, name_of, scheme_of
@@ -31,7 +30,6 @@ COLUMNS = (
 NEEDED = ("case_id", "path")
 VERDICTS = ("valid", "rejected", "corrupt")
 FORMATS = tuple(name for name in get_args(ScanFormat) if name != "array")
-CORRECT = "Correct the row, or make the manifest again with `medseg inspect --manifest`."
 
 
 @dataclass(frozen=True)
@@ -120,140 +118,79 @@ def _size_and_time(files: Iterable[Path]) -> tuple[int | None, float | None]:
     return sum(one.st_size for one in found), max((one.st_mtime for one in found), default=None)
 
 
-def scan_of(row: Mapping[str, str], case_id: str, root: str, *, keep_names: bool = False) -> FoundScan:
+def scan_of(row: Mapping[str, str], case_id: str, root: str, keep_names: bool = False) -> FoundScan:
     """Return the scan a row lists; nothing on disk is looked at.
 
     `root` is the folder or address that relative paths start at. Raises `InputError` for what cannot be a row.
     """
-
-    def text(column: str) -> str:
-        return row.get(column, "")
-
-    given = text("format")
-    if given and given not in FORMATS:
-        raise InputError(f"there is no format '{given}'", fix=f"Write one of {', '.join(FORMATS)}, or leave it empty.")
-    names = _listed(text("files"), "files")
-    path = name_from_cell(text("path"))
-    archive = name_from_cell(text("archive"))
+    given = cells.choice(row, "format", FORMATS)
+    verdict_of(row)
+    names = cells.names(row)
+    path, archive = (name_from_cell(row.get(column, "")) for column in ("path", "archive"))
     if not path:
-        raise InputError("it names no path", fix=CORRECT)
-    for name in (*names, path) if archive else names:
-        _check_inside(name)
+        raise InputError("column path: it is empty", fix=CORRECT)
+    for name in names:
+        cells.check_inside(name, "files")
+    start = archive or path
+    place = located(start, root, "archive" if archive else "path")
     if archive:
+        cells.check_inside(path, "path")
         inside = [str(PurePosixPath(path) / name) for name in names] or [path]
-        place = located(archive, root)
         files = tuple(Path(place, name) for name in inside)
         recorded = Recorded(archive=place, addresses=tuple(inside))
+    elif scheme_of(place) is not None:
+        addresses = tuple(join_address(place, name) for name in names) or (place,)
+        files, recorded = tuple(Path(one) for one in addresses), Recorded(addresses=addresses)
     else:
-        place = located(path, root)
-        if scheme_of(place) is not None:
-            addresses = tuple(join_address(place, name) for name in names) or (place,)
-            files, recorded = tuple(Path(one) for one in addresses), Recorded(addresses=addresses)
-        else:
-            files, recorded = tuple(Path(place, name) for name in names) or (Path(place),), Recorded()
-    digest = text("input_sha256").lower()
-    verdict_of(row)
-    if digest and not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise InputError("its input_sha256 is no SHA-256", fix=CORRECT)
+        files, recorded = tuple(Path(place, name) for name in names) or (Path(place),), Recorded()
     first = name_of(recorded.addresses[0]) if recorded.is_elsewhere else files[0].name
     kind = claim_of(first)
     guessed: ScanFormat = kind if kind in ("nifti", "nrrd", "meta") else "dicom"
-    shown = text("file_name") or first
+    file_format = next((name for name in FORMATS if name == given), guessed)
+    n_channels = cells.whole(row, "n_channels", least=1)
     return FoundScan(
         case_id,
-        next((name for name in FORMATS if name == given), guessed),
+        file_format,
         files,
-        text("series_uid") or None,
-        text("description"),
-        _volume(text("volume")),
-        study_uid=text("study_uid") or None,
-        series_number=_whole(text("series_number"), "series_number"),
-        series_description=text("series_description"),
-        notes=tuple(_listed(text("notes"), "notes")),
-        file_name=file_name(Path(shown), keep_names=keep_names),
-        warnings=tuple(_listed(text("warnings"), "warnings")),
-        incomplete=text("incomplete") or None,
-        n_channels=_whole(text("n_channels"), "n_channels") or 1,
+        cells.uid(row, "series_uid"),
+        row.get("description", ""),
+        cells.volume(row, file_format),
+        study_uid=cells.uid(row, "study_uid"),
+        series_number=cells.whole(row, "series_number"),
+        series_description=row.get("series_description", ""),
+        notes=tuple(cells.texts(row, "notes")),
+        file_name=file_name(Path(row.get("file_name") or first), keep_names=keep_names),
+        warnings=tuple(cells.texts(row, "warnings")),
+        incomplete=cells.reason_of_loss(row),
+        n_channels=n_channels or 1,
         recorded=replace(
             recorded,
-            sha256=digest,
-            size=_whole(text("size"), "size"),
-            modified=_seconds(text("modified")),
+            sha256=cells.sha256(row),
+            size=cells.whole(row, "size", least=0),
+            modified=cells.seconds(row, "modified"),
+            n_channels=n_channels,
             is_identified=bool(given),
+            is_absolute=Path(start).is_absolute() or scheme_of(start) == "file",
         ),
     )
 
 
 def verdict_of(row: Mapping[str, str]) -> str:
     """The verdict of a row, in lower case; valid where the table has none."""
-    verdict = row.get("verdict", "").lower() or "valid"
-    if verdict not in VERDICTS:
-        fix = f"Write one of {', '.join(VERDICTS)}, or leave it empty."
-        raise InputError(f"there is no verdict '{row['verdict']}'", fix=fix)
-    return verdict
+    return cells.choice(row, "verdict", VERDICTS) or "valid"
 
 
-def located(path: str, root: str) -> str:
+def located(path: str, root: str, column: str = "path") -> str:
     """The absolute path or the address of a row's path; one that leads out of the root is refused."""
-    scheme = scheme_of(path)
-    if scheme == "file":
-        path = str(local_path(path))
-    elif scheme is not None:
-        return check_address(path)
-    if is_nearly_address(path):
-        return check_address(path)  # which says what addresses are taken
+    try:
+        if scheme_of(path) == "file":
+            path = str(local_path(path))
+        elif scheme_of(path) is not None or is_nearly_address(path):
+            return check_address(path)
+    except InputError as error:
+        raise InputError(f"column {column}: {error.what}", fix=error.fix) from error
     if "\0" in path or ".." in PurePosixPath(path.replace("\\", "/")).parts:
-        raise InputError("its path leads upwards, out of its folder", fix="Write the path without '..'.")
+        raise InputError(f"column {column}: it leads upwards, out of its folder", fix="Write it without '..'.")
     if Path(path).is_absolute():
         return path
     return join_address(root, PurePosixPath(path).as_posix()) if scheme_of(root) else str(Path(root, path))
-
-
-def _check_inside(name: str) -> None:
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts or "\0" in name or ".." in parts or parts[0].startswith("/") or scheme_of(name) is not None:
-        raise InputError("a name of its files leads out of its path", fix=CORRECT)
-
-
-def _listed(text: str, column: str) -> list[str]:
-    if not text:
-        return []
-    try:
-        names = parse_json(text)
-    except ValueError:
-        names = None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise InputError(f"its {column} are no list in JSON", fix=CORRECT)
-    return names
-
-
-def _volume(text: str) -> str | None:
-    if not text:
-        return None
-    try:
-        volume = parse_json(text)
-    except ValueError:
-        volume = None
-    if not isinstance(volume, str):
-        raise InputError("its volume is no text in JSON", fix=CORRECT)
-    return volume
-
-
-def _whole(text: str, column: str) -> int | None:
-    plain = re.sub(r"[.,]0$", "", text)  # as programs write a column that has gaps
-    try:
-        return int(plain) if plain else None
-    except ValueError:
-        raise InputError(f"its {column} '{text}' is no whole number", fix=CORRECT) from None
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        seconds = float(text.replace(",", ".")) if text else None  # spreadsheets of many countries write a comma
-    except ValueError:
-        seconds = math.nan
-    if "e" in text.lower() and seconds is not None and math.isfinite(seconds):
-        raise InputError(f"its modified '{text}' was rounded, as spreadsheets do", fix=f"Empty the cell. {CORRECT}")
-    if seconds is not None and not math.isfinite(seconds):
-        raise InputError(f"its modified '{text}' is no number of seconds", fix=CORRECT)
-    return seconds

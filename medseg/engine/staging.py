@@ -20,9 +20,12 @@ SAME_TIME = 1e-3
 # Of one without a fraction, which spreadsheets cut off.
 SAME_SECOND = 1.0
 AGAIN = "Copy it back as it was, or make the manifest again with `medseg inspect --manifest`."
-MOVED = (
-    "If its folder was moved, give the folder that the manifest's paths are relative to with --root; paths from the "
-    "root of the file system need a new manifest. Else: " + AGAIN
+MOVED = "If its folder was moved, give the folder that the manifest's paths are relative to with --root. Else: " + AGAIN
+# Of a path that begins at the root of the file system.
+MOVED_ABSOLUTE = (
+    "If its folder was moved, replace the beginning of the paths in the manifest's columns path and archive, which "
+    "--root does not change, or make it again with `medseg inspect --manifest --root FOLDER`: paths below FOLDER are "
+    "then relative. Else: " + AGAIN
 )
 
 
@@ -86,11 +89,15 @@ def _here(found: FoundScan, staged: Staged) -> FoundScan:
         files = tuple(_brought(listed, staged))
     for path in files:
         if not path.exists():
-            raise MissingScan("the file that the manifest lists is not there", where=path.name, fix=MOVED)
+            raise MissingScan("the file that the manifest lists is not there", where=path.name, fix=_moved(listed))
         if not path.is_file() and (listed.is_identified or not path.is_dir()):
             raise InputError("it is not a plain file", where=path.name, fix="Correct the manifest.")
     here = replace(found, files=files)
     return here if listed.is_identified else _identified(here)
+
+
+def _moved(listed: Recorded) -> str:
+    return MOVED_ABSOLUTE if listed.is_absolute else MOVED
 
 
 def _brought(listed: Recorded, staged: Staged) -> list[Path]:
@@ -100,7 +107,9 @@ def _brought(listed: Recorded, staged: Staged) -> list[Path]:
         if scheme_of(listed.archive) is not None:
             (archive,) = fetch(listed.archive, folder)
         elif not archive.is_file():
-            raise MissingScan("the archive that the manifest lists is not there", where=archive.name, fix=MOVED)
+            raise MissingScan(
+                "the archive that the manifest lists is not there", where=archive.name, fix=_moved(listed)
+            )
         inside = folder / "archive"
         inside.mkdir()
         return unpack_some(archive, listed.addresses, inside)

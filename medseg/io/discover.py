@@ -96,14 +96,16 @@ def survey(inputs: Sequence[Path], *, keep_names: bool = False, guard: Guard | N
             corrupt = entry.is_named or recognized.claim is not None or recognized.kind in ("analyze", "unreadable")
             others.append(Skipped(entry.path, recognized.reason, _fix(recognized) if corrupt else None, corrupt))
     skipped += [left for left in others if left.path not in data_files]
+    broken: set[Path] = set()  # files that may be of a DICOM series, and cannot be read
     if dicom:
-        from medseg.io.dicom.broken import beside_broken, is_on_its_way
+        from medseg.io.dicom.broken import is_on_its_way
         from medseg.io.dicom.discover import find_volumes
 
         volumes, rest, label_objects = find_volumes(dicom, guard)
         broken = {left.path for left in others} | {left.path for left in rest if left.corrupt}
         broken |= {left.path for left in skipped if is_on_its_way(left.path)}
-        found += beside_broken(volumes, broken - set(label_objects))
+        broken -= set(label_objects)
+        found += volumes
         skipped += rest
         series_files = {path for volume in volumes for path in volume.files}
         roots.update(entry.root for entry in dicom if entry.path in series_files)
@@ -116,10 +118,16 @@ def survey(inputs: Sequence[Path], *, keep_names: bool = False, guard: Guard | N
         else:
             reason = f"it is {ASKED_FOR[kind]} among scans"
             skipped.append(Skipped(entry.path, reason, "Name it on the command line if it is a scan."))
+    paths = [left.path for left in skipped]
     skipped = [replace(left, path=shown.get(left.path, left.path)) for left in skipped]
     scans = _named(found, shown, keep_names)
     of_dicom = {entry.shown for entry in dicom}
     skipped = with_case_ids(skipped, [scan.case_id for scan in scans], of_dicom, keep_names=keep_names)
+    if broken:
+        from medseg.io.dicom.broken import beside_broken
+
+        called = {path: left.case_id or left.source for path, left in zip(paths, skipped, strict=True)}
+        scans = beside_broken(scans, {path: name for path, name in called.items() if path in broken})
     discovery = Discovery(scans, tuple(sorted(skipped, key=lambda left: absolute(left.path))))
     return Survey(discovery, {path: shown[path] for path in label_objects})
 

@@ -11,7 +11,8 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -84,9 +85,15 @@ def mercure(inputs: Path | None = None, out: Path | None = None) -> dict[str, An
     Raises
     ------
     UsageError
-        When a folder is not given, or the task's settings cannot be what they are.
+        When a folder is not given, one lies in the other, or the task's settings cannot be what they are.
     """
     source, target = _folder(inputs, IN), _folder(out, OUT)
+    _check_apart(source, target)
+    with _log_for_module(source):
+        return _done(source, target)
+
+
+def _done(source: Path, target: Path) -> dict[str, Any]:
     try:
         settings = read_settings(source / TASK)
         options = settings.model_dump(exclude={"deliver_withheld", "notify"}, exclude_none=True)
@@ -163,6 +170,38 @@ def _folder(given: Path | None, variable: str) -> Path:
     return Path(text)
 
 
+def _check_apart(source: Path, target: Path) -> None:
+    """Refuse an output within the input, or around it: what is made would be a scan of the task, or sent on with it."""
+    given, made = source.resolve(), target.resolve()
+    if given == made:
+        how = "are the same folder"
+    elif made.is_relative_to(given) or given.is_relative_to(made):
+        how = "lie one in the other"
+    else:
+        return
+    raise UsageError(
+        f"{IN} and {OUT} {how}", where=target, fix="Let mercure start this container, or name two folders side by side."
+    )
+
+
+@contextmanager
+def _log_for_module(source: Path) -> Iterator[None]:
+    """Let the log say what can be done here, as the result does, while inside."""
+
+    def reword(record: logging.LogRecord) -> bool:
+        record.msg, record.args = for_module(record.getMessage(), source), None
+        return True
+
+    handlers = [*logging.getLogger("medseg").handlers, *logging.getLogger().handlers]
+    for handler in handlers:
+        handler.addFilter(reword)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(reword)
+
+
 def _deliver(outcome: CaseOutcome, target: Path) -> None:
     """Put a case's objects where mercure sends them from, named as it names its own."""
     if outcome.folder is None or outcome.written_state != "done":
@@ -209,12 +248,13 @@ def _for_module(outcome: CaseOutcome, source: Path) -> CaseOutcome:
 def for_module(text: str, source: Path) -> str:
     """Return a sentence with settings in the place of options, which nobody can give to a module.
 
-    Nor does it begin with the name of the task's folder, which says nothing.
+    Nor does it name the task's folder, which says nothing.
 
-    >>> for_module("in: it is uneven. Read it with --allow-uneven.", Path("/tmp/in"))
-    "it is uneven. Read it with the setting 'allow_uneven'."
+    >>> for_module("mr-1: FAILED: in: it is uneven. Read it with --allow-uneven.", Path("/tmp/in"))
+    "mr-1: FAILED: it is uneven. Read it with the setting 'allow_uneven'."
     """
-    return OPTION.sub(_setting, IN_PYTHON.sub("", text.removeprefix(f"{source.name}: ")))
+    text = re.sub(rf"(^|: ){re.escape(source.name)}: ", r"\1", text)
+    return OPTION.sub(_setting, IN_PYTHON.sub("", text))
 
 
 def _setting(option: re.Match[str]) -> str:

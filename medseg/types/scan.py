@@ -105,6 +105,8 @@ class Recorded:
     addresses: tuple[
         str, ...
     ] = ()  # of its files, where they are not on this machine: paths within the archive, if any
+    n_channels: int | None = None  # that the file holds, where the manifest says so
+    is_absolute: bool = False  # its path begins at the root of the file system, so that no other folder changes it
     is_identified: bool = True  # False where what it is must be found out once its files are here
 
     @property

@@ -136,37 +136,125 @@ def test_odd_names_come_back_as_they_were(tmp_path: Path) -> None:
         ({"case_id": "review", "path": "one.nii.gz"}, "'review' cannot be a case id. Write for instance case_review"),
         ({"case_id": "../up", "path": "one.nii.gz"}, "cannot be a case id"),
         ({"case_id": "run.1-of-2.json", "path": "one.nii.gz"}, "cannot be a case id"),
-        ({"case_id": "", "path": "one.nii.gz"}, "cannot be a case id"),
+        ({"case_id": "", "path": "one.nii.gz"}, "column case_id: it is empty. Write an id"),
         ({"case_id": "a", "path": "../../etc/passwd"}, "leads upwards"),
         ({"case_id": "a", "path": "/etc/../etc/passwd"}, "leads upwards"),
         ({"case_id": "a", "path": "..\\x.nii"}, "leads upwards"),
-        ({"case_id": "a", "path": ""}, "names no path"),
+        ({"case_id": "a", "path": ""}, "column path: it is empty"),
         ({"case_id": "a", "path": "d", "files": '["/etc/passwd"]'}, "leads out of its path"),
         ({"case_id": "a", "path": "d", "files": '["../x"]'}, "leads upwards|leads out of its path"),
-        ({"case_id": "a", "path": "d", "files": "x;y"}, "no list in JSON"),
+        ({"case_id": "a", "path": "d", "files": "x;y"}, "column files: 'x;y' is no list in JSON"),
         ({"case_id": "a", "path": "/etc/passwd", "archive": "a.zip"}, "leads out of its path"),
-        ({"case_id": "a", "path": "s3://b/x::file://y"}, "not fetched from such an address"),
-        ({"case_id": "a", "path": "github://a:b@c/x"}, "not fetched from such an address"),
-        ({"case_id": "a", "path": "s3:/b/x"}, "not fetched from such an address"),
-        ({"case_id": "a", "path": "file:/b/x"}, "not fetched from such an address"),
-        ({"case_id": "a", "path": "simplecache::s3://b/x"}, "not fetched from such an address"),
+        ({"case_id": "a", "path": "s3://b/x::file://y"}, "column path: it is no address of the form"),
+        ({"case_id": "a", "path": "github://a:b@c/x"}, "not fetched from github:// addresses. Use .* s3://"),
+        ({"case_id": "a", "path": "s3:/b/x"}, "no address of the form scheme://place"),
+        ({"case_id": "a", "path": "file:/b/x"}, "no address of the form scheme://place"),
+        ({"case_id": "a", "path": "simplecache::s3://b/x"}, "no address of the form scheme://place"),
+        ({"case_id": "a", "path": "s3://"}, "column path: nothing follows s3://"),
+        (
+            {"case_id": "a", "path": "x", "archive": "foo://b/x.zip"},
+            "column archive: scans are not fetched from foo://",
+        ),
         ({"case_id": "a", "path": "file://other/x.nii"}, "names another machine"),
-        ({"case_id": "a", "path": "x.nii", "format": "exe"}, "no format 'exe'"),
-        ({"case_id": "a", "path": "x.nii", "size": "big"}, "no whole number"),
+        ({"case_id": "a", "path": "x.nii", "format": "exe"}, "column format: 'exe' is no format. Write one of nifti"),
+        ({"case_id": "a", "path": "x.nii", "size": "big"}, "column size: 'big' is no whole number"),
         ({"case_id": "a", "path": "x.nii", "size": "1,234"}, "no whole number"),
-        ({"case_id": "a", "path": "x.nii", "modified": "1,8E+09"}, "was rounded, as spreadsheets do"),
-        ({"case_id": "a", "path": "x.nii", "input_sha256": "0"}, "input_sha256 is no SHA-256"),
+        ({"case_id": "a", "path": "x.nii", "size": "1_0"}, "no whole number"),
+        ({"case_id": "a", "path": "x.nii", "size": "-1"}, "column size: '-1' is less than 0"),
+        ({"case_id": "a", "path": "x.nii", "n_channels": "0"}, "column n_channels: '0' is less than 1"),
+        ({"case_id": "a", "path": "x.nii", "n_channels": "nan"}, "column n_channels: 'nan' is no whole number"),
+        ({"case_id": "a", "path": "x.nii", "series_number": "1.5"}, "column series_number: '1.5' is no whole number"),
+        ({"case_id": "a", "path": "x.nii", "series_uid": "nan"}, "column series_uid: 'nan' stands for no UID. Empty"),
+        ({"case_id": "a", "path": "x.nii", "study_uid": "None"}, "column study_uid: 'None' stands for no UID"),
+        ({"case_id": "a", "path": "x.nii", "incomplete": "NaN"}, "column incomplete: 'NaN' is no reason"),
+        ({"case_id": "a", "path": "x.nii", "incomplete": "no"}, "column incomplete: 'no' is no reason"),
+        ({"case_id": "a", "path": "x.nii", "warnings": "nan"}, "column warnings: 'nan' is no list in JSON"),
+        ({"case_id": "a", "path": "x.nii", "notes": "old"}, "column notes: 'old' is no list in JSON"),
+        ({"case_id": "a", "path": "d", "files": '["x", "x"]'}, "column files: it names a file twice"),
+        ({"case_id": "a", "path": "d", "volume": "t0"}, "column volume: 't0' is not as .* writes it.* or empty"),
+        ({"case_id": "a", "path": "x.nii", "volume": '"t0"'}, "column volume: .* is of a DICOM series .*Empty"),
+        ({"case_id": "a", "path": "x.nii", "channel": "-"}, "column channel: '-' is no name of a channel"),
+        (
+            {"case_id": "a", "path": "x.nii", "modified": "1,8E+09"},
+            "column modified: .* was rounded, as",
+        ),
+        ({"case_id": "a", "path": "x.nii", "input_sha256": "0"}, "column input_sha256: '0' is no SHA-256"),
         ({"case_id": "a", "path": "x.nii", "modified": "nan"}, "no number of seconds"),
-        ({"case_id": "a", "path": "x.nii", "verdict": "FALSCH"}, "no verdict 'FALSCH'. Write one of valid"),
+        (
+            {"case_id": "a", "path": "x.nii", "verdict": "FALSCH"},
+            "column verdict: 'FALSCH' is no verdict. Write one",
+        ),
     ],
 )
 def test_a_row_that_cannot_be_costs_no_other(tmp_path: Path, row: dict[str, str], said: str) -> None:
-    image(tmp_path / "one.nii.gz")
-    listed = read_manifest(write(tmp_path / "cases.csv", row, {"case_id": "good", "path": "one.nii.gz"}))
+    listed = read_manifest(write(tmp_path / "cases.csv", row, {"case_id": "good", "path": "good.nii.gz"}))
     assert listed.found[-1].case_id == "good"
     (text,) = failed(listed).values()
     assert re.search(said, text), text
     assert next(iter(failed(listed))) == "line 2 of cases.csv"
+
+
+def test_no_message_about_a_cell_quotes_what_looks_like_a_patient(tmp_path: Path) -> None:
+    """As where the cells of a row have slipped."""
+    rows = [{"case_id": "Doe^Jane", "path": "one.nii"}, {"case_id": "b", "path": "x.nii", "format": "Doe, Jane"}]
+    said = repr(failed(read_manifest(write(tmp_path / "cases.csv", *rows))))
+    assert "Doe" not in said
+    assert "column case_id: its text cannot be a case id. Write for instance file-" in said
+    assert "column format: its text is no format" in said
+
+
+def test_each_row_without_an_id_fails_and_each_cell_is_named_by_its_line(tmp_path: Path) -> None:
+    rows = [{"case_id": "", "path": "a.nii"}, {"case_id": "", "path": "b.nii"}]
+    assert len(failed(read_manifest(write(tmp_path / "cases.csv", *rows)))) == 2
+    two = [
+        {"case_id": "a", "channel": name, "path": f"{name}.nii", "size": size} for name, size in (("T1", 1), ("F", "x"))
+    ]
+    assert list(failed(read_manifest(write(tmp_path / "cases.csv", *two), channels=MR))) == ["line 3 of cases.csv"]
+
+
+def test_one_scan_is_not_two_cases(tmp_path: Path) -> None:
+    rows = [{"case_id": name, "path": f"{name[0]}.nii"} for name in ("a", "b", "a2")]
+    listed = read_manifest(write(tmp_path / "cases.csv", *rows))
+    assert [scan.case_id for scan in listed.found] == ["b"]
+    assert "the scan is that of line 4, too. Correct the path" in failed(listed)["line 2 of cases.csv"]
+    assert failed(read_manifest(tmp_path / "cases.csv", part=(3, 3))).keys() == {"line 4 of cases.csv"}
+
+
+def test_a_file_has_the_channels_that_its_row_says(tmp_path: Path) -> None:
+    image(tmp_path / "one.nii.gz")
+    row = {"case_id": "a", "path": "one.nii.gz", "format": "nifti", "n_channels": 2}
+    (found,) = read_manifest(write(tmp_path / "cases.csv", row)).found
+    with pytest.raises(InputError, match=r"column n_channels says 2, and its file has 1 channel. Correct"):
+        bytes_of(found)
+    (found,) = read_manifest(write(tmp_path / "cases.csv", row | {"n_channels": 1})).found
+    assert bytes_of(found)
+
+
+def test_a_scan_that_is_gone_has_advice_that_fits_its_path(tmp_path: Path) -> None:
+    rows = [{"case_id": "a", "path": "gone.nii"}, {"case_id": "b", "path": "/data/gone.nii"}]
+    relative, absolute = read_manifest(write(tmp_path / "cases.csv", *rows)).found
+    with pytest.raises(InputError, match="give the folder that the manifest's paths are relative to with --root"):
+        stage(relative, Staged())
+    with pytest.raises(InputError, match=r"replace the beginning of the paths in .* which --root does not change"):
+        stage(absolute, Staged())
+
+
+@pytest.mark.parametrize(
+    ("root", "said"),
+    [
+        ("foo://bar", "--root: scans are not fetched from foo:// addresses. Use a path, or s3://"),
+        ("s3:/bucket", "--root: it is no address of the form scheme://place"),
+        ("s3://", "--root: nothing follows s3://"),
+        ("file://other/x", "--root: it names another machine"),
+        ("gs://bucket", "--root: gs:// addresses need gcsfs. .*pip install 'medseg\\[remote\\]' gcsfs"),
+    ],
+)
+def test_a_root_that_cannot_be_one_ends_the_run_before_it_begins(tmp_path: Path, root: str, said: str) -> None:
+    manifest = write(tmp_path / "cases.csv", {"case_id": "a", "path": "one.nii"})
+    with pytest.raises((UsageError, MissingDependency)) as refused:
+        inputs_of((), manifest, root)
+    assert re.match(said, str(refused.value))
+    assert refused.value.exit_code == 2
 
 
 def test_a_corrupt_row_without_a_reason_has_a_fix(tmp_path: Path) -> None:
@@ -236,6 +324,8 @@ def test_what_excel_makes_of_a_table_is_read(tmp_path: Path, content: bytes) -> 
     [
         (b"PK\x03\x04" + bytes(9), "a spreadsheet's workbook. Save it as CSV"),
         (b"case_id,path,path\na,x,y\n", "several columns path"),
+        (b"case_id,path,n_channel\na,x,1\n", "column 'n_channel' is unknown. Did you mean 'n_channels'?"),
+        (b"a,x.nii\nb,y.nii\n", "no column case_id and path. Name each column once in the first line"),
     ],
 )
 def test_a_table_that_cannot_be_one_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
@@ -245,13 +335,30 @@ def test_a_table_that_cannot_be_one_is_refused(tmp_path: Path, content: bytes, s
     assert said in str(refused.value)
 
 
+def test_a_manifest_without_a_row_says_where_to_look(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"has no row, and so no case. Look at what `medseg inspect SCANS` says"):
+        read_manifest(write(tmp_path / "cases.csv", dict.fromkeys(COLUMNS, "")))
+
+
+def test_a_row_with_more_or_fewer_cells_than_the_header_is_none(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text("case_id,path,size,,\na,x,y.nii,3,,4\nb,y.nii\nc,z.nii,1,,,,\n")
+    listed = read_manifest(tmp_path / "cases.csv")
+    assert [scan.case_id for scan in listed.found] == ["c"]  # spreadsheets leave empty cells behind
+    assert (
+        "it has 2 cells, and the header 4. Write a comma for each empty cell" in failed(listed)["line 3 of cases.csv"]
+    )
+    assert "quotation marks around a comma" in failed(listed)["line 2 of cases.csv"]
+
+
 def test_a_hash_in_capitals_and_a_time_without_its_fraction_are_those_of_the_file(tmp_path: Path) -> None:
-    path = image(tmp_path / "one.nii.gz")
-    os.utime(path, (1e9, 1795955878.286))
-    row = {"case_id": "a", "path": path.name, "format": "nifti"}
-    seconds = [{**row, "case_id": f"a{time}", "modified": str(time)} for time in (1795955878, 1795955880, 1795955878.3)]
-    capitals = {**row, "input_sha256": hash_files([path]).upper()}
-    same, later, other, hashed = read_manifest(write(tmp_path / "cases.csv", *seconds, capitals)).found
+    rows = []
+    for number, time in enumerate((1795955878, 1795955880, 1795955878.3)):
+        path = image(tmp_path / f"{number}.nii.gz")
+        os.utime(path, (1e9, 1795955878.286))
+        rows.append({"case_id": f"a{number}", "path": path.name, "format": "nifti", "modified": str(time)})
+    path = image(tmp_path / "hashed.nii.gz")
+    hashed_row = {"case_id": "h", "path": path.name, "format": "nifti", "input_sha256": hash_files([path]).upper()}
+    same, later, other, hashed = read_manifest(write(tmp_path / "cases.csv", *rows, hashed_row)).found
     assert stage(same, Staged())[1] == stage(hashed, Staged())[1]
     for scan in (later, other):
         with pytest.raises(InputError, match="changed since"):

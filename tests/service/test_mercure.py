@@ -1,6 +1,7 @@
 """A task as mercure gives it: ``SERIES#INSTANCE.dcm``, tags beside each, and the rule's settings in task.json."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,36 @@ def test_a_case_names_neither_options_nor_the_tasks_folder(mercure, tmp_path):
     (case,) = result["cases"]
     assert case["error"].startswith("2 or more images share a place")
     assert ": failed: 2 or more images share a place" in result[NOTIFICATION]["text"]
+
+
+def test_neither_result_nor_log_names_a_file_or_an_option(mercure, tmp_path, capsys):
+    small_series(tmp_path / "series", shape=(12, 12, 12))
+    folder = task(tmp_path / "lost", tmp_path / "series", {"model": "hippocampus"})
+    damaged, *others = sorted((folder / "in").glob("*.dcm"))
+    damaged.write_bytes(damaged.read_bytes()[:400])
+    for path in (damaged, *others):
+        path.rename(path.with_name(f"Doe^Jane {path.name}"))
+    _, result = mercure(folder)
+    lost, broken = sorted(result["cases"], key=lambda case: case["case_id"], reverse=True)
+    assert lost["error"].endswith(f"cannot be read: {broken['case_id']}")
+    said = capsys.readouterr()
+    text = said.out + said.err + json.dumps(result)
+    assert not re.search(r"\d+(\.\d+){6}|Doe|--[a-z]|: in: ", text.replace(str(result["software"]), ""))
+    assert "allow incomplete series (the setting 'allow_incomplete')" in said.err
+
+
+@pytest.mark.parametrize(("given", "made"), [("x", "x"), ("x", "x/out"), ("x/in", "x"), ("x", "x/../link")])
+def test_an_output_within_the_input_or_around_it_is_refused(given, made, monkeypatch, tmp_path, capsys):
+    for name in (given, *([made] if "link" not in made else [])):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "link").symlink_to("x")
+    monkeypatch.setenv("MERCURE_IN_DIR", str(tmp_path / given))
+    monkeypatch.setenv("MERCURE_OUT_DIR", str(tmp_path / made))
+    assert run(["mercure"]) == 2
+    said = capsys.readouterr().err
+    assert re.search("MERCURE_IN_DIR and MERCURE_OUT_DIR (are the same folder|lie one in the other)", said)
+    assert "name two folders side by side" in said
+    assert not [*tmp_path.rglob("result.json")]
 
 
 def test_of_series_that_fit_equally_the_setting_is_named(mercure, tmp_path):

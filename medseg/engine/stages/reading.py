@@ -9,14 +9,15 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from medseg.counted import counted
 from medseg.engine.stages.options import StageOptions
-from medseg.errors import UsageError, did_you_mean
+from medseg.errors import InputError, UsageError, did_you_mean
 from medseg.isolation.process import Guard
 from medseg.types.case_report import CaseReport
 from medseg.types.channels import WantedChannel
 from medseg.types.quality import Flag
 from medseg.types.run import Inputs
-from medseg.types.scan import Case, Discovery, FoundScan
+from medseg.types.scan import Case, Discovery, FoundScan, Scan
 from medseg.types.stage import RunContext, Where
 
 
@@ -123,6 +124,17 @@ class Discover:
         return self.options.channels
 
 
+def _check_listed_channels(found: FoundScan, scan: Scan) -> None:
+    """Refuse a scan that has not as many channels as its manifest says; of a 2D image that is what its file stores."""
+    listed = None if found.recorded is None or found.format == "image2d" else found.recorded.n_channels
+    if listed not in (None, scan.channels):
+        raise InputError(
+            f"the manifest's column n_channels says {listed}, and its file has {counted(scan.channels, 'channel')}",
+            where=found.file_name,
+            fix="Correct that cell or the path beside it, or empty the cell.",
+        )
+
+
 @dataclass(frozen=True)
 class Read:
     """Reads one scan."""
@@ -149,6 +161,8 @@ class Read:
             read_scan(one, allow_uneven=allowed.allow_uneven, allow_incomplete=allowed.allow_incomplete)
             for one in item.channels or (item,)
         ]
+        for one, scan in zip(item.channels or (item,), scans, strict=True):
+            _check_listed_channels(one, scan)
         if not item.channels:
             return Case(item.case_id, (scans[0],))
         from medseg.data.join_channels import PARTLY, join_channels

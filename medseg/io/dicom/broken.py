@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from medseg.counted import counted
 from medseg.io.files.case_id import stem
 from medseg.types.scan import FoundScan
 
@@ -22,8 +23,10 @@ HIDDEN = re.compile(r"\.(.+)\.[A-Za-z0-9]{6}")
 HASH = re.compile(r"[0-9a-f]{8,}", re.IGNORECASE)
 
 
-def beside_broken(found: Sequence[FoundScan], broken: Iterable[Path]) -> list[FoundScan]:
+def beside_broken(found: Sequence[FoundScan], broken: Mapping[Path, str]) -> tuple[FoundScan, ...]:
     """Mark DICOM volumes that lie beside broken files named as theirs are.
+
+    `broken` has what results call each file: its own name may hold a UID or name the patient.
 
     Where names count the images, a broken file belongs to the series of the readable files before and after it;
     otherwise to every series of its folder that is named alike.
@@ -33,23 +36,21 @@ def beside_broken(found: Sequence[FoundScan], broken: Iterable[Path]) -> list[Fo
         if scan.format == "dicom":
             for path in scan.files:
                 named[path.parent, _pattern(path)][path].add(number)
-    beside: dict[int, list[Path]] = defaultdict(list)
-    for path in sorted(set(broken)):
+    beside: dict[int, list[str]] = defaultdict(list)
+    for path in sorted(broken):
         alike = named.get((path.parent, _pattern(path)), {})
         near = _neighbors(path, list(alike)) if _counts(path) else list(alike)
         for number in sorted({n for neighbor in near for n in alike[neighbor]}):
-            beside[number].append(path)
-    return [
+            beside[number].append(broken[path])
+    return tuple(
         replace(scan, incomplete=_text(beside[number])) if number in beside else scan
         for number, scan in enumerate(found)
-    ]
-
-
-def _text(paths: Sequence[Path]) -> str:
-    one = len(paths) == 1
-    return f"{len(paths)} file{'' if one else 's'} beside it, named as its own, cannot be read: {paths[0].name}" + (
-        "" if one else " and more"
     )
+
+
+def _text(names: Sequence[str]) -> str:
+    more = " and more" if len(names) > 1 else ""
+    return f"{counted(len(names), 'file')} beside it, named as its own, cannot be read: {names[0]}{more}"
 
 
 def _pattern(path: Path) -> str:

@@ -56,7 +56,7 @@ def volume_of(found: FoundScan) -> Volume:
         raise InputError(
             f"it holds {len(volumes)} volumes instead of one, so its files have changed",
             where=where,
-            fix="Run the command again.",
+            fix="Run the command again; where a manifest lists it, make that again, or correct its column volume.",
         )
     if volumes[0].refusal is not None:
         raise InputError(volumes[0].refusal.what, where=where, fix=volumes[0].refusal.fix)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 from http.client import responses
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -52,12 +53,25 @@ def local_path(address: str) -> Path:
 def check_address(address: str) -> str:
     """Return an address with its scheme in lower case; raise where nothing is fetched from such a one."""
     scheme = scheme_of(address)
-    if scheme is None or scheme not in PACKAGES or "::" in address:
-        known = ", ".join(f"{name}://" for name in PACKAGES)
-        raise InputError(
-            "scans are not fetched from such an address", where=name_of(address), fix=f"Use a path, or {known}."
-        )
+    known = f"Use a path, or {', '.join(f'{name}://' for name in PACKAGES)}."
+    if scheme is None or "::" in address:
+        what = "it is no address of the form scheme://place, which has two slashes and no '::'"
+        raise InputError(what, where=name_of(address), fix=known)
+    if scheme not in PACKAGES:
+        raise InputError(f"scans are not fetched from {scheme}:// addresses", where=name_of(address), fix=known)
+    if not address[len(scheme) :].strip(":/"):
+        raise InputError(f"nothing follows {scheme}://", fix="Write the whole address: the server or bucket, the path.")
     return scheme + address[len(scheme) :]
+
+
+def check_installed(address: str, where: str | None = None) -> None:
+    """Raise `MissingDependency` unless what fetches from such an address is installed."""
+    scheme = str(scheme_of(address))
+    package = next((name for name in ("fsspec", PACKAGES[scheme]) if find_spec(name) is None), None)
+    if package is not None:
+        more = "" if scheme in ("s3", "http", "https", "memory") else f" {PACKAGES[scheme]}"
+        fix = f"Install what fetches them: pip install 'medseg[remote]'{more}."
+        raise MissingDependency(f"{scheme}:// addresses need {package}", where=where or name_of(address), fix=fix)
 
 
 def join_address(root: str, path: str) -> str:
@@ -115,18 +129,11 @@ def _reason(error: BaseException, address: str) -> str:
 
 
 def _file_system(address: str) -> tuple[Any, str]:
-    scheme = str(scheme_of(address))
-    fix = "Install them: pip install 'medseg[remote]'" + (
-        "." if scheme in ("s3", "http", "https", "memory") else f" {PACKAGES[scheme]}."
-    )
-    try:
-        import fsspec
-    except ImportError as error:
-        raise MissingDependency("addresses need fsspec", where=name_of(address), fix=fix) from error
+    check_installed(address)
+    import fsspec
+
     try:
         files, place = fsspec.core.url_to_fs(address)
-    except ImportError as error:
-        raise MissingDependency(f"{scheme}:// needs {PACKAGES[scheme]}", where=name_of(address), fix=fix) from error
     except Exception as error:
         raise InputError(
             f"the address cannot be used ({_reason(error, address)})", where=name_of(address), fix=RETRY
