@@ -121,7 +121,7 @@ def read_labels(path: Path | str) -> LabelMap:
 
         return with_table_beside(image2d.read_labels(path), path)
     if recognized.kind == "dicom":
-        from medseg.io.dicom_results.seg import read_seg
+        from medseg.io.dicom_results.read_seg import read_seg
 
         return read_seg(path)
     raise InputError(
@@ -174,7 +174,7 @@ def read_any_labels(path: Path | str) -> AnyLabels:
 
         return any_with_table_beside(itk.read_any_labels(path, kind), path)
     if kind == "dicom":
-        from medseg.io.dicom_results.seg import read_any_seg
+        from medseg.io.dicom_results.read_seg import read_any_seg
 
         return read_any_seg(path)
     return read_labels(path)

@@ -67,7 +67,7 @@ class LabelsFile:
 
             return read_rtstruct(self.path, grid, frame=None if scan is None else _frame(scan), is_complete=True)
         if self.kind == "SEG":
-            from medseg.io.dicom_results.seg import read_seg
+            from medseg.io.dicom_results.read_seg import read_seg
 
             labels = read_seg(self.path, grid)
         else:

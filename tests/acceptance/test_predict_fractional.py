@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from medseg.io.dicom_results.seg import read_seg
+from medseg.io.dicom_results.read_seg import read_seg
 from medseg.models.package import load_package
 from medseg.prepare.regrid import regrid
 from medseg.types import Geometry

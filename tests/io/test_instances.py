@@ -11,7 +11,8 @@ from small_series import small_series
 from medseg.engine.stages.saving import SaveObjects
 from medseg.errors import InputError
 from medseg.io import nifti
-from medseg.io.dicom_results.seg import read_seg, write_seg
+from medseg.io.dicom_results.read_seg import read_seg
+from medseg.io.dicom_results.seg import write_seg
 from medseg.io.instances import read_instances, write_instances
 from medseg.io.object_labels import object_labels
 from medseg.post.components import components

@@ -9,7 +9,7 @@ from small_labels import ANATOMY, MODEL, TABLE, some_labels
 from small_series import OBLIQUE, small_series
 
 from medseg.errors import FormatLimitation
-from medseg.io.dicom_results.seg import read_seg
+from medseg.io.dicom_results.read_seg import read_seg
 from medseg.io.formats import Labeled, write
 from medseg.io.object_labels import object_labels
 from medseg.post.components import components

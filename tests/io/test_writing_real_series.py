@@ -6,8 +6,8 @@ from peer_tools import dicom_errors
 from shared_data import DATA
 from small_labels import MODEL, TABLE
 
+from medseg.io.dicom_results.read_seg import read_seg
 from medseg.io.dicom_results.rtstruct import read_rtstruct
-from medseg.io.dicom_results.seg import read_seg
 from medseg.io.discover import discover
 from medseg.io.formats import Labeled, write
 from medseg.io.read import read_scan

@@ -15,8 +15,8 @@ from small_series import small_multiframe, small_series
 
 from medseg.cli.app import run
 from medseg.errors import UsageError
+from medseg.io.dicom_results.read_seg import read_seg
 from medseg.io.dicom_results.rtstruct import read_rtstruct
-from medseg.io.dicom_results.seg import read_seg
 from medseg.io.formats import Labeled, write
 from medseg.io.read import load_scan
 from medseg.log_file import LOG_NAME

@@ -16,8 +16,8 @@ from medseg.cli.app import run
 from medseg.cli.export import export as export_verb
 from medseg.errors import FormatLimitation, GeometryMismatch, UsageError
 from medseg.io.dicom_results.proof import items_of
+from medseg.io.dicom_results.read_seg import read_seg
 from medseg.io.dicom_results.rtstruct import read_rtstruct
-from medseg.io.dicom_results.seg import read_seg
 from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.instances import write_instances
 from medseg.io.nifti import write_labels

@@ -16,7 +16,7 @@ from reviewed_results import edited, make_results
 from small_labels import MODEL
 
 from medseg.errors import InputError, UsageError
-from medseg.io.dicom_results.seg import read_seg
+from medseg.io.dicom_results.read_seg import read_seg
 from medseg.io.formats import WRITERS
 from medseg.prepare.regrid import regrid
 from medseg.review.label_import import import_labels

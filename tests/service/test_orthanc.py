@@ -11,8 +11,8 @@ from peers.orthanc import Orthanc, free_port, running_orthanc
 from small_labels import MODEL, some_labels, world
 
 from medseg.cli.app import run
+from medseg.io.dicom_results.read_seg import read_seg
 from medseg.io.dicom_results.rtstruct import read_rtstruct
-from medseg.io.dicom_results.seg import read_seg
 from medseg.io.formats import Labeled, write
 from medseg.io.read import load_scan
 from medseg.service.archive import Archive, ArchiveError

@@ -39,7 +39,7 @@ def read_pair(prediction: Path, reference: Path) -> tuple[AnyLabels, AnyLabels]:
         ours, theirs = read_any_labels(prediction), read_any_labels(reference)
         theirs = moved(theirs, lambda labels: with_size_of(ours.geometry, labels, reference))
         return moved(ours, lambda labels: with_size_of(theirs.geometry, labels, prediction)), theirs
-    from medseg.io.dicom_results.seg import read_any_seg
+    from medseg.io.dicom_results.read_seg import read_any_seg
 
     part, other = (prediction, reference) if partial[0] else (reference, prediction)
     whole = read_any_labels(other)

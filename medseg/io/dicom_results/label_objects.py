@@ -34,7 +34,7 @@ class LabelObject:
 
             near = [scan for scan in scans if scan.format == "dicom"]
             return tuple(read_on_series(self.path, self.drawn_on, near))
-        from medseg.io.dicom_results.seg import read_with_warnings
+        from medseg.io.dicom_results.read_seg import read_with_warnings
 
         its_series = [scan for scan in scans if scan.series_uid in self.made_of]
         for scan in its_series:

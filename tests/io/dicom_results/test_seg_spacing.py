@@ -12,7 +12,8 @@ from small_series import small_series
 from medseg.errors import FormatLimitation
 from medseg.evaluation.files.dicom_labels import read_pair
 from medseg.io.convert import convert
-from medseg.io.dicom_results.seg import read_seg, write_seg
+from medseg.io.dicom_results.read_seg import read_seg
+from medseg.io.dicom_results.seg import write_seg
 from medseg.io.nifti import write_labels
 from medseg.types import LabelMap, LabelTable
 
