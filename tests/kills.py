@@ -39,7 +39,7 @@ from tiny_dataset import write_config, write_msd  # noqa: E402
 
 from medseg import resources  # noqa: E402
 from medseg.io.formats import WRITERS, Labeled, write  # noqa: E402
-from medseg.review.store import open_store  # noqa: E402
+from medseg.review.opening import open_store  # noqa: E402
 
 STOPPED = 75
 GENTLE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

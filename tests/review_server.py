@@ -16,13 +16,14 @@ import requests
 import uvicorn
 
 from medseg.review.adjudication import open_adjudication
+from medseg.review.opening import open_store
 from medseg.review.sample import draw_sample
 from medseg.review.server.app import ReviewApp
 from medseg.review.server.click_answers import Answerer
 from medseg.review.server.listening import allowed_hosts, listen
 from medseg.review.server.reading import Reading
 from medseg.review.server.security import Access
-from medseg.review.store import Store, open_store
+from medseg.review.store import Store
 
 KEY = "the-key"
 WRITE = {"X-Medseg": "1"}

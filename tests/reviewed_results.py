@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from small_nifti import OBLIQUE, phantom, save
+import small_nifti
+from small_nifti import OBLIQUE, phantom
 
 from medseg.engine import journal
 from medseg.engine.run_files import INPUTS_FILE
 from medseg.io.label_table import write_table
 from medseg.io.nifti import read_scan, write_labels
+from medseg.review.review_case import Revision
+from medseg.review.store import Store
 from medseg.types import LabelClass, LabelMap, LabelTable
 from medseg.types.run import CaseOutcome, ClassVolume, Volumes
 
+CASE = "scan_0"
 TABLE = LabelTable((LabelClass(1, "liver", color=(0, 158, 115)), LabelClass(300, "lesion"), LabelClass(65535, "cyst")))
 
 
@@ -26,7 +30,7 @@ def make_results(root: Path, n_cases: int = 2, *, affine=OBLIQUE, shape=(9, 11, 
     for number in range(n_cases):
         case_id = f"scan_{number}"
         array = phantom(shape, affine) + number
-        save(scans / f"{case_id}.nii.gz", array, affine)
+        small_nifti.save(scans / f"{case_id}.nii.gz", array, affine)
         digest = make_case(out, case_id, scans / f"{case_id}.nii.gz", n_cases - number, seed=number)
         lines.append(f"{case_id},done,,,{case_id}.nii.gz,{digest}")
     (out / "sources.csv").write_text("\n".join(lines) + "\n")
@@ -68,3 +72,19 @@ def edited(labels: LabelMap, voxel: tuple[int, int, int], value: int) -> LabelMa
     array = labels.array.copy()
     array[voxel] = value
     return LabelMap(array, labels.geometry, labels.table)
+
+
+def predict_again(out: Path, seed: int) -> None:
+    """Write the results of the case again, as another model makes them where the seed is another."""
+    make_case(out, CASE, out.parent / "scans" / f"{CASE}.nii.gz", seed=seed)
+
+
+def save(store: Store, value: int = 300, *, expected: int = 0, voxel=(0, 0, 1), who: str = "Ada", **more) -> Revision:
+    """Save the case's newest labels with one voxel of another value."""
+    labels = edited(store.labels(CASE, reader=more.get("reader")), voxel, value)
+    return store.save_labels(CASE, labels, who=who, expected=expected, origin="test", **more)
+
+
+def draw(store: Store, labels: LabelMap, **how) -> Revision:
+    """Save labels of the case."""
+    return store.save_labels(CASE, labels, origin="test", **how)

@@ -32,7 +32,7 @@ from medseg.harmless import (
     trusted,
 )
 from medseg.io.itk import write_labels
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable
 
 # Every character that Unicode calls a control or half of a pair, and those that separate lines.

@@ -33,7 +33,7 @@ def verify(
     """
     import logging
 
-    from medseg.review.store import open_store
+    from medseg.review.opening import open_store
 
     with open_store(folder, check=False) as store:
         findings = [str(finding) for finding in store.verify(expect)]

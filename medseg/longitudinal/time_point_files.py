@@ -23,10 +23,10 @@ from medseg.longitudinal.time_point import TimePoint
 from medseg.prepare.regrid import regrid
 from medseg.review.made_by import MadeBy, coded, identity_of, made_by
 from medseg.review.match import Candidate, Incoming, as_plain, match, plain_names
+from medseg.review.opening import open_store
 from medseg.review.readings import labels_of
 from medseg.review.results import CaseResult, Results
 from medseg.review.scan_finder import ScanFinder
-from medseg.review.store import open_store
 from medseg.types import FoundScan, Geometry, Instances, LabelMap, ModelIdentity, Source
 
 UNKNOWN = ModelIdentity("origin not stated", "", "")

@@ -19,9 +19,9 @@ from medseg.io.files.csv_table import columns_and_rows
 from medseg.monitoring.history import CaseRecord
 from medseg.monitoring.scan_facts import Facts, scan_facts
 from medseg.review.made_by import made_by
+from medseg.review.opening import open_store
 from medseg.review.review_case import ReviewCase
 from medseg.review.scan_finder import ScanFinder
-from medseg.review.store import open_store
 
 # Columns of measurements.csv that are followed, a class.
 MEASURES = ("n_components", "boundary_entropy")

@@ -26,10 +26,10 @@ from medseg.review.dataset_files import (
 )
 from medseg.review.made_by import MadeBy, made_by
 from medseg.review.match import as_plain
+from medseg.review.opening import open_store
 from medseg.review.readings import ACCEPTED, CORRECTED, verdict_of
 from medseg.review.review_case import ReviewCase
 from medseg.review.sources import CaseSource, read_sources
-from medseg.review.store import open_store
 from medseg.tracking.resolve import resolve_model
 from medseg.types import LabelTable
 from medseg.types.labels import BORDER

@@ -17,6 +17,7 @@ from medseg.errors import InputError, UsageError
 from medseg.io.files.shared_database import SharedDatabase
 
 FIRST = "0" * 64  # stands for the hash before the first event
+LONGEST_NAME = 64
 TABLES = """
 create table if not exists events(
     n integer primary key autoincrement, t text not null, who text not null, case_id text not null, kind text not null,
@@ -155,3 +156,13 @@ class EventLog:
 
 def _damaged(path: Path, why: str) -> InputError:
     return InputError(f"the audit trail is damaged ({why})", where=path, fix="Restore it from a backup.")
+
+
+def check_name(who: str) -> None:
+    """Raise `UsageError` unless this can stand in the trail as a person's name."""
+    if not who.strip() or len(who) > LONGEST_NAME or not who.isprintable():
+        raise UsageError(
+            f"'{who[:LONGEST_NAME]}' cannot be a reader's name",
+            where="--reviewer",
+            fix=f"Give 1 to {LONGEST_NAME} printable letters.",
+        )

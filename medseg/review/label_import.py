@@ -17,13 +17,15 @@ from medseg.io.files.case_id import stem
 from medseg.io.nifti_header import open_header
 from medseg.isolation.boundary import STOPS, as_failure
 from medseg.review.case_classes import in_case_classes
+from medseg.review.events import check_name
 from medseg.review.incoming import LabelsFile, find_labels
 from medseg.review.label_files import file_hash
 from medseg.review.match import Candidate, How, as_plain, match
+from medseg.review.opening import open_store
 from medseg.review.readings import labels_of
 from medseg.review.review_case import ReviewCase, Revision
 from medseg.review.sources import CaseSource, read_sources
-from medseg.review.store import Store, check_name, open_store
+from medseg.review.store import Store
 from medseg.types import Geometry, LabelMap
 
 log = logging.getLogger("medseg.review")

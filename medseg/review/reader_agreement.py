@@ -21,9 +21,9 @@ from medseg.io.files.writable import report_folder
 from medseg.io.formats import MANUAL, Labeled, write_file
 from medseg.isolation.boundary import insist
 from medseg.review.adjudication import disputes, worklist_csv
+from medseg.review.opening import open_store
 from medseg.review.readings import chosen_readers, not_independent, readings_of
 from medseg.review.sources import read_sources
-from medseg.review.store import open_store
 from medseg.types import Source
 
 log = logging.getLogger("medseg.review")

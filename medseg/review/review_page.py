@@ -17,10 +17,11 @@ from annotated_types import Ge, Le
 from medseg.config.arguments import check_arguments_of, listed
 from medseg.config.bounds import AtLeast1, Duration
 from medseg.errors import UsageError
+from medseg.review.events import check_name
+from medseg.review.opening import check_cases, open_store
 from medseg.review.review_status import ReviewStatus, status_of
 from medseg.review.sample import draw_sample
 from medseg.review.server.listening import LOOPBACK, allowed_hosts, check_address, check_proxy, listen, with_port
-from medseg.review.store import check_cases, check_name, open_store
 
 if TYPE_CHECKING:
     from medseg.review.server.click_answers import Answerer

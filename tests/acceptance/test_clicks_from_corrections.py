@@ -8,7 +8,7 @@ from tiny_dataset import make_case, tiny_config, write_config
 
 from medseg.cli.app import run
 from medseg.models.package import load_package
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 from medseg.types import LabelMap
 
 NEW = range(20, 25)

@@ -16,7 +16,7 @@ from medseg.cli.app import run
 from medseg.io.formats import Labeled
 from medseg.io.nifti import write_labels
 from medseg.io.read import load_scan
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable
 
 pytestmark = pytest.mark.peers

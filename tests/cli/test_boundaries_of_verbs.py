@@ -13,7 +13,7 @@ from small_series import small_series
 
 from medseg.io import itk, nifti
 from medseg.isolation import apart
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 from medseg.service.node import check, receive
 
 # One of each family of exceptions.

@@ -11,7 +11,7 @@ from reviewed_dicom import make_dicom_results
 from reviewed_results import edited, make_results
 
 from medseg.cli.app import run
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 
 
 def test_two_readers_from_files_to_agreement(tmp_path, capsys):

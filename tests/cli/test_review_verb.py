@@ -24,9 +24,9 @@ from reviewed_results import edited, make_results
 
 import medseg
 from medseg.cli.app import run
+from medseg.review.opening import open_store
 from medseg.review.review_case import SUGGESTED
 from medseg.review.sample import draw_sample
-from medseg.review.store import open_store
 
 CASE = "scan_0"
 

@@ -23,7 +23,7 @@ from medseg.models.card import NetworkCard
 from medseg.models.package import write_package
 from medseg.models.registry import build_network
 from medseg.post.components import components
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 
 Scene = Callable[[Path], None]
 

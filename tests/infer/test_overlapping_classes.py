@@ -22,7 +22,7 @@ from medseg.io.read import load_scan, read_any_labels
 from medseg.models.card import PostCard
 from medseg.models.validation_card import ValidationCard
 from medseg.prepare.card import ChannelCard, InputCard, NormalizationCard
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 from medseg.types import Geometry, Prediction, Scan, Source
 from medseg.types.stage import RunContext
 

@@ -19,7 +19,7 @@ import medseg
 from medseg.io.dicom_results.sr_follow_up import read_volumes
 from medseg.longitudinal.alignment import NotComparable
 from medseg.longitudinal.time_point_files import _day
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 from medseg.types import LabelMap
 
 

@@ -19,7 +19,7 @@ from medseg.models.package import load_package
 from medseg.monitoring.card_reference import card_shifts
 from medseg.monitoring.history import CaseRecord
 from medseg.monitoring.monitor import look_at, monitor
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 
 
 @pytest.fixture(scope="module")

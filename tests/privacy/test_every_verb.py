@@ -31,7 +31,7 @@ from medseg.isolation import process
 from medseg.models.card import NetworkCard
 from medseg.models.package import ModelPackage, write_package
 from medseg.models.registry import build_network
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 from medseg.types import LabelMap, LabelTable
 
 NOWHERE = "http://127.0.0.1:9"

@@ -26,7 +26,8 @@ from medseg.review.audit import audit
 from medseg.review.dataset_export import export_dataset
 from medseg.review.label_files import file_hash
 from medseg.review.made_by import MadeBy, made_by
-from medseg.review.store import Store, open_store
+from medseg.review.opening import open_store
+from medseg.review.store import Store
 from medseg.types import FoundScan, LabelMap, Scan
 
 

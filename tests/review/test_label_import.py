@@ -17,7 +17,7 @@ from medseg.io.dicom_results.rtstruct import write_rtstruct
 from medseg.io.dicom_results.seg import write_seg
 from medseg.io.formats import MANUAL, Labeled, write_file
 from medseg.review.label_import import import_labels
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 from medseg.types import Geometry, LabelMap, Source
 
 SAVERS = {

@@ -18,9 +18,9 @@ from medseg.io.label_table import write_table
 from medseg.io.nifti import write_labels
 from medseg.io.read import read_labels
 from medseg.review.adjudication import disputes
+from medseg.review.opening import open_store
 from medseg.review.reader_agreement import agreement
 from medseg.review.readings import readings_of
-from medseg.review.store import open_store
 from medseg.types import LabelClass, LabelMap, LabelTable, Source
 from medseg.types.run import CaseOutcome
 

@@ -9,9 +9,9 @@ import pytest
 from reviewed_results import make_results
 
 from medseg.cli.app import run
+from medseg.review.opening import open_store
 from medseg.review.review_status import status
 from medseg.review.sample import draw_sample
-from medseg.review.store import open_store
 
 
 def judge(out: Path, who: str, rejected: int) -> None:

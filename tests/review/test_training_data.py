@@ -13,7 +13,7 @@ from medseg.errors import InputError, UsageError
 from medseg.models.package import load_package
 from medseg.review import dataset_export
 from medseg.review.made_by import MadeBy
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 from medseg.review.training_data import training_data
 from medseg.types import LabelMap
 

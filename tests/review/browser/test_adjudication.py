@@ -5,7 +5,7 @@ import pytest
 from review.browser.phantoms import phantoms, write_results
 from review.browser.served import Window, serving
 
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 from medseg.types import LabelMap
 
 VIEW = {"width": 1280, "height": 720}

@@ -10,9 +10,9 @@ from review_server import KEY
 from review_server import serving as clicks_served
 from scipy import ndimage
 
+from medseg.review.opening import open_store
 from medseg.review.server.click_answers import ByModel
 from medseg.review.server.suggestions import runs_of
-from medseg.review.store import open_store
 
 VIEW = {"width": 1280, "height": 720}
 CENTER, RADIUS_MM = (19, 25, 14), 11

@@ -10,7 +10,7 @@ import pytest
 from review.browser.phantoms import phantoms, write_results
 from review.browser.served import Window, newest_labels, serving, until
 
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 
 CASES = phantoms()[5:8]  # the last is for requests alone
 VIEW = {"width": 1280, "height": 720}

@@ -7,7 +7,7 @@ from review.browser.served import Window, newest_labels, serving, until
 
 from medseg.io.instances import write_instances
 from medseg.io.read import load_scan
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 from medseg.types import Instances, LabelClass, LabelTable
 from medseg.types.instances import InstanceRow
 

@@ -12,8 +12,8 @@ from review.browser.served import Window, newest_labels, serving, until
 
 from medseg.models.card_summary import summary
 from medseg.models.package import load_package
+from medseg.review.opening import open_store
 from medseg.review.review_case import REASONS
-from medseg.review.store import open_store
 from medseg.types import LabelClass, LabelTable
 
 VIEW = {"width": 1280, "height": 720}

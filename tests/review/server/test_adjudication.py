@@ -10,9 +10,9 @@ from reviewed_results import edited, make_results
 
 from medseg.errors import UsageError
 from medseg.review.adjudication import open_adjudication
+from medseg.review.opening import open_store
 from medseg.review.reader_agreement import agreement
 from medseg.review.review_case import ADJUDICATED
-from medseg.review.store import open_store
 
 VOXELS = {"Ada": (0, 3, 3), "Bob": (7, 3, 3)}
 

@@ -21,7 +21,7 @@ from pydicom.uid import generate_uid
 
 from medseg.cli.app import run
 from medseg.demo.dicom import write_series
-from medseg.review.store import open_store
+from medseg.review.opening import open_store
 from medseg.types import Geometry
 
 
