@@ -25,7 +25,7 @@ from small_labels import MODEL, some_labels
 from small_series import small_series
 
 from medseg.errors import InputError, UsageError
-from medseg.io.dicom.discover import DIRECTORY
+from medseg.io.dicom.not_a_scan import DIRECTORY
 from medseg.io.discover import discover, survey
 from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.read import read_scan

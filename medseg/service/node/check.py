@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 from medseg.engine.pipeline import Pipeline
 from medseg.errors import InputError
-from medseg.io.dicom.discover import VOLUMES
 from medseg.io.dicom.header import lenient, read_header
 from medseg.io.dicom.inflated import read_dicom
+from medseg.io.dicom.not_a_scan import VOLUMES
 from medseg.io.dicom.volumes import IDENTITIES, PATIENTS
 from medseg.io.files.walk import walk
 from medseg.io.recognize import recognize

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from medseg.config.safe_json import parse_json
 from medseg.errors import MedsegError, ResourceLimit, UnforeseenError
-from medseg.io.dicom.discover import VOLUMES
+from medseg.io.dicom.not_a_scan import VOLUMES
 from medseg.isolation.boundary import attempt
 from medseg.service.node.config import NodeConfig
 from medseg.service.node.notices import add_notice
