@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from medseg.data.class_folders import is_anatomy
-from medseg.data.file_names import PLAIN, SPLIT, Named, words
+from medseg.data.file_names import Named
 from medseg.data.file_pairs import FoundCase
+from medseg.data.role_words import PLAIN, SPLIT, words
 from medseg.data.sequence_words import SEQUENCE
 from medseg.io.files.case_id import safe, unique
 

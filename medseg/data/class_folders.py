@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
-from medseg.data.file_names import words
 from medseg.data.file_pairs import FoundCase, Pairs
 from medseg.data.label_variants import settle
+from medseg.data.role_words import words
 
 # What folders of single tasks are called after, without a word for a side.
 ANATOMY = {

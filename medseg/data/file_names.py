@@ -13,54 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from medseg.data.file_units import Unit
+from medseg.data.name_chunks import chunks_of, joined
+from medseg.data.role_words import BESIDE, IMAGE, LABEL, OF_BIDS, OF_DECATHLON, OF_ROLES, PLAIN, SPLIT, is_label, words
 from medseg.data.sequence_words import SEQUENCE
 
-LABEL = {
-    "label", "labels", "labeled", "lbl", "lbls", "mask", "masks", "seg", "segs", "segmentation",
-    "segmentations", "dseg", "gt", "gts", "groundtruth", "truth", "annotation", "annotations", "anno", "annot",
-    "manual", "contour", "contours", "delineation", "ho", "consensus", "roi", "rois", "aseg", "segm", "segmented",
-    "instances", "gold", "maske", "masken", "segmentierung", "segmentierungen", "masque", "masques", "mascara",
-    "mascaras", "maschera", "maschere", "structures",
-}  # fmt: skip
-IMAGE = {
-    "image", "images", "img", "imgs", "im", "imgaes", "scan", "scans", "volume", "volumes", "vol", "vols", "original",
-    "originals", "orig", "raw", "input", "inputs", "photo", "photos", "imaging", "cxr", "dicom",
-    "patient", "patients", "bild", "bilder", "aufnahme", "aufnahmen", "imagen", "imagenes", "immagine", "immagini",
-}  # fmt: skip
-# Of these, a number belongs to whose it is: `patient001`, where `img0001` is image 0001.
-COUNTED = {"patient", "patients", "scan", "scans"}
-# Words beside one for a label that distinguish labels of one case, if anything.
-BESIDE = {"st", "nd", "rd", "th", "ground", "standard", "final", "corrected", "binary", "human", "expert", "rater",
-          "reader", "observer", "obs", "annotator", "grader"}  # fmt: skip
-SPLIT: dict[str, Literal["train", "validation", "test"]] = {
-    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-    "dev": "validation", "test": "test", "testing": "test",
-}  # fmt: skip
-# nnU-Net's and the Decathlon's: imagesTr, labelsTs.
-OF_DECATHLON: dict[str, Literal["train", "validation", "test"]] = {
-    "tr": "train",
-    "ts": "test",
-    "vl": "validation",
-    "va": "validation",
-}
-# Folders that say nothing of whose files are in them: BIDS's, and plain ones.
-PLAIN = {
-    "anat", "derivatives", "micr", "microscopy", "rawdata", "sourcedata", "data", "dataset", "datasets", "database",
-    "set", "sets", "cases", "stage", "phase", "part", "task", "files", "png", "nii", "nifti", "jpg", "tif", "tiff",
-    "of", "and", "the", "folder", "preprocessed", "processed", "registered", "coregistered",
-}  # fmt: skip
-# What folders of images and of labels do not share.
-OF_ROLES = LABEL | IMAGE | BESIDE | PLAIN | SPLIT.keys() | OF_DECATHLON.keys()
-# Folders of BIDS for a kind of scan, where a folder above them is a subject's.
-OF_BIDS = {"dwi", "perf", "func", "fmap", "swi", "ct", "pet"}
 # Masks of where there is an image at all.
 OUTSIDE = re.compile(
     r"(brain|head|body)[-_ ]?mask|fov|field[-_ ]?of[-_ ]?view|skull|brain[-_ ]?extraction", re.IGNORECASE
 )
-# These belong to the word `mask` behind them: `T1_brain_mask` and BIDS's `desc-brain_mask` are masks of T1.
-OF_MASK = re.compile(r"(?<![A-Za-z])(?:desc-)?(brain|head|body|fov|skull)[-_. ]+(masks?)(?![A-Za-z])", re.IGNORECASE)
-WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_A-Za-z]+")
-GLUED = re.compile(r"(?P<what>[a-z]{2,}?)(?:segmentation|seg|masks?|labels?)", re.IGNORECASE)
 # What 3D Slicer ends segmentations in.
 SEGMENTATION = (".seg.nrrd", ".seg.nhdr")
 # More folders side by side than these are those of patients, whatever their names say.
@@ -85,11 +45,6 @@ class Named:
     split: Literal["train", "validation", "test"] | None
 
 
-def words(text: str) -> list[str]:
-    """Words and numbers of a name in lower case, also where only capitals part them."""
-    return [word.lower() for word in WORD.findall(text)]
-
-
 def name_units(units: Sequence[Unit]) -> list[Named]:
     """Take the names of all units apart."""
     siblings: dict[tuple[str, ...], set[str]] = defaultdict(set)
@@ -98,7 +53,7 @@ def name_units(units: Sequence[Unit]) -> list[Named]:
             siblings[unit.folders[:depth]].add(unit.folders[depth])
     roles: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for unit in units:
-        if role := _chunks(unit.name)[1]:
+        if role := chunks_of(unit.name)[1]:
             for depth in range(1, len(unit.folders) + 1):
                 roles[unit.folders[:depth]].add(role)
     sites = {folders: _sites(beside) for folders, beside in siblings.items()}
@@ -116,7 +71,7 @@ def _sites(folders: set[str]) -> dict[str, str]:
         parts = words(folder)
         core = tuple(w for w in parts if w not in OF_ROLES)
         if any(not word.isdigit() for word in core):
-            roles[core][folder] = "label" if _is_label(parts) else "image"
+            roles[core][folder] = "label" if is_label(parts) else "image"
     if len(roles) < 2 or any(re.fullmatch(SEQUENCE, "".join(core)) for core in roles):
         return {}
     found: dict[str, str] = {}
@@ -169,12 +124,12 @@ def _named(
         if (site := sites[unit.folders[:depth]].get(folder)) is not None:
             context.append(site)
             split = split_here or split
-            if _is_label(found):
+            if is_label(found):
                 role, labels = "label", [*labels, "-".join(w for w in found if w in LABEL)]
             continue
-        if _is_label(found) and unit.folders[: depth + 1] in both:
+        if is_label(found) and unit.folders[: depth + 1] in both:
             context.append(folder)
-        elif _is_label(found) and (few or is_plain):
+        elif is_label(found) and (few or is_plain):
             # `train_masks` and `val_masks` hold one kind of label.
             kind = folder if split_here is None else "_".join(w for w in found if w not in SPLIT)
             role, labels, split = "label", [*labels, kind], split_here or split
@@ -184,9 +139,9 @@ def _named(
             split = split_here
         elif not (is_plain and has_letters and not _numbered(folder)):
             context.append(folder)
-    chunks, own_role, kinds, own_split = _chunks(_without_folder(unit.name, context))
+    chunks, own_role, kinds, own_split = chunks_of(_without_folder(unit.name, context))
     role = "label" if "label" in (role, own_role) or unit.path.name.lower().endswith(SEGMENTATION) else own_role or role
-    shown = _joined(unit.name, chunks)
+    shown = joined(unit.name, chunks)
     return Named(
         unit,
         tuple(context),
@@ -212,56 +167,3 @@ def _without_folder(name: str, context: Sequence[str]) -> str:
         if name.lower().startswith(folder.lower()) and not name[len(folder)].isalnum():
             return _without_folder(name[len(folder) :].lstrip("_-. "), context[place + 1 :])
     return name
-
-
-def _chunks(
-    name: str,
-) -> tuple[list[str], Literal["image", "label"] | None, list[str], Literal["train", "validation", "test"] | None]:
-    """Chunks of a name that are its key, its role, chunks that say which label it is, and its part of the split."""
-    key: list[str] = []
-    kinds: list[str] = []
-    held: list[str] = []  # digits glued to a word for a role
-    role: Literal["image", "label"] | None = None
-    split: Literal["train", "validation", "test"] | None = None
-    chunks = [chunk for chunk in re.split(r"[_\-. ]+", OF_MASK.sub(r"\1\2", name)) if chunk]
-    if chunks[1:] and chunks[-1] == "msk":  # at the end and small: MSK at the start is a clinic
-        chunks[-1] = "mask"
-    has_label = any(_is_label(words(chunk)) or GLUED.fullmatch(chunk) for chunk in chunks)
-    for chunk in chunks:
-        found = words(chunk)
-        digits = [w for w in found if w.isdigit()]
-        letters = [w for w in found if not w.isdigit()]
-        if _is_label(found) or (GLUED.fullmatch(chunk) and not digits):
-            role = "label"
-            kinds.append(chunk)
-            held += digits if letters and all(w in LABEL for w in letters) and found[-1].isdigit() else []
-        elif letters and all(w in IMAGE for w in letters) and not (digits and letters[0] in COUNTED):
-            role = role or "image"
-            key += ["".join(digits)] if digits else []
-        elif has_label and letters and (all(w in BESIDE for w in letters) or re.fullmatch(r"[rR]\d+", chunk)):
-            kinds.append(chunk)
-        elif len(letters) == 1 and letters[0] in SPLIT and len(letters[0]) > 2:
-            split = SPLIT[letters[0]]
-            held += digits
-        elif len(letters) == 2 and letters[0] in SPLIT and len(letters[0]) > 2 and len(letters[1]) == 1:
-            split = SPLIT[letters[0]]  # one of several: `testA`, `testB`
-            key.append(chunk)
-        else:
-            key.append(chunk)
-    if not key and held:
-        key = held
-        kinds = [re.sub(r"\d+", "", kind) for kind in kinds]
-    return key, role, kinds, split
-
-
-def _is_label(found: Sequence[str]) -> bool:
-    return any(w in LABEL or w.startswith("labell") for w in found)  # the British spelling too
-
-
-def _joined(name: str, chunks: Sequence[str]) -> str:
-    """The key as the name writes it, with its own separators where its parts stand side by side."""
-    if not chunks:
-        return ""
-    pattern = r"[_\-. ]+".join(re.escape(chunk) for chunk in chunks)
-    found = re.search(pattern, name)
-    return found[0] if found else "_".join(chunks)

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.data.dataset import ArrayKeys
-from medseg.data.file_names import LABEL, OUTSIDE, words
+from medseg.data.file_names import OUTSIDE
 from medseg.data.file_pairs import FoundCase
 from medseg.data.reference_files import read_array_labels
+from medseg.data.role_words import LABEL, words
 from medseg.errors import MedsegError
 from medseg.io.arrays import is_array_file
 from medseg.io.files.case_id import unique

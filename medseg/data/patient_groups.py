@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from medseg.data.case_names import NO_PATIENT
 from medseg.data.dataset import Dataset
-from medseg.data.file_names import words
 from medseg.data.given_folds import with_given_folds
+from medseg.data.role_words import words
 from medseg.data.sequence_words import SEQUENCE
 from medseg.errors import ConfigError
 
