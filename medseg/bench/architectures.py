@@ -29,7 +29,7 @@ from medseg.infer.predictor import Predictor
 from medseg.io.files.atomic import write_text
 from medseg.models.card import ModelCard
 from medseg.models.package import ModelPackage, write_package
-from medseg.models.registry import build_network, find_family
+from medseg.models.registry import find_family, network_of
 from medseg.training.checkpoint import read_checkpoint
 from medseg.training.config import TrainConfig
 from medseg.training.device import choose_device
@@ -198,13 +198,7 @@ def _changed(package: ModelPackage, changes: Mapping[str, Any], folder: Path) ->
 
 def _parameters(card: ModelCard) -> int:
     with torch.device("meta"):
-        network = build_network(
-            card.network.name,
-            channels=card.channels,
-            classes=len(card.classes) + 1,
-            dimensions=card.network.dimensions,
-            arguments=card.network.arguments,
-        )
+        network = network_of(card)
     return sum(weight.numel() for weight in network.parameters())
 
 

@@ -69,17 +69,11 @@ def check_package(package: ModelPackage) -> None:
 def _empty_network(card: ModelCard) -> nn.Module:
     import torch
 
-    from medseg.models.registry import build_network
+    from medseg.models.registry import network_of
 
     try:
         with torch.device("meta"):
-            return build_network(
-                card.network.name,
-                channels=card.channels,
-                classes=card.n_outputs,
-                dimensions=card.network.dimensions,
-                arguments=card.network.arguments,
-            )
+            return network_of(card)
     except ConfigError as error:
         raise UsageError(error.what, where=error.where, fix=error.fix) from error
     except (RuntimeError, ValueError, TypeError, ZeroDivisionError, OverflowError, IndexError) as error:

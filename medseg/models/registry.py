@@ -16,6 +16,8 @@ from medseg.models.family import NetworkFamily
 if TYPE_CHECKING:
     from torch import nn
 
+    from medseg.models.card import ModelCard
+
 
 ENTRY_POINTS = "medseg.networks"
 
@@ -92,6 +94,17 @@ def build_network(
             )
     checked = build(family.arguments, arguments or {}, where=f"network {name}")
     return family.build(channels, classes, dimensions, checked)
+
+
+def network_of(card: ModelCard) -> nn.Module:
+    """Build the network that a card describes, without its weights."""
+    return build_network(
+        card.network.name,
+        channels=card.channels,
+        classes=card.n_outputs,
+        dimensions=card.network.dimensions,
+        arguments=card.network.arguments,
+    )
 
 
 def load_pretrained(network: nn.Module) -> None:

@@ -16,7 +16,7 @@ from medseg.errors import MedsegError, ModelError, UsageError
 from medseg.models import unzip
 from medseg.models.importing import import_model
 from medseg.models.package import load_package, write_package
-from medseg.models.registry import build_network
+from medseg.models.registry import network_of
 from medseg.models.zipping import write_zip
 
 
@@ -27,14 +27,7 @@ def home(tmp_path, monkeypatch):
 
 
 def weights_of(card):
-    network = build_network(
-        card.network.name,
-        channels=card.channels,
-        classes=card.n_outputs,
-        dimensions=card.network.dimensions,
-        arguments=card.network.arguments,
-    )
-    return network.state_dict()
+    return network_of(card).state_dict()
 
 
 CARD = tiny_card("tiny").model_copy(

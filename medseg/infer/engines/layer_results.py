@@ -11,7 +11,7 @@ from medseg.infer.activations import FLOAT, UNKNOWN_CHANNELS
 from medseg.models.card import ModelCard
 from medseg.models.instance_norm import InstanceNorm
 from medseg.models.onednn_convolution import InOneDnn
-from medseg.models.registry import build_network
+from medseg.models.registry import network_of
 
 # Layers whose results are in proportion to the window, where it is a multiple of the network's; and empty containers.
 # PyTorch's own normalization by groups or instances is not among them: it refuses the one voxel that the smallest
@@ -54,14 +54,9 @@ def largest_result(network: torch.nn.Module, card: ModelCard) -> int:
 def largest_on_meta(card: ModelCard) -> int:
     """Do as `largest_result` without weights or arithmetic; raises what the network raises for such a window."""
     with torch.device("meta"), torch.inference_mode():
-        network = build_network(
-            card.network.name,
-            channels=card.channels,
-            classes=card.n_outputs,
-            dimensions=card.network.dimensions,
-            arguments=card.network.arguments,
+        return _largest(
+            network_of(card).eval(), torch.zeros(1, card.channels, *card.input.patch[: card.network.dimensions])
         )
-        return _largest(network.eval(), torch.zeros(1, card.channels, *card.input.patch[: card.network.dimensions]))
 
 
 def _largest(network: torch.nn.Module, given: torch.Tensor) -> int:

@@ -22,7 +22,7 @@ from medseg.infer.engines.torch_ensemble import compare, found_in
 from medseg.models.card import ModelCard
 from medseg.models.onednn_convolution import InOneDnn
 from medseg.models.package import ModelPackage
-from medseg.models.registry import build_network
+from medseg.models.registry import network_of
 from medseg.models.trust import is_trusted
 from medseg.threads import OneAtATime
 
@@ -191,7 +191,7 @@ def _members(card: ModelCard, weights: dict[str, torch.Tensor]) -> list[dict[str
 
 
 def _loaded(card: ModelCard, weights: dict[str, torch.Tensor], where: Path) -> torch.nn.Module:
-    network = _build(card)
+    network = network_of(card)
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
@@ -201,16 +201,6 @@ def _loaded(card: ModelCard, weights: dict[str, torch.Tensor], where: Path) -> t
             fix="Use the package as medseg train or medseg models import left it.",
         ) from error
     return network.eval()
-
-
-def _build(card: ModelCard) -> torch.nn.Module:
-    return build_network(
-        card.network.name,
-        channels=card.channels,
-        classes=card.n_outputs,
-        dimensions=card.network.dimensions,
-        arguments=card.network.arguments,
-    )
 
 
 def _first(error: Exception) -> str:
