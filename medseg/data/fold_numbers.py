@@ -8,8 +8,6 @@ from typing import Literal
 
 from medseg.data.dataset import DatasetCase
 
-Parts = tuple[Literal["train", "validation"] | None, ...]
-
 
 def with_folds(cases: Sequence[DatasetCase], numbers: Sequence[int | None]) -> tuple[DatasetCase, ...]:
     """Cases with the part they have in each fold; as they are where a case to train on has no number, or all one."""

@@ -111,7 +111,7 @@ class _OneSample(torch.autograd.Function):
         """Convolve; `grid` holds stride and padding."""
         stride, padding = grid
         context.save_for_backward(x, weight)
-        context.stride, context.padding, context.biased = stride, padding, bias is not None
+        context.stride, context.padding = stride, padding
         return torch.mkldnn_convolution(x, weight, bias, padding, stride, ONES, 1)
 
     @staticmethod

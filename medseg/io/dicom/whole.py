@@ -12,7 +12,7 @@ from medseg.errors import ResourceLimit
 
 LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 UNDEFINED = 0xFFFFFFFF
-ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+ITEM_END, SEQUENCE_END = 0xFFFEE00D, 0xFFFEE0DD
 IMPLICIT, DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 MOST_INFLATED = 2**31
 MOST_ELEMENTS = 3_000_000  # ten seconds; a thousand frames that each have a header of their own have 100,000
