@@ -1,6 +1,8 @@
+import challenge_layouts
 import numpy as np
+import public_layouts
 import pytest
-from public_layouts import LAYOUTS, busi, drawn
+from public_layouts import busi, drawn
 
 from medseg.data.audit import audit
 from medseg.data.describe import write_description
@@ -28,8 +30,8 @@ def test_several_masks_of_one_image_are_joined_and_described_so(tmp_path):
     assert [case.parts for case in again.cases] == [case.parts for case in data.cases]
 
 
-@pytest.mark.parametrize("make", LAYOUTS, ids=lambda make: make.__name__)
-def test_a_public_layout_is_read_as_it_is(tmp_path, make):
+@pytest.mark.parametrize("make", [*public_layouts.LAYOUTS, *challenge_layouts.LAYOUTS], ids=lambda make: make.__name__)
+def test_a_layout_is_read_as_it_is(tmp_path, make):
     expected = make(tmp_path)
     data = read_dataset(tmp_path)
     assert {case.case_id: files_of(case, tmp_path) for case in data.labeled} == expected.cases
@@ -41,8 +43,7 @@ def test_a_public_layout_is_read_as_it_is(tmp_path, make):
     assert (data.references, data.dimensions) == (expected.references, expected.dimensions)
     assert any(expected.ambiguous in text for text in data.ambiguous) if expected.ambiguous else not data.ambiguous
     assert expected.said in " ".join(data.read_as)
-    case = data.labeled[0]
-    scan, reference = read_case(data, case)
+    scan, reference = read_case(data, data.labeled[0])
     assert scan.geometry.matches(reference.geometry)
     assert set(np.unique(reference.array).tolist()) - {0}
     assert not [finding for finding in audit(data).findings if finding.kind in ("unreadable", "reference-grid")]
