@@ -5,10 +5,12 @@ import { CaseData } from './case_data.js'
 import { CasePanel } from './case_panel.js'
 import { ClassPanel } from './class_panel.js'
 import { commands } from './commands.js'
-import { button, find } from './dom.js'
+import { find } from './dom.js'
 import { Editor } from './editor.js'
 import { listenToKeys } from './keys.js'
 import { readLink } from './link.js'
+import { middleOf } from './middle.js'
+import { Notices } from './notices.js'
 import { Planes } from './planes.js'
 import { listen } from './pointer.js'
 import { Presence } from './presence.js'
@@ -19,8 +21,6 @@ import { Toolbar } from './toolbar.js'
 import { VerdictPanel } from './verdict_panel.js'
 import { presets } from './window_presets.js'
 import { Worklist } from './worklist.js'
-
-const LOADED = 'The newest labels are loaded. Undo brings yours back.'
 
 export class App {
   constructor(api) {
@@ -39,14 +39,15 @@ export class App {
     this.saving = new Saving(api, this.editor, {
       state: () => this.status.saved(),
       saved: (data) => this.afterSave(data),
-      conflict: (error) => this.tellConflict(error),
+      conflict: (error) => this.notices.conflict(error),
       failed: (error) => this.say(error.message, true),
     })
     this.status = new Status(this.planes, this.editor, this.saving)
+    this.notices = new Notices(this)
     this.presence = new Presence(api, {
-      elsewhere: () => this.notice('This case is open in another window too. Whoever saves second is asked what to keep.'),
-      saved: (revision) => this.tellNewer(revision),
-      modelChanged: () => this.notice('The model’s labels of this case changed since it was opened.', button('Open it again', '', () => this.open(this.data.about.id))),
+      elsewhere: () => this.notices.show('This case is open in another window too. Whoever saves second is asked what to keep.'),
+      saved: (revision) => this.notices.newer(revision),
+      modelChanged: () => this.notices.modelChanged(),
     })
     this.act = commands(this)
     this.toolbar = new Toolbar(this.editor, this.planes, this.act)
@@ -151,7 +152,7 @@ export class App {
     this.editor.unload()
     this.data?.release()
     this.data = data
-    this.notice('')
+    this.notices.show('')
     this.say('')
     const { about } = data
     const order = () => (data.order ??= new FileOrder(data.dims, about.axes, about.flipped))
@@ -177,7 +178,7 @@ export class App {
     this.toolbar.load(data)
     this.saving.load(data)
     this.presence.open(about)
-    this.tellOnOpening(about)
+    this.notices.onOpening(about)
     this.say(`${about.id}: ${about.state}.`)
     if (!window) this.measureWindow(data)
     if (!voxel) this.center()
@@ -246,29 +247,10 @@ export class App {
     this.say(`Window: ${name}.`)
   }
 
-  /** Put the crosshair into the middle slice of a class, or of all classes, on a voxel of it. */
+  /** Put the crosshair into the middle of a class, or of all classes. */
   center(pen = 0) {
-    const { labels, plane, dims } = this.data
-    const amounts = new Float64Array(dims[2])
-    const isLabel = (value) => (pen ? value === pen : value > 0)
-    labels.snapshot().forEach(({ ends, values }, z) => {
-      ends.forEach((end, n) => {
-        if (isLabel(values[n])) amounts[z] += end - (n ? ends[n - 1] : 0)
-      })
-    })
-    const z = amounts.indexOf(amounts.reduce((most, one) => Math.max(most, one), 0))
-    if (!amounts[z]) return
-    const sum = [0, 0]
-    const inSlice = []
-    for (let i = z * plane; i < (z + 1) * plane; i++) {
-      if (!isLabel(labels.pens[i])) continue
-      const voxel = labels.voxel(i)
-      inSlice.push(voxel)
-      sum[0] += voxel[0]
-      sum[1] += voxel[1]
-    }
-    const away = ([x, y]) => (x - sum[0] / inSlice.length) ** 2 + (y - sum[1] / inSlice.length) ** 2
-    this.planes.go(inSlice.reduce((best, one) => (away(one) < away(best) ? one : best)))
+    const voxel = middleOf(this.data, pen)
+    if (voxel) this.planes.go(voxel)
   }
 
   setLimits(low, high) {
@@ -343,7 +325,7 @@ export class App {
     try {
       await this.api.judge(data.about.id, { kind, revision: data.about.revision, reason, comment, seconds, model_sha256: data.about.modelHash })
     } catch (error) {
-      if (error.status === 409) this.tellNewer(null)
+      if (error.status === 409) this.notices.newer(null)
       this.say(error.message, true)
       return
     }
@@ -379,64 +361,5 @@ export class App {
     const row = this.worklist.neighbor(this.data?.about.id, by)
     if (row) await this.open(row.id)
     else this.say(this.worklist.isEmpty ? this.worklist.nothingShown() : by > 0 ? 'This is the last case of the list.' : 'This is the first case of the list.')
-  }
-
-  /** What is to be known of a case before it is judged. */
-  tellOnOpening({ isOfEarlierModel, elsewhere }) {
-    const texts = [
-      isOfEarlierModel && 'These labels were drawn before the model’s labels changed. Press m for those it makes now; undo brings these back.',
-      elsewhere && `This case is open elsewhere too (${elsewhere}). Whoever saves second is asked what to keep.`,
-    ]
-    this.notice(texts.filter(Boolean).join(' '))
-  }
-
-  /** A line above the planes, with what can be done about it. */
-  notice(text, ...buttons) {
-    const line = find('#notice')
-    line.hidden = !text
-    line.replaceChildren(text, ...buttons)
-  }
-
-  tellConflict(error) {
-    const decide = (act, done) => async () => {
-      try {
-        this.notice('')
-        await act()
-        if (done) this.say(done)
-      } catch (failure) {
-        if (this.saving.conflict && find('#notice').hidden) this.tellConflict(error) // it is still to be decided
-        this.say(failure.message, true)
-      }
-    }
-    const { id } = this.data.about
-    const reopen = (act) => decide(async () => {
-      await act()
-      await this.open(id)
-    })
-    this.say(error.message, true)
-    if (error.isModelOther) {
-      this.notice('The model’s labels changed while this case was open. Nothing was saved, and what you drew is kept here.',
-        button('Save mine as the newest', '', reopen(this.act.keepMine)),
-        button('Show what is there now, without mine', '', reopen(() => this.saving.giveUp())))
-      return
-    }
-    this.notice('Somebody saved this case meanwhile. Nothing was merged, and what you drew is kept here.',
-      button('Save mine as the newest', '', decide(this.act.keepMine, 'What you drew is the newest revision now.')),
-      button('Load theirs (undo brings mine back)', '', decide(this.act.loadOther, LOADED)))
-  }
-
-  tellNewer(revision) {
-    if (this.saving.conflict) return
-    const text = revision ? `Revision ${revision} of this case was saved in another window.` : 'A newer revision of this case was saved in another window.'
-    const load = async () => {
-      try {
-        await this.act.loadOther()
-        this.notice('')
-        this.say(LOADED)
-      } catch (error) {
-        this.say(error.message, true)
-      }
-    }
-    this.notice(text, button('Load it (undo brings mine back)', '', load))
   }
 }

@@ -42,7 +42,7 @@ def test_a_suggestion_adds_over_one_class_and_takes_away_what_hangs_on_a_mark(lo
     expected[grown & (after_removal == over)] = pen
     place = int(np.ravel_multi_index(mark, before.shape, order="F"))
     given = {"low": LOW, "size": SIZE, "runs": runs_of(mask), "pen": pen, "outside": [place], "over": over}
-    after, result = edited(logic, "tools/clicks.js", APPLY, before, **given)
+    after, result = edited(logic, "tools/suggestion.js", APPLY, before, **given)
     assert np.array_equal(after, expected)
     assert result == {"added": int((grown & (after_removal == over)).sum()), "removed": int((islands == 1).sum())}
     assert flat(after) != flat(before)
@@ -69,7 +69,7 @@ def test_an_answer_of_a_model_replaces_the_class_in_its_box_and_no_other(logic, 
     expected[inside & ~grown & (before == pen)] = 0
     expected[grown & (before == over)] = pen
     given = {"low": LOW, "size": SIZE, "runs": runs_of(mask), "pen": pen, "over": over}
-    after, result = edited(logic, "tools/clicks.js", ANSWER, before, **given)
+    after, result = edited(logic, "tools/suggestion.js", ANSWER, before, **given)
     assert np.array_equal(after, expected)
     assert result["present"] == runs_of(before[BOX] == pen)
     assert result["removed"] == int((inside & ~grown & (before == pen)).sum()) > 0
