@@ -31,7 +31,7 @@ def test_several_masks_of_one_image_are_joined_and_described_so(tmp_path):
 
 
 @pytest.mark.parametrize("make", [*public_layouts.LAYOUTS, *challenge_layouts.LAYOUTS], ids=lambda make: make.__name__)
-def test_a_layout_is_read_as_it_is(tmp_path, make):
+def test_a_public_layout_is_read_as_it_is(tmp_path, make):
     expected = make(tmp_path)
     data = read_dataset(tmp_path)
     assert {case.case_id: files_of(case, tmp_path) for case in data.labeled} == expected.cases
