@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import uvicorn
+from local_server import app_served
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -134,15 +132,5 @@ def serving_nninteractive(server: Bright) -> Iterator[str]:
     posts |= {"add_initial_seg_interaction": masked}
     routes = [Route(f"/{name}", made, methods=["POST"]) for name, made in posts.items()]
     app = Starlette(routes=[*routes, Route("/capabilities", capabilities)])
-    with listen("127.0.0.1", 0) as opened:
-        config = uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off", ws="none")
-        running = uvicorn.Server(config)
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [opened]}, daemon=True)
-        thread.start()
-        while not running.started:
-            time.sleep(0.01)
-        try:
-            yield f"http://127.0.0.1:{opened.getsockname()[1]}"
-        finally:
-            running.should_exit = True
-            thread.join()
+    with listen("127.0.0.1", 0) as opened, app_served(app, opened):
+        yield f"http://127.0.0.1:{opened.getsockname()[1]}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import requests
-import uvicorn
+from local_server import app_served
 
 from medseg.review.adjudication import open_adjudication
 from medseg.review.opening import open_store
@@ -85,16 +83,5 @@ def serving(
         drawn = None if sample is None else draw_sample(store, sample, reviewer)
         settled = open_adjudication(store, adjudicate, reviewer=reviewer) if adjudicate else None
         app = ReviewApp(Reading(store, reviewer, sample=drawn, adjudication=settled, **how), access, clicks)
-        config = uvicorn.Config(
-            app.asgi(), log_level="critical", access_log=False, server_header=False, lifespan="off", ws="none"
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        try:
+        with app_served(app.asgi(), opened):
             yield Client(port, store, access)
-        finally:
-            server.should_exit = True
-            thread.join()

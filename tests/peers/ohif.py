@@ -9,7 +9,6 @@ import http.server
 import io
 import json
 import shutil
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from local_server import web_server
 from peers.orthanc import Orthanc
 from PIL import Image
 
@@ -122,13 +122,8 @@ def serving_ohif(archive: Orthanc) -> Iterator[str]:
         def log_message(self, *arguments: Any) -> None:
             """Say nothing."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with web_server(Handler) as address:
+        yield address
 
 
 @contextmanager

@@ -8,28 +8,14 @@ from functools import cached_property
 from pathlib import Path
 
 import highdicom as hd
-from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes
 from scipy import ndimage
 
-from medseg.io.dicom.header import lenient
-from medseg.io.dicom_results.coding import (
-    SOFTWARE_VERSION,
-    algorithm_type,
-    category_of,
-    concept,
-    long_string,
-    person_name,
-    serial_number,
-    title,
-    type_of,
-    with_a_class,
-)
-from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, seal, write_sealed
-from medseg.io.dicom_results.predecessor import as_dataset
+from medseg.io.dicom_results.coding import algorithm_type, category_of, concept, long_string, type_of, with_a_class
+from medseg.io.dicom_results.identity import seal, write_sealed
 from medseg.io.dicom_results.proof import prove_sr
 from medseg.io.dicom_results.seg import build_seg, tracking_uid
 from medseg.io.dicom_results.source import SourceSeries, read_source
+from medseg.io.dicom_results.sr_document import report_document
 from medseg.io.dicom_results.sr_values import measurements_of, volume_measurement
 from medseg.io.object_labels import object_labels
 from medseg.types import AnyLabels, Instances, LabelClass, LabelMap, ModelIdentity, Source
@@ -46,11 +32,6 @@ MOST_OBJECTS = 200
 QUALITY = hd.sr.CodedConcept("quality", "99MEDSEG", "Quality flag")
 NOTHING_FOUND = hd.sr.CodedConcept("nothing-found", "99MEDSEG", "Nothing found")
 TOUCHES_EDGE = hd.sr.CodedConcept("touches-edge", "99MEDSEG", "Touches the edge of the scan, may be cut off")
-PROCEDURES = {
-    "CT": codes.LN.CTUnspecifiedBodyRegion,
-    "MR": codes.LN.MRIUnspecifiedBodyRegion,
-    "PT": codes.LN.PETUnspecifiedBodyRegion,
-}
 
 
 def write_sr(
@@ -84,36 +65,8 @@ def write_sr(
         numbered = object_labels(instances)
         every.append(_Segments(numbered, seal(build_seg(numbered, series, model), series.first), series, model))
         groups += [_group(every[1], number, row.measures) for number, row in enumerate(instances.rows, start=1)]
-    report = hd.sr.MeasurementReport(
-        observation_context=observation_context(model, verification),
-        procedure_reported=PROCEDURES.get(str(series.first.get("Modality")), codes.SCT.ImagingProcedure),
-        imaging_measurements=groups or None,
-        title=codes.DCM.ImagingMeasurementReport,
-    )
-    organization = _organization(series, verification)
-    with lenient():
-        document = hd.sr.ComprehensiveSR(
-            evidence=[*(one.seg for one in every), *series.headers],
-            content=report,
-            series_instance_uid=PROVISIONAL["SeriesInstanceUID"],
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=PROVISIONAL["SOPInstanceUID"],
-            instance_number=1,
-            manufacturer="medseg",
-            is_complete=True,
-            is_final=verification is not None,
-            is_verified=verification is not None,
-            verifying_observer_name=None if verification is None else person_name(verification.observer),
-            verifying_organization=None if verification is None else organization,
-            previous_versions=_predecessors(verification),
-            series_description=title(model),
-            manufacturer_model_name=long_string(model.name),
-            software_versions=SOFTWARE_VERSION,
-            device_serial_number=serial_number(model),
-        )
-    document.SpecificCharacterSet = "ISO_IR 192"
-    if verification is not None:
-        document.VerifyingObserverSequence[0].VerificationDateTime = verification.date_time
+    evidence = [*(one.seg for one in every), *series.headers]
+    document = report_document(groups, evidence, SERIES_NUMBER, series.first, model, verification)
     return write_sealed(
         document, series.first, path, lambda part: prove_sr(part, *((one.labels, one.seg) for one in every))
     )
@@ -146,40 +99,6 @@ class _Segments:
             found = ndimage.find_objects(labels.array, labels.table.largest)
             return {value: found[value - 1] for value in values}
         return {c.value: ndimage.find_objects(class_map(labels, c).array, c.value)[-1] for c in labels.table}
-
-
-def _organization(series: SourceSeries, verification: Verification | None) -> str:
-    """Where the person works who vouches for the report, which DICOM insists on: by default where the scan was made."""
-    stated = "" if verification is None else verification.organization
-    return long_string(stated or str(series.first.get("InstitutionName") or "") or "not stated")
-
-
-def _predecessors(verification: Verification | None) -> list[Dataset] | None:
-    if verification is None or verification.predecessor is None:
-        return None
-    return [as_dataset(verification.predecessor)]
-
-
-def observation_context(model: ModelIdentity, verification: Verification | None) -> hd.sr.ObservationContext:
-    """Who observed: the model as a device, and the person who vouches for it."""
-    device = hd.sr.DeviceObserverIdentifyingAttributes(
-        uid=derived_uid("device", model.hash),
-        name="medseg",
-        manufacturer_name="medseg",
-        model_name=f"{model.name} {model.version}",
-        serial_number=serial_number(model),
-    )
-    person = None
-    if verification is not None:
-        with lenient():  # a name of one part is one
-            observer = hd.sr.PersonObserverIdentifyingAttributes(name=person_name(verification.observer))
-        person = hd.sr.ObserverContext(observer_type=codes.DCM.Person, observer_identifying_attributes=observer)
-    return hd.sr.ObservationContext(
-        observer_person_context=person,
-        observer_device_context=hd.sr.ObserverContext(
-            observer_type=codes.DCM.Device, observer_identifying_attributes=device
-        ),
-    )
 
 
 def _group(

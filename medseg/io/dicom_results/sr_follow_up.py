@@ -18,21 +18,13 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from medseg.errors import FormatLimitation
-from medseg.io.dicom.header import lenient
 from medseg.io.dicom.inflated import read_dicom
-from medseg.io.dicom_results.coding import (
-    SOFTWARE_VERSION,
-    category_of,
-    concept,
-    long_string,
-    serial_number,
-    title,
-    type_of,
-)
-from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, write_sealed
+from medseg.io.dicom_results.coding import category_of, concept, long_string, type_of
+from medseg.io.dicom_results.identity import derived_uid, write_sealed
 from medseg.io.dicom_results.proof import FIX, VOLUME, items_of
 from medseg.io.dicom_results.source import SourceSeries, read_source
-from medseg.io.dicom_results.sr import PROCEDURES, algorithm_of, observation_context
+from medseg.io.dicom_results.sr import algorithm_of
+from medseg.io.dicom_results.sr_document import report_document
 from medseg.io.dicom_results.sr_values import volume_measurement
 from medseg.types import LabelClass, LabelMap, ModelIdentity, Source
 from medseg.types.follow_up import FollowUp, ObjectChange, TrackedObject
@@ -72,31 +64,8 @@ def write_follow_up_sr(follow_up: FollowUp, times: tuple[ReportedTime, ReportedT
         for entry, uid, group in _groups(follow_up, times[at], series[at], at, seed):
             groups.append(group)
             expected[uid, at + 1] = expected.get((uid, at + 1), 0.0) + entry
-    model = times[1].model
-    report = hd.sr.MeasurementReport(
-        observation_context=observation_context(model, None),
-        procedure_reported=PROCEDURES.get(str(first.get("Modality")), codes.SCT.ImagingProcedure),
-        imaging_measurements=groups,
-        title=codes.DCM.ImagingMeasurementReport,
-    )
-    with lenient():
-        document = hd.sr.ComprehensiveSR(
-            evidence=[*series[1].headers, *series[0].headers],
-            content=report,
-            series_instance_uid=PROVISIONAL["SeriesInstanceUID"],
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=PROVISIONAL["SOPInstanceUID"],
-            instance_number=1,
-            manufacturer="medseg",
-            is_complete=True,
-            is_final=False,
-            is_verified=False,
-            series_description=title(model),
-            manufacturer_model_name=long_string(model.name),
-            software_versions=SOFTWARE_VERSION,
-            device_serial_number=serial_number(model),
-        )
-    document.SpecificCharacterSet = "ISO_IR 192"
+    evidence = [*series[1].headers, *series[0].headers]
+    document = report_document(groups, evidence, SERIES_NUMBER, first, times[1].model)
     write_sealed(document, first, path, lambda part: _prove(part, expected, first))
 
 
