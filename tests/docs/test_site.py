@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from accessibility import axe_faults
+from accessibility import check_file
 from page_commands import ROOT
 from review.browser.served import SLOW
 
@@ -73,12 +73,7 @@ def test_no_link_is_broken_when_opened_from_files(site: Path) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing(site: Path, browser: Any, name: str, scheme: str) -> None:
-    context = browser.new_context(viewport=DESKTOP, color_scheme=scheme)
-    page = context.new_page()
-    page.goto((site / name).as_uri(), timeout=SLOW)
-    faults = axe_faults(page)
-    context.close()
-    assert not faults, "\n".join(faults[:20])
+    check_file(browser, site / name, DESKTOP, scheme)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from accessibility import axe_faults
+from accessibility import check_file
 from review.browser.served import SLOW
 from run_here import run_here
 from tiny_dataset import write_config, write_msd
@@ -47,13 +47,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("kind", REPORTS)
 def test_axe_finds_nothing(reports: Path, browser: Any, kind: str, scheme: str) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, bypass_csp=True)
-    page = context.new_page()
-    page.goto((reports / REPORTS[kind]).as_uri(), timeout=SLOW)
-    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-    faults = axe_faults(page)
-    context.close()
-    assert not faults, "\n".join(faults[:20])
+    check_file(browser, reports / REPORTS[kind], {"width": 390, "height": 844}, scheme)
 
 
 @pytest.mark.parametrize("width", [390, 1280])
