@@ -17,7 +17,7 @@
         ├── NotComparable      exit code 3, in medseg.longitudinal.alignment
         ├── ResourceLimit
         ├── MissingDependency  exit code 2
-        ├── RevisionConflict   in medseg.review.review_case
+        ├── RevisionConflict   in medseg.review.revisions
         └── ArchiveError       in medseg.service.archive
             └── ArchiveRefusal
     BaseException

@@ -12,7 +12,7 @@ from medseg.engine import journal
 from medseg.engine.run_files import INPUTS_FILE
 from medseg.io.label_table import write_table
 from medseg.io.nifti import read_scan, write_labels
-from medseg.review.review_case import Revision
+from medseg.review.revisions import Revision
 from medseg.review.store import Store
 from medseg.types import LabelClass, LabelMap, LabelTable
 from medseg.types.run import CaseOutcome, ClassVolume, Volumes

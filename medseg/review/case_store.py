@@ -22,8 +22,10 @@ from medseg.review.case_table import case_table, with_values_of
 from medseg.review.difference import Counts, may_be_equal
 from medseg.review.events import Event, EventLog
 from medseg.review.results import CaseResult, Results
-from medseg.review.review_case import ReviewCase, Revision, revisions, seen_by, state, verdict
+from medseg.review.review_case import ReviewCase, seen_by, state
+from medseg.review.revisions import Revision, revisions
 from medseg.review.scan_finder import ScanFinder
+from medseg.review.verdicts import verdict
 from medseg.types import LabelMap, LabelTable
 from medseg.types.scan import FoundScan
 from medseg.types.value_counts import value_counts

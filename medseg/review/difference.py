@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.review.results import CaseResult
-from medseg.review.review_case import Revision
+from medseg.review.revisions import Revision
 from medseg.types import LabelMap
 from medseg.types.value_counts import N_VALUES, value_counts
 

@@ -18,6 +18,7 @@ from medseg.io.files.shared_database import SharedDatabase
 
 FIRST = "0" * 64  # stands for the hash before the first event
 LONGEST_NAME = 64
+SUGGESTED = "suggested"  # kind of an event: voxels of a class, from marks of a reader
 TABLES = """
 create table if not exists events(
     n integer primary key autoincrement, t text not null, who text not null, case_id text not null, kind text not null,

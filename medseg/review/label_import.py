@@ -23,7 +23,8 @@ from medseg.review.label_files import file_hash
 from medseg.review.match import Candidate, How, as_plain, match
 from medseg.review.opening import open_store
 from medseg.review.readings import labels_of
-from medseg.review.review_case import ReviewCase, Revision
+from medseg.review.review_case import ReviewCase
+from medseg.review.revisions import Revision
 from medseg.review.sources import CaseSource, read_sources
 from medseg.review.store import Store
 from medseg.types import Geometry, LabelMap

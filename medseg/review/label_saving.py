@@ -14,7 +14,8 @@ from medseg.review import label_files
 from medseg.review.case_store import CaseStore
 from medseg.review.difference import difference
 from medseg.review.events import check_name
-from medseg.review.review_case import SAVED, ReviewCase, Revision, RevisionConflict, revisions, table_to_json
+from medseg.review.review_case import ReviewCase
+from medseg.review.revisions import SAVED, Revision, RevisionConflict, revisions, table_to_json
 from medseg.types import LabelMap, Source
 
 

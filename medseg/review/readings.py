@@ -8,8 +8,10 @@ from functools import partial
 from medseg.errors import UsageError, did_you_mean
 from medseg.evaluation.readers import MODEL, Reading
 from medseg.review.case_table import with_values_of
-from medseg.review.review_case import ADJUDICATED, SAVED, VERDICTS, ReviewCase
+from medseg.review.review_case import ReviewCase
+from medseg.review.revisions import ADJUDICATED, SAVED
 from medseg.review.store import Store
+from medseg.review.verdicts import VERDICTS
 from medseg.types import LabelMap
 
 ACCEPTED, CORRECTED, REJECTED = "accepted", "corrected", "rejected"

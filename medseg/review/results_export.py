@@ -22,7 +22,7 @@ from medseg.review.case_table import in_use
 from medseg.review.made_by import MadeBy, after, coded, identity_of, made_by
 from medseg.review.opening import open_store
 from medseg.review.readings import labels_of
-from medseg.review.review_case import UNAIDED
+from medseg.review.revisions import UNAIDED
 from medseg.review.store import Store
 from medseg.tracking.resolve import resolve_model
 from medseg.types import Scan

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medseg.config.arguments import check_arguments_of
-from medseg.review.events import Event
+from medseg.review.events import SUGGESTED, Event
 from medseg.review.opening import open_store
-from medseg.review.review_case import SUGGESTED, ReviewCase, State, Verdict, verdict
+from medseg.review.review_case import ReviewCase, State
 from medseg.review.sample import ErrorRate, Sample, error_rate, newest_sample
 from medseg.review.store import Store
+from medseg.review.verdicts import Verdict, verdict
 
 
 @dataclass(frozen=True)

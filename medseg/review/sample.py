@@ -9,9 +9,10 @@ from random import Random
 
 from medseg.counted import counted
 from medseg.errors import UsageError
-from medseg.review.review_case import SAMPLED, ReviewCase
+from medseg.review.review_case import ReviewCase
 from medseg.review.store import Store
 
+SAMPLED = "sampled"  # kind of the event
 CONFIDENCE = 0.95
 
 

@@ -16,10 +16,10 @@ from medseg.review import verification
 from medseg.review.events import Event, check_name
 from medseg.review.label_saving import LabelSaving
 from medseg.review.results import Results
-from medseg.review.review_case import REASONS, VERDICTS, Verdict, VerdictKind, verdict
 from medseg.review.scan_finder import ScanFinder
 from medseg.review.store_lock import StoreLock
 from medseg.review.tidying import leftovers, tidy
+from medseg.review.verdicts import REASONS, VERDICTS, Verdict, VerdictKind, verdict
 from medseg.review.verification import Finding
 
 LONG_AGO = 3600.0  # seconds

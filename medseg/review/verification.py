@@ -11,7 +11,7 @@ from medseg.errors import InputError
 from medseg.io.files.review_folder import LABELS
 from medseg.review.events import Event, EventLog
 from medseg.review.label_files import HASH_LETTERS, checked, file_hash
-from medseg.review.review_case import SAVED
+from medseg.review.revisions import SAVED
 
 # Of a file of labels, or of the ids of objects beside it.
 REVISION = re.compile(

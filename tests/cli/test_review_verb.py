@@ -24,8 +24,8 @@ from reviewed_results import edited, make_results
 
 import medseg
 from medseg.cli.app import run
+from medseg.review.events import SUGGESTED
 from medseg.review.opening import open_store
-from medseg.review.review_case import SUGGESTED
 from medseg.review.sample import draw_sample
 
 CASE = "scan_0"

@@ -47,7 +47,7 @@ def test_every_page_names_parts_that_are_made() -> None:
 
 
 def test_every_kind_of_error_has_its_part_of_the_page() -> None:
-    import medseg.review.review_case
+    import medseg.review.revisions
     import medseg.service.archive
     import medseg.training.promotion  # noqa: F401
     from medseg.errors import MedsegError

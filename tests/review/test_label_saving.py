@@ -25,7 +25,7 @@ from medseg.io.files.case_id import safe
 from medseg.io.formats import Labeled, write
 from medseg.review.events import EventLog
 from medseg.review.opening import open_store
-from medseg.review.review_case import RevisionConflict
+from medseg.review.revisions import RevisionConflict
 from medseg.review.store import Store
 from medseg.types import Geometry, LabelMap
 from medseg.types.run import CaseOutcome

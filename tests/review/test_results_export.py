@@ -22,7 +22,7 @@ from medseg.prepare.regrid import regrid
 from medseg.review.label_import import import_labels
 from medseg.review.opening import open_store
 from medseg.review.results_export import export_results
-from medseg.review.review_case import UNAIDED
+from medseg.review.revisions import UNAIDED
 from medseg.types import LabelMap
 
 SEG, REPORT, CONTOURS = (WRITERS[name].file_name for name in ("dicom-seg", "sr", "rtstruct"))

@@ -11,7 +11,7 @@ from reviewed_results import CASE, draw, edited, make_case, predict_again, save
 
 from medseg.errors import UsageError
 from medseg.review.readings import verdict_of
-from medseg.review.review_case import UNAIDED, RevisionConflict
+from medseg.review.revisions import UNAIDED, RevisionConflict
 from medseg.review.sample import draw_sample, error_rate
 from medseg.review.store import Store
 

@@ -8,8 +8,9 @@ import pytest
 from reviewed_results import CASE, save
 
 from medseg.errors import InputError, UsageError
-from medseg.review.review_case import REASONS, RevisionConflict
+from medseg.review.revisions import RevisionConflict
 from medseg.review.store import Store
+from medseg.review.verdicts import REASONS
 
 
 def test_a_verdict_names_the_newest_revision(store: Store) -> None:

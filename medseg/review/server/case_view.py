@@ -11,10 +11,11 @@ from typing import Any
 from medseg.review.events import Event
 from medseg.review.model_card import model_summary
 from medseg.review.results import CaseResult
-from medseg.review.review_case import REASONS, ReviewCase, Verdict, seen_by
+from medseg.review.review_case import ReviewCase, seen_by
 from medseg.review.server.case_images import CaseImages
 from medseg.review.server.numbering import Numbering
 from medseg.review.server.reading import Reading
+from medseg.review.verdicts import REASONS, Verdict
 from medseg.types.axis_order import nearest_ras
 
 OPEN_SECONDS = 45  # how long a case counts as open in a window that has not asked for it again

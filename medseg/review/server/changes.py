@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from medseg.config.safe_json import parse_json
 from medseg.errors import InputError, UsageError
 from medseg.review.case_table import with_values_of
-from medseg.review.review_case import RevisionConflict
+from medseg.review.revisions import RevisionConflict
 from medseg.review.server.case_requests import CaseRequests
 from medseg.review.server.messages import answered, base_revision, read_body, read_verdict, seconds_worked
 from medseg.review.server.reading import Reading

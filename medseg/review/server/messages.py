@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from medseg.config.safe_json import parse_json
 from medseg.errors import InputError, MedsegError
-from medseg.review.review_case import RevisionConflict
+from medseg.review.revisions import RevisionConflict
 from medseg.review.server.byte_range import NotThere, asked_range
 
 log = logging.getLogger("medseg.review.server")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medseg.errors import UsageError
-from medseg.review.review_case import ReviewCase, RevisionConflict
+from medseg.review.review_case import ReviewCase
+from medseg.review.revisions import RevisionConflict
 
 
 @dataclass(frozen=True)

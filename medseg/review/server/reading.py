@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass
 
 from medseg.review.adjudication import Adjudication
-from medseg.review.review_case import ADJUDICATED, PAGE, UNAIDED, ReviewCase
+from medseg.review.review_case import ReviewCase
+from medseg.review.revisions import ADJUDICATED, PAGE, UNAIDED
 from medseg.review.sample import Sample
 from medseg.review.server.numbering import Numbering
 from medseg.review.store import Store

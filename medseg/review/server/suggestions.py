@@ -17,9 +17,9 @@ from starlette.exceptions import HTTPException
 from medseg.errors import InputError
 from medseg.post.measure import channel_of_class
 from medseg.review import label_files
+from medseg.review.events import SUGGESTED
 from medseg.review.marks import Box, Marks, box_around
 from medseg.review.random_walk import random_walk
-from medseg.review.review_case import SUGGESTED
 from medseg.review.server.case_images import CaseImages
 from medseg.review.server.click_answers import ClickAnswers
 from medseg.review.server.marks_request import MarksRequest

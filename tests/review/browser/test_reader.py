@@ -13,7 +13,7 @@ from review.browser.served import Window, newest_labels, serving, until
 from medseg.models.card_summary import summary
 from medseg.models.package import load_package
 from medseg.review.opening import open_store
-from medseg.review.review_case import REASONS
+from medseg.review.verdicts import REASONS
 from medseg.types import LabelClass, LabelTable
 
 VIEW = {"width": 1280, "height": 720}

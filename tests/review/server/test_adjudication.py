@@ -12,7 +12,7 @@ from medseg.errors import UsageError
 from medseg.review.adjudication import open_adjudication
 from medseg.review.opening import open_store
 from medseg.review.reader_agreement import agreement
-from medseg.review.review_case import ADJUDICATED
+from medseg.review.revisions import ADJUDICATED
 
 VOXELS = {"Ada": (0, 3, 3), "Bob": (7, 3, 3)}
 
