@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from medseg.io.dicom.header import lenient, looks_like_dicom
+from medseg.io.dicom.header import lenient, starts_as_dicom
 from medseg.io.dicom.inflated import read_dicom
 from medseg.io.files.case_id import stem
 
@@ -59,15 +59,7 @@ def list_units(root: Path) -> tuple[Unit, ...]:
 def _is_dicom_folder(folder: Path, files: Sequence[str]) -> bool:
     """Whether the first files are DICOM, and images: structures and segmentations are no slices."""
     likely = [f for f in files if not f.lower().endswith(TEXT)][:3]
-    return bool(likely) and all(_starts_as_dicom(folder / f) for f in likely) and _is_image(folder / likely[0])
-
-
-def _starts_as_dicom(path: Path) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return looks_like_dicom(stream.read(4096))
-    except OSError:
-        return False
+    return bool(likely) and all(starts_as_dicom(folder / f) for f in likely) and _is_image(folder / likely[0])
 
 
 def _is_image(path: Path) -> bool:

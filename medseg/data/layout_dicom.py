@@ -22,8 +22,9 @@ from medseg.data.description import DatasetDescription
 from medseg.data.modality import dicom_modality
 from medseg.data.name_pattern import patterns
 from medseg.errors import InputError
-from medseg.io.dicom.header import lenient, looks_like_dicom
+from medseg.io.dicom.header import lenient, starts_as_dicom
 from medseg.io.dicom.inflated import read_dicom
+from medseg.io.dicom_results.structures import matches
 from medseg.io.discover import survey
 from medseg.types.scan import FoundScan
 
@@ -57,7 +58,7 @@ def recognize(path: Path) -> bool:
     if not path.is_dir():
         return False
     files = (file for file in sorted(path.rglob("*")) if file.is_file() and not file.name.startswith("."))
-    return any(_is_dicom(file) for file, _ in zip(files, range(LOOKED_AT), strict=False))
+    return any(starts_as_dicom(file) for file, _ in zip(files, range(LOOKED_AT), strict=False))
 
 
 def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
@@ -76,7 +77,7 @@ def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
     patterns = list(given.structures.values())
     by_uid: dict[str, list[_Drawing]] = defaultdict(list)
     for drawing in drawings:
-        if not patterns or any(_matches(pattern, name) for pattern in patterns for name in drawing.names):
+        if not patterns or any(matches(pattern, name) for pattern in patterns for name in drawing.names):
             for uid in drawing.on:
                 by_uid[uid].append(drawing)
     cases = [
@@ -217,18 +218,3 @@ def _header(path: Path, tags: list[str] | None) -> pydicom.Dataset:
             return read_dicom(path, stop_before_pixels=True, specific_tags=tags, force=True)
     except Exception as error:  # pydicom raises nearly anything on damaged files
         raise InputError("its DICOM header is damaged", where=path, fix="Copy it again.") from error
-
-
-def _matches(pattern: str, name: str) -> bool:
-    try:
-        return re.fullmatch(pattern, name, re.IGNORECASE) is not None
-    except re.error as error:
-        raise InputError(f"'{pattern}' is not a regular expression ({error})", fix="Try the plain name.") from error
-
-
-def _is_dicom(path: Path) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return looks_like_dicom(stream.read(4096))
-    except OSError:
-        return False

@@ -34,7 +34,7 @@ def series_cases(
             continue
         found.append(joined(chosen[0].case_id, chosen, channels, "modality and description"))
         rest = [scan for scan in members if scan not in chosen]
-        skipped += [Skipped(scan.files[0], f"series {_name(scan)}: none of the model's channels") for scan in rest]
+        skipped += [Skipped(scan.files[0], f"series {scan.title}: none of the model's channels") for scan in rest]
     return found, skipped
 
 
@@ -46,7 +46,7 @@ def _assign(
     for channel in channels:
         candidates = _candidates(members, channel, channels, patterns.get(channel.name))
         if len(candidates) != 1:
-            listed = ", ".join(_name(scan) for scan in (candidates or members)[:MOST_NAMED])
+            listed = ", ".join(scan.title for scan in (candidates or members)[:MOST_NAMED])
             if not candidates:
                 return None, f"no series of this study is the channel {channel.name}; there are {listed}"
             return None, f"{len(candidates)} series of this study could be the channel {channel.name}: {listed}"
@@ -83,12 +83,6 @@ def _marks(scan: FoundScan) -> tuple[str | None, str, str]:
 
 def _modality(scan: FoundScan) -> str:
     return scan.description.partition(",")[0]
-
-
-def _name(scan: FoundScan) -> str:
-    """Name a series by what tells nothing of the patient, which descriptions may."""
-    number = f"number {scan.series_number}, " if scan.series_number is not None else ""
-    return f"{scan.case_id} ({number}{scan.description})"
 
 
 def _studies(scans: Sequence[FoundScan], inputs: Sequence[Path]) -> list[list[FoundScan]]:

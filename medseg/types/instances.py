@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import InputError
+from medseg.types.box import Box
 from medseg.types.class_values import ClassValues
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelTable
@@ -36,8 +37,7 @@ class InstanceMeasures:
     @property
     def box(self) -> tuple[slice, slice, slice]:
         """The bounding box as slices that cut it out of an array of shape (X, Y, Z)."""
-        x, y, z = (slice(first, last) for first, last in zip(self.start, self.stop, strict=True))
-        return x, y, z
+        return Box(self.start, self.stop).slices
 
 
 @dataclass(frozen=True)

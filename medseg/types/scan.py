@@ -138,6 +138,12 @@ class FoundScan:
     channels: tuple[FoundScan, ...] = ()
     recorded: Recorded | None = None  # where a manifest lists it
 
+    @property
+    def title(self) -> str:
+        """What tells a series from others and nothing of the patient, as descriptions of series may."""
+        number = f"number {self.series_number}, " if self.series_number is not None else ""
+        return f"{self.case_id} ({number}{self.description})"
+
 
 @dataclass(frozen=True)
 class Skipped:

@@ -68,6 +68,15 @@ def looks_like_dicom(start: bytes) -> bool:
     return explicit or 0 < int.from_bytes(start[4:8], "little") < 256
 
 
+def starts_as_dicom(path: Path) -> bool:
+    """Whether the beginning of a file is that of a DICOM file; not where it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return looks_like_dicom(stream.read(4096))
+    except OSError:
+        return False
+
+
 def read_header(path: Path) -> Header:
     """Read the elements of a DICOM file's header that matter here; pixels are not touched.
 

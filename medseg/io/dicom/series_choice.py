@@ -70,7 +70,7 @@ def choose_series(discovery: Discovery, criteria: SeriesCriteria, inputs: Sequen
             log.info("%s: %s", chosen.case_id, reason)
             kept.append(replace(chosen, notes=(*chosen.notes, reason)))
             left += [
-                Skipped(one.files[0], f"series {_name(one)}: not the one that fits the model best")
+                Skipped(one.files[0], f"series {one.title}: not the one that fits the model best")
                 for one in members
                 if one.case_id != chosen.case_id
             ]
@@ -91,7 +91,7 @@ def named_series(discovery: Discovery, pattern: str) -> Discovery:
     if others := len(discovery.found) - len(dicom):
         log.info("--series chooses among DICOM series only; other scans are taken as they are: %d", others)
     if dicom and not matching:
-        examples = ", ".join(_name(scan) for scan in dicom[:MOST_NAMED]) + (" ..." if len(dicom) > MOST_NAMED else "")
+        examples = ", ".join(scan.title for scan in dicom[:MOST_NAMED]) + (" ..." if len(dicom) > MOST_NAMED else "")
         raise UsageError(
             f"none of {counted(len(dicom), 'volume')} matches",
             where=f"--series {pattern}",
@@ -107,7 +107,7 @@ def named_series(discovery: Discovery, pattern: str) -> Discovery:
         (
             *discovery.skipped,
             *(
-                Skipped(s.files[0], f"series {_name(s)}: not the one named with --series")
+                Skipped(s.files[0], f"series {s.title}: not the one named with --series")
                 for s in dicom
                 if s.case_id not in matching
             ),
@@ -167,7 +167,7 @@ def judge(found: FoundScan, criteria: SeriesCriteria) -> Fit:
 def _choose(members: Sequence[FoundScan], criteria: SeriesCriteria) -> tuple[FoundScan | None, str]:
     fits: Mapping[str, Fit] = {scan.case_id: judge(scan, criteria) for scan in members}
     fitting = [scan for scan in members if not fits[scan.case_id].against]
-    verdicts = "; ".join(f"{_name(scan)}: {fits[scan.case_id]}" for scan in members[:MOST_NAMED])
+    verdicts = "; ".join(f"{scan.title}: {fits[scan.case_id]}" for scan in members[:MOST_NAMED])
     verdicts += "; and more" if len(members) > MOST_NAMED else ""
     if not fitting:
         return None, f"none of the {len(members)} volumes of this study fits the model ({verdicts})"
@@ -178,16 +178,16 @@ def _choose(members: Sequence[FoundScan], criteria: SeriesCriteria) -> tuple[Fou
         broken = {scan.case_id: why for scan in equal if (why := _unreadable(scan))}
         equal = [scan for scan in equal if scan.case_id not in broken] or equal
     if len(equal) > 1:
-        names = ", ".join(_name(scan) for scan in equal[:MOST_NAMED]) + (" and more" if len(equal) > MOST_NAMED else "")
+        names = ", ".join(scan.title for scan in equal[:MOST_NAMED]) + (" and more" if len(equal) > MOST_NAMED else "")
         return None, f"{len(equal)} volumes of this study fit the model equally well: {names}"
     (chosen,) = equal
     warnings = tuple(
-        f"{_name(scan)} of the same study fits the model equally well and cannot be read ({broken[scan.case_id]}). "
+        f"{scan.title} of the same study fits the model equally well and cannot be read ({broken[scan.case_id]}). "
         "Check that this series is the one wanted."
         for scan in members
         if scan.case_id in broken
     )
-    others = "; ".join(f"{_name(scan)}: {fits[scan.case_id]}" for scan in members if scan is not chosen)
+    others = "; ".join(f"{scan.title}: {fits[scan.case_id]}" for scan in members if scan is not chosen)
     return replace(chosen, warnings=(*chosen.warnings, *warnings)), (
         f"chosen among {len(members)} volumes of its study ({fits[chosen.case_id]}) before {others}"
         if len(members) <= MOST_NAMED
@@ -204,12 +204,6 @@ def _unreadable(scan: FoundScan) -> str:
     except MedsegError as error:
         return error.what
     return ""
-
-
-def _name(scan: FoundScan) -> str:
-    """Name a volume by what tells nothing of the patient, which descriptions may."""
-    number = f"number {scan.series_number}, " if scan.series_number is not None else ""
-    return f"{scan.case_id} ({number}{scan.description})"
 
 
 def _matches(scan: FoundScan, pattern: str) -> bool:

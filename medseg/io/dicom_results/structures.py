@@ -36,7 +36,7 @@ def read_structures(path: Path, pattern: str = ".*") -> tuple[Structure, ...]:
     """Read the structures whose whole name matches the pattern, in any case, in the order of the file."""
     dataset = read_object(path, "RTSTRUCT")
     try:
-        chosen = [roi for roi in dataset.StructureSetROISequence if _matches(pattern, str(roi.ROIName))]
+        chosen = [roi for roi in dataset.StructureSetROISequence if matches(pattern, str(roi.ROIName))]
         drawn = _contours(dataset, path)
         codes = _codes(dataset)
         only = {str(frame.FrameOfReferenceUID) for frame in dataset.get("ReferencedFrameOfReferenceSequence") or ()}
@@ -106,7 +106,8 @@ def _codes(dataset: Dataset) -> dict[int, Code]:
     return found
 
 
-def _matches(pattern: str, name: str) -> bool:
+def matches(pattern: str, name: str) -> bool:
+    """Whether a regular expression describes a whole name, in capitals or not."""
     try:
         return re.fullmatch(pattern, name, re.IGNORECASE) is not None
     except re.error as error:
