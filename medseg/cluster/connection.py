@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+from medseg.cluster.address import advice, check_address
 from medseg.cluster.messages import Failed, Finished, Lost, Sent, WrongToken
 from medseg.cluster.places import Place, places_on
 from medseg.errors import Interrupted, MissingDependency, ResourceLimit, UsageError
@@ -172,20 +173,18 @@ def connected(where: OnCluster) -> Iterator[Cluster]:
         When no cluster answers within a minute, or refuses.
     """
     require_ray()
-    if where.address.startswith("ray://"):
-        what = "a Ray client cannot run a batch"
-        raise UsageError(what, where=f"--ray {where.address}", fix="Run medseg on a machine of the cluster.")
+    own = _callers_own()
+    if not own:
+        check_address(where.address)
     with ChildProcess(MODULE) as process:
         cluster = Cluster(process, where)
         try:
-            process.send((_callers_own() or where.address,))
+            process.send((own or where.address,))
             try:
                 answer = _answer(process, SECONDS_TO_CONNECT)
             except _NoAnswer as error:
-                what, fix = f"no Ray cluster answers there ({error})", "Start one with 'ray start --head'"
-                raise UsageError(
-                    what, where=f"--ray {where.address}", fix=f"{fix} on this machine, or name its address."
-                ) from error
+                what = f"no Ray cluster answers there ({error})"
+                raise UsageError(what, where=f"--ray {where.address}", fix=advice(where.address)) from error
             if isinstance(answer, WrongToken):
                 what = "the Ray cluster there has another token than this process"
                 fix = "Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the cluster's secret."

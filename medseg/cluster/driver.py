@@ -126,6 +126,7 @@ class Driver:
 
 def _check_listening(address: str) -> None:
     """Refuse an address where nothing listens at once; Ray itself would try for a while."""
+    address = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address
     host, colon, port = address.rpartition(":")
     if colon and host and port.isascii() and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_REACH).close()

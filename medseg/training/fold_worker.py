@@ -5,9 +5,16 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medseg.isolation.child import serve
+
+if TYPE_CHECKING:
+    from medseg.training.training_run import TrainingRun
+
+
+# Seconds in which an earlier run of the same fold, which nobody waits for any more, must have ended.
+SECONDS_FOR_LOCK = 60.0
 
 
 class _Sender(logging.Handler):
@@ -27,7 +34,6 @@ def run(connection: Connection[Any, Any]) -> None:
     from medseg.isolation.boundary import attempt
     from medseg.log_file import log_file
     from medseg.training.device import choose_device
-    from medseg.training.train import train_model
 
     training, device = connection.recv()
     logging.getLogger("medseg").handlers = [_Sender(connection)]
@@ -36,8 +42,17 @@ def run(connection: Connection[Any, Any]) -> None:
         start = training.start
         if start is not None and not start.folder.is_dir():
             start = None  # found on this machine by its name
-        result = attempt(lambda: train_model(replace(training, device=choose_device(device), start=start)))
+        result = attempt(_train, replace(training, device=choose_device(device), start=start))
     connection.send(result if isinstance(result, MedsegError) else None)
+
+
+def _train(run: TrainingRun) -> None:
+    from medseg.io.files.lock import exclusive
+    from medseg.training.train import train_model
+
+    with exclusive(run.out, "train", wait=SECONDS_FOR_LOCK):
+        pass  # of a run whose machine or node was lost, the process may live for some seconds more
+    train_model(run)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 import multiprocessing
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,9 +52,12 @@ def driver_that_answers(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (SILENT, r"--ray host:1: no Ray cluster answers there \(nothing was heard for 0\.5 s\)\. Start one"),
+        (SILENT, r"--ray host:1: no Ray cluster answers there \(nothing was heard for 0\.5 s\)\. Look on that machine"),
         (GONE, r"no Ray cluster answers there \("),
-        (Failed("Connection refused"), r"no Ray cluster answers there \(Connection refused\)\. Start one"),
+        (
+            Failed("Connection refused"),
+            r"no Ray cluster answers there \(Connection refused\)\. Look .*--head --port 1`",
+        ),
         (WrongToken(), r"has another token than this process\. Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN"),
     ],
 )
@@ -106,8 +110,52 @@ def test_an_address_where_nothing_listens_is_refused_before_ray_tries_for_minute
         driver._check_listening("127.0.0.1:1")
     with pytest.raises((OSError, OverflowError)):
         driver._check_listening("127.0.0.1:99999")
-    for other in ("auto", "local", "nonsense", "[::1]"):
+    for other in ("auto", "local"):
         driver._check_listening(other)  # for Ray to say
+
+
+def test_auto_is_the_address_in_the_environment_and_refused_there_as_quickly(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(ConnectionRefusedError):
+        driver._check_listening("auto")
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        *[
+            (
+                wrong,
+                "it is no address of a Ray cluster. Write auto, local, or the address that `ray start --head` printed",
+            )
+            for wrong in (
+                "",
+                "foo",
+                "127.0.0.1",
+                ":6379",
+                "host:abc",
+                "host:70000",
+                "host:0",
+                "http://host:8265",
+                "[::1]",
+            )
+        ],
+        ("ray://host:10001", "a Ray client cannot run a batch. Run medseg on a machine of the cluster"),
+    ],
+)
+def test_what_is_no_address_is_said_to_be_none_before_any_process_starts(address, words, monkeypatch):
+    monkeypatch.setattr(connection_module, "require_ray", lambda: None)
+    monkeypatch.setattr(connection_module, "ChildProcess", lambda *_: pytest.fail("it started a process"))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(UsageError, match=re.escape(words)), connected(OnCluster(address)):
+        pass
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    if address:
+        with (
+            pytest.raises(UsageError, match=f"--ray auto, RAY_ADDRESS {re.escape(address)}"),
+            connected(OnCluster("auto")),
+        ):
+            pass
 
 
 def test_what_ray_says_of_a_token_is_known_by_its_words():

@@ -4,6 +4,9 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
@@ -14,7 +17,8 @@ from tiny_dataset import train_config
 from medseg.cluster import connection
 from medseg.cluster.connection import OnCluster
 from medseg.errors import MissingDependency, UsageError
-from medseg.training import run
+from medseg.io.files.lock import exclusive
+from medseg.training import fold_worker, run
 from medseg.training.options import TrainOptions
 from medseg.training.run import train
 
@@ -68,6 +72,20 @@ def test_ctrl_c_ends_folds_on_a_cluster_with_checkpoints_that_the_same_command_r
         assert f"stopped by {stop.name}" in said
         assert "Traceback" not in said
         assert [*(tmp_path / "out").glob("fold_*/checkpoint.pt")]
+
+
+def test_a_fold_waits_for_the_process_of_a_lost_run_to_end(tmp_path, monkeypatch):
+    """Its lock lapses when it ends, some seconds after the node that it hung on."""
+    lost = ExitStack()
+    lost.enter_context(exclusive(tmp_path, "train"))
+    threading.Timer(0.5, lost.close).start()
+
+    def trained(run):
+        with exclusive(run.out, "train"):
+            pass
+
+    monkeypatch.setattr("medseg.training.train.train_model", trained)
+    fold_worker._train(SimpleNamespace(out=tmp_path))
 
 
 @pytest.mark.parametrize(
