@@ -52,8 +52,13 @@ mutants: setup  ## put small faults into a copy of the code, and say which of th
 	$(BIN)/python tests/mutants/run.py
 
 BUILDER ?= docker
-container:  ## build the image and look into it without network, capabilities and a writable root
-	$(BUILDER) build -f Containerfile -t medseg:test .
+BASE := $(shell sed -n 's/^ARG BASE=//p' Containerfile)
+container:  ## build the image from a base pinned by its digest, and look into it without network, capabilities and a writable root
+	$(BUILDER) pull $(BASE)
+	digest=$$($(BUILDER) image inspect --format '{{index .RepoDigests 0}}' $(BASE) | grep -o 'sha256:[0-9a-f]\{64\}$$') || \
+	    { echo "$(BASE) has no digest" >&2; exit 1; }; \
+	$(BUILDER) build -f Containerfile -t medseg:test --build-arg BASE=$(BASE)@$$digest \
+	    --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) .
 	$(BUILDER) run --rm --read-only --network none --cap-drop ALL --tmpfs /tmp --user 12345:12345 medseg:test doctor
 
 bench: setup

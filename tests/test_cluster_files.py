@@ -68,4 +68,6 @@ def test_the_job_of_kubernetes_names_as_many_parts_as_it_has_completions() -> No
     rules = spec["podFailurePolicy"]["rules"]
     codes = {code: rule["action"] for rule in rules for code in rule.get("onExitCodes", {}).get("values", ())}
     assert codes == {75: "Ignore", 2: "FailIndex", 3: "FailIndex", 4: "FailIndex"}
+    conditions = [one for rule in rules for one in rule.get("onPodConditions", ())]
+    assert conditions == [{"type": "DisruptionTarget", "status": "True"}]  # Kubernetes before 1.35 requires the status
     assert spec["template"]["spec"]["restartPolicy"] == "Never"  # which the rules need

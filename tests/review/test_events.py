@@ -72,6 +72,8 @@ def test_a_write_ahead_log_is_kept_on_local_disks_only(store: Store, tmp_path: P
     assert not is_local(Path("/mnt/share"), mounted)
     assert not is_local(Path("/home/me/results"), mounted)
     assert not is_local(Path("/data"), [])
+    for kind in ("lustre", "gpfs", "beegfs", "wekafs", "fuse", "fuse.gcsfuse", "NFS"):
+        assert not is_local(Path("/scratch/x"), [*mounted, Mount("/scratch", kind)])
     mode = store.log.rows("pragma journal_mode")[0][0]
     assert mode == ("wal" if is_local(tmp_path) else "delete")
     assert store.log.rows("pragma synchronous")[0][0] == 2

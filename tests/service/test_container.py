@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,45 @@ def last(name: str) -> str:
     return found
 
 
+def default(name: str) -> str:
+    """What an argument of the build is where it is not given."""
+    return next(rest.partition("=")[2] for word, rest in steps() if word == "ARG" and rest.startswith(f"{name}="))
+
+
+def test_the_image_is_labeled_with_its_version_its_source_and_its_base():
+    with (ROOT / "pyproject.toml").open("rb") as stream:
+        assert default("VERSION") == tomllib.load(stream)["tool"]["hatch"]["version"]["fallback-version"]
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\S+?)="([^"]*)"', last("LABEL")))
+    wanted = {"version": "${VERSION}", "revision": "${REVISION}", "base.name": "${BASE}", "licenses": "Apache-2.0"}
+    assert wanted.items() <= labels.items()
+    final = steps()[max(n for n, (word, _) in enumerate(steps()) if word == "FROM") :]
+    assert {"BASE", "VERSION"} <= {rest for word, rest in final if word == "ARG"}  # else they are empty in this stage
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("digest", ["sha256:" + 64 * "a", ""])
+def test_what_is_built_is_pinned_by_the_digest_of_its_base(digest, tmp_path):
+    said, builder = tmp_path / "said", tmp_path / "builder"
+    builder.write_text(f'#!/bin/sh\necho "$@" >>{said}\n[ "$1" != image ] || echo "python@{digest}"\n')
+    builder.chmod(0o755)
+    made = subprocess.run(
+        ["make", "container", f"BUILDER={builder}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    pulled, _, *rest = said.read_text().splitlines()
+    assert pulled == f"pull {default('BASE')}"
+    if digest:
+        assert made.returncode == 0, made.stderr
+        assert f"--build-arg BASE={default('BASE')}@{digest} --build-arg REVISION=" in rest[0]
+        assert len(rest) == 2
+    else:
+        assert made.returncode
+        assert "has no digest" in made.stderr
+        assert not rest
+
+
 def test_base_images_are_pinned_and_the_versions_are_the_tests_own():
-    bases = [rest.split()[0] for word, rest in steps() if word == "FROM"]
-    assert bases
-    assert all(re.search(r":\d+\.\d+\.\d+\S*$|@sha256:[0-9a-f]{64}$", base) for base in bases)
+    assert {rest.split()[0] for word, rest in steps() if word == "FROM"} == {"${BASE}"}
+    assert re.search(r":\d+\.\d+\.\d+\S*$", default("BASE"))
     (install,) = [rest for word, rest in steps() if word == "RUN" and "pip install" in rest]
     assert "--constraint constraints.txt" in install
 

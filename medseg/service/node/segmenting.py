@@ -19,6 +19,7 @@ from medseg.engine.outcomes import Work, failure
 from medseg.engine.pipeline import Pipeline, assemble, load_pipeline
 from medseg.engine.run_files import add_seconds, remember_inputs, write_source_table
 from medseg.errors import ConfigError, InputError, MedsegError, UsageError, first_line
+from medseg.io.files.atomic import atomic_path
 from medseg.io.files.lock import exclusive
 from medseg.isolation.boundary import attempt
 from medseg.isolation.process import Guard
@@ -230,7 +231,7 @@ def _unknown(job: Job, case_id: str = "") -> CaseOutcome:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a file that is never changed a second name; a copy where the file system has no links."""
+    """Give a file that is never changed a second name; a copy, whole or none, where the file system has no links."""
     if target.exists():
         return
     try:
@@ -238,4 +239,5 @@ def _link(source: Path, target: Path) -> None:
     except FileExistsError:
         return
     except OSError:
-        shutil.copyfile(source, target)
+        with atomic_path(target) as part:
+            shutil.copyfile(source, part)

@@ -18,7 +18,7 @@ from medseg.engine.run_files import noted_seconds
 from medseg.errors import ConfigError, ModelError
 from medseg.infer.gate.refusal import ANYWAY
 from medseg.io.files.lock import exclusive
-from medseg.service.node import jobs
+from medseg.service.node import jobs, segmenting
 from medseg.service.node.incoming import Arrival
 from medseg.service.node.node import Node
 from medseg.service.node.segmenting import Segmenter, rule_pipeline
@@ -45,6 +45,29 @@ def test_objects_that_are_no_scan_end_the_job_with_a_reason(store, settings, tak
     assert {row["state"] for row in found} == {"failed"}
     assert all(row["error"] for row in found)
     assert not (settings.folder / "work").exists()
+
+
+def test_where_there_are_no_links_a_copy_is_whole_or_none(tmp_path, monkeypatch):
+    """Half a file in the outbox would be sent after the next start."""
+
+    def no_link(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    def killed(_source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    source, target = tmp_path / "made.dcm", tmp_path / "outbox" / "1.dcm"
+    target.parent.mkdir()
+    source.write_bytes(b"half and half")
+    monkeypatch.setattr("os.link", no_link)
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.copyfile", killed)
+        with pytest.raises(KeyboardInterrupt):
+            segmenting._link(source, target)
+    assert not target.exists()
+    segmenting._link(source, target)
+    assert target.read_bytes() == b"half and half"
 
 
 def test_a_full_disk_costs_no_try(store, settings, taken, monkeypatch):
