@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import typer
@@ -31,6 +32,9 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 socketserver.BaseServer.serve_forever.__defaults__ = (0.05,)
 # Building the command line takes longer than most of what small verbs do, and it stays the same.
 typer.main.get_command = cache(typer.main.get_command)
+# Time by the clock says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile("medseg", deadline=None)
+hypothesis.settings.load_profile("medseg")
 _started = pytest.StashKey[float]()
 
 

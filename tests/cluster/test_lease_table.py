@@ -79,7 +79,7 @@ def test_an_outcome_that_comes_twice_is_no_news():
     assert not table.end("one", "a")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 30), st.integers(1, 5), st.integers(0, 2), st.integers(0, 2**32))
 def test_whatever_happens_to_workers_every_case_ends_once_and_only_poison_is_blamed(n_cases, n_workers, n_poison, seed):
     chance = random.Random(seed)

@@ -67,7 +67,7 @@ def plain_measures(a, b, affine, tolerance, width):
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(pair=pairs(), spacing=spacings, order=st.sampled_from("CF"))
 def test_every_measure_of_every_class(pair, spacing, order):
     affine = np.diag([*spacing, 1.0])
@@ -90,7 +90,7 @@ def test_every_measure_of_every_class(pair, spacing, order):
 SHEARS = st.floats(-0.6, 0.6).filter(lambda shear: shear == 0 or abs(shear) > 0.002)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pair=pairs(largest=1), shear=SHEARS, spacing=spacings)
 def test_a_sheared_grid_is_measured_in_the_world(pair, shear, spacing):
     affine = np.diag([*spacing, 1.0])
@@ -102,7 +102,7 @@ def test_a_sheared_grid_is_measured_in_the_world(pair, shear, spacing):
     assert [got[k] for k in distances] == pytest.approx([expected[k] for k in distances], nan_ok=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pair=pairs(), axes=st.permutations(range(3)), flips=st.lists(st.booleans(), min_size=3, max_size=3))
 def test_axis_order_and_direction_change_nothing(pair, axes, flips):
     classes = {"a": (1,), "b": (2,), "b or c": (2, 3)}
@@ -127,7 +127,7 @@ def test_far_voxels_are_found_by_tree_as_exactly_as_near_ones(monkeypatch, neigh
     np.testing.assert_allclose(got, cdist(*points).min(axis=1), rtol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pair=pairs(), wide=st.sampled_from([1, 256, 40000]))
 def test_joint_histogram(pair, wide):
     a, b = (array.astype(np.uint16) * wide for array in pair) if wide > 1 else pair
@@ -137,7 +137,7 @@ def test_joint_histogram(pair, wide):
     assert counts.counts.tolist() == [[int(((a == i) & (b == j)).sum()) for j in present] for i in present]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pair=pairs())
 def test_border_of_every_class_in_slabs_of_any_thickness(pair):
     for voxels in (1, 30, 1 << 20):

@@ -32,7 +32,7 @@ def plain_overlaps(a, b):
     return [int((a == x).sum()) for x in ids_a], [int((b == x).sum()) for x in ids_b], shared
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shapes.flatmap(lambda s: st.tuples(*[arrays(np.int32, s, elements=st.sampled_from([0, 0, 1, 5, 70000]))] * 2)),
     st.sampled_from("CF"),
@@ -46,7 +46,7 @@ def test_overlaps_are_counted_pair_by_pair(pair, order):
     assert got == {key: count for key, count in shared.items() if count}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(masks, st.sampled_from([0.05, 0.2, 0.35, 0.5, 0.8]))
 def test_matching_is_the_best_there_is(pair, threshold):
     """Against every one-to-one assignment of a handful of objects."""
@@ -136,7 +136,7 @@ def brats_rule(reference, prediction, voxel_volume, dilation, minimum):
     return {"lesion_dice": mean, "lesion_tp": hits, "lesion_fp": false, "lesion_fn": misses}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(masks, st.sampled_from([0, 1, 3]), st.sampled_from([0.0, 2.0, 9.0]), st.floats(0.2, 0.95))
 def test_lesions_by_the_rule_of_brats(pair, dilation, minimum, sparse):
     rng = np.random.default_rng(1)
@@ -167,7 +167,7 @@ def best_sum_of_dice(a, b, n, m):
     return max(sum(small[i, j] for i, j in enumerate(order)) for order in orders)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(masks, st.floats(0.3, 0.9))
 def test_lesions_in_pairs_have_the_largest_sum_of_dice(pair, sparse):
     rng = np.random.default_rng(2)

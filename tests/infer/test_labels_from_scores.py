@@ -46,7 +46,7 @@ def stream(scores, target, decision, separate=None, padding=((0, 0),) * 3, cuts=
 SIZE = st.integers(1, 9)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.tuples(SIZE, SIZE, SIZE),
     st.tuples(*[st.integers(1, 21)] * 3),

@@ -22,7 +22,7 @@ def check_bands(labels, array, margin=1e-3):
     return clear.mean()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.sampled_from(ORDERS),
     st.tuples(*[st.integers(3, 40)] * 3),
@@ -39,7 +39,7 @@ def test_labels_are_the_same_in_all_48_orders(order, shape, spacing):
     assert expected.array.dtype == np.uint8
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.tuples(*[st.integers(1, 40)] * 3))
 def test_known_answer_on_the_models_own_grid(shape):
     array = smooth(shape)

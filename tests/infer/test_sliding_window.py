@@ -26,7 +26,7 @@ def window_count(shape, patch, overlap):
     return math.prod(len(axis.starts) for axis in WindowOptions(patch, overlap).along_axes(shape))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.tuples(*[st.integers(1, 9)] * 3),
     st.tuples(*[st.integers(0, 14)] * 3),

@@ -36,7 +36,7 @@ def test_all_48_orientations(tmp_path, code):
     check(scan)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     angles=st.tuples(*[st.floats(-180, 180)] * 3),
     spacing=st.tuples(*[st.floats(0.3, 6)] * 3),

@@ -38,7 +38,7 @@ def test_the_worked_example_of_transposed_convolution():
     assert theirs[0, 0].tolist() == expected
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     sizes=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     kernels=st.tuples(st.integers(1, 4), st.integers(1, 4)),
@@ -68,7 +68,7 @@ HOW = {
 }  # fmt: skip
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(1, 12), st.integers(1, 6), st.fixed_dictionaries(HOW))
 def test_the_size_formula_is_pytorchs(size, kernel, how):
     assume(how["output_padding"] < max(how["stride"], how["dilation"]))

@@ -33,7 +33,7 @@ def test_a_voxel_is_as_large_as_its_plane():
     assert np.mean(axes.ends, axis=0).tolist() == [1, 2, 3]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(arrays(bool, (4, 5, 2)), st.integers(0, 2))
 def test_the_longest_is_that_of_all_pairs_of_corners(mask, axis):
     mask = mask.copy()

@@ -58,7 +58,7 @@ def test_input_is_not_changed():
     assert np.array_equal(labels.array, before)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), density=st.floats(0.4, 0.95))
 def test_holes_equal_scipy(seed, density):
     labels = label_map(random_blobs((10, 11, 12), seed, classes=(1,), density=density))

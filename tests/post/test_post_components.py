@@ -57,7 +57,7 @@ def test_ids_go_by_class_then_size():
     assert len({row.class_value for row in found.rows}) == 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10**6),
     shape=st.tuples(st.integers(1, 14), st.integers(1, 14), st.integers(1, 14)),

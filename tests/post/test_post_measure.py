@@ -33,7 +33,7 @@ def test_diameter_of_a_box_is_its_diagonal(size, spacing):
     assert longest_diameter(mask, np.diag(spacing)) == pytest.approx(np.linalg.norm(np.multiply(size, spacing)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10**6),
     shape=st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9)),

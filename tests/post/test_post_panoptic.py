@@ -44,7 +44,7 @@ def test_one_row_for_each_thing_and_each_stuff_class():
     assert found.rows[0].measures.diameter_mm == pytest.approx(np.sqrt(27))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), planes=st.integers(1, 12))
 def test_both_ways_agree_and_slabs_do_not_show(seed, planes):
     labels = label_map(random_blobs((11, 12, 9), seed), oblique_affine())

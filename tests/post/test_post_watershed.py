@@ -57,7 +57,7 @@ def test_classes_never_mix_and_the_table_stays():
     assert np.array_equal(found.ids, array)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10**6), planes=st.integers(1, 20), min_mm3=st.sampled_from([0, 3, 30]))
 def test_refines_components_keeps_the_foreground_and_hides_slabs(seed, planes, min_mm3):
     labels = label_map(random_blobs((14, 15, 16), seed), oblique_affine((1, 1, 1.5)))

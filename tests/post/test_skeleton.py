@@ -17,7 +17,7 @@ def test_a_straight_tube_has_a_line_along_its_middle(size):
         assert abs(places[:, axis].mean() - (width - 1) / 2) <= 0.5
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 2**31), st.integers(0, 2), st.sampled_from([(20, 20), (12, 11, 10), (12, 11, 1)]))
 def test_every_component_keeps_a_skeleton_inside_it(seed, growth, shape):
     mask = np.random.default_rng(seed).random(shape) > 0.97

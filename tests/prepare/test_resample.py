@@ -10,7 +10,7 @@ from medseg.prepare.resample import nearest_index, operator, resample, resample_
 SIZES = st.integers(1, 40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.tuples(SIZES, SIZES, SIZES), st.tuples(SIZES, SIZES, SIZES), st.sampled_from([1, 3]))
 def test_equals_scikit_image_as_nnunet_calls_it(shape, target, order):
     array = np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)

@@ -9,7 +9,7 @@ from medseg.types import Geometry, Scan
 from medseg.types.axis_order import AxisOrder
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.sampled_from(ORDERS),
     st.tuples(*[st.integers(1, 20)] * 3),

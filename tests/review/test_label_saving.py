@@ -51,7 +51,7 @@ def test_saved_labels_come_back_voxel_by_voxel_with_the_affine_of_the_scan_and_t
     assert store.case(CASE).is_corrected
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.lists(st.tuples(st.integers(0, 8), st.integers(0, 10), st.integers(0, 6), st.sampled_from([0, 1, 300, 65535])))
 )

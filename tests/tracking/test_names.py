@@ -4,7 +4,7 @@ import json
 import sqlite3
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny_dataset import train_config, write_msd
 
@@ -16,7 +16,6 @@ ODD = ("tumor (core) & edema", "tumor [core] + edema, <5 mm", "../../left")
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(min_size=1, max_size=300), st.integers(), max_size=8))
 def test_mlflow_takes_every_name_and_no_value_is_lost(values):
     from mlflow.utils.validation import _validate_metric_name, _validate_param_name

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from medseg.io.dicom_results.contours import fill, trace
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_filling_what_was_traced_gives_the_mask_back(mask):
     assert np.array_equal(fill(trace(mask), mask.shape), mask)

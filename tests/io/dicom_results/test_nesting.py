@@ -26,7 +26,7 @@ def area(*boxes):
     return mask
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_what_was_traced_is_filled_without_a_word(mask):
     done = combine(trace(mask), mask.shape)

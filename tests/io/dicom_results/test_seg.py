@@ -38,7 +38,7 @@ def test_voxels_come_back_where_they_were(tmp_path, orientation, reverse, encodi
     ]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     angles=st.tuples(*[st.floats(-3.1, 3.1)] * 3),
     spacing=st.tuples(*[st.floats(0.3, 6)] * 3),
