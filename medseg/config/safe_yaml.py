@@ -12,10 +12,13 @@ from typing import Any
 
 import yaml
 
-LARGEST = 4 << 20  # bytes; a card that names ten thousand cases has less than a tenth
+LARGEST = 1 << 20  # bytes; a card that names ten thousand cases has less than half
 DEEPEST = 50
 MOST_NODES = 300_000  # values and keys, those that aliases repeat counted each time
 LARGEST_NUMBER = 2**63 - 1
+LONGEST_NUMBER = 100  # letters
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+SURROGATE = re.compile("[\ud800-\udfff]")
 OCTAL = re.compile(r"[-+]?0[0-7_]*[0-7]")  # 010 is 8
 
 
@@ -72,6 +75,19 @@ class _SafeLoader(yaml.SafeLoader):
         return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if node.tag in NUMBERS and len(str(node.value)) > LONGEST_NUMBER:
+            raise _impossible(node)
+        if node.tag in NUMBERS and ":" in node.value:  # thousands of its digits take minutes to make one number of
+            raise YamlRefused(
+                f"has a number with colons in line {node.start_mark.line + 1} ({node.value}), which YAML reads in base "
+                "60",
+                "Write it in quotes if it is text, such as a time.",
+            )
+        if isinstance(node, yaml.ScalarNode) and SURROGATE.search(node.value):
+            raise YamlRefused(
+                f"holds half a character in line {node.start_mark.line + 1}, as no file can be written with",
+                "Write the whole character.",
+            )
         try:
             value = super().construct_object(node, deep)
         except yaml.YAMLError:
@@ -106,6 +122,8 @@ def parse_yaml(text: str) -> Any:
         return yaml.load(text, Loader=_SafeLoader)  # noqa: S506 (derives from SafeLoader)
     except RecursionError as error:
         raise YamlRefused("is nested too deeply", "Write it flatter.") from error
+    except (ValueError, OverflowError) as error:  # "\\U00110000"
+        raise YamlRefused("names a character that does not exist", "Correct what stands after \\U.") from error
 
 
 def read_yaml_text(path: Path) -> Any:

@@ -42,6 +42,12 @@ HOSTILE = {
     "an empty fraction": 'a: !!float ""',
     "no time": 'a: !!timestamp "abc"',
     "control characters": "a: \x00\x1b[2J",
+    "a number in base 60": "a: 1" + ":1" * 2_000,
+    "a time, which is a number": "a: 12:30",
+    "a fraction of 300 digits": "a: 0." + "3" * 300,
+    "half a character": r'a: "\ud800"',
+    "half a character in a key": r'"\udfff": 1',
+    "no character": r'a: "\U00110000"',
 }
 
 
