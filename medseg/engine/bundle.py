@@ -8,7 +8,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from importlib import metadata, resources
@@ -20,7 +19,7 @@ from medseg.config.arguments import check_arguments, listed
 from medseg.config.safe_json import parse_json
 from medseg.counted import counted
 from medseg.errors import InputError, MissingDependency, UsageError
-from medseg.io.files.atomic import write_text
+from medseg.io.files.atomic import atomic_folder, write_text
 from medseg.io.files.writable import check_writable
 from medseg.models.package import ModelPackage
 from medseg.resources import models as shipped_models
@@ -105,9 +104,7 @@ def bundle(
     packages = _packages(listed(model))
     if find_spec("pip") is None:
         raise MissingDependency("pip is not installed here", where="bundle", fix="python -m ensurepip")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with atomic_folder(folder) as made:
         write_text(made / CONSTRAINTS, constraints())
         _collect(made, chosen)
         collected = {wheel.name.partition("-")[0].lower().replace("_", "-") for wheel in (made / WHEELS).iterdir()}
@@ -117,12 +114,6 @@ def bundle(
         wheels = tuple(sorted(path.name for path in (made / WHEELS).iterdir()))
         _describe(made, chosen)
         write_text(made / SUMS, _sums(made))
-        made.chmod(0o755)
-        if folder.exists():
-            folder.rmdir()
-        made.rename(folder)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Bundle(folder, wheels, tuple(package.card.name for package in packages), size)
 

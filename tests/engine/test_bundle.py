@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from importlib import metadata
@@ -68,6 +69,23 @@ def test_the_folder_holds_wheels_models_versions_and_an_installer_and_every_file
     assert set(listed) == files - {SUMS}
     for name, digest in listed.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+KILLED = """
+import os, signal, sys, medseg
+from medseg.engine import bundle as module
+module._pip = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+medseg.bundle(sys.argv[1])
+"""
+
+
+def test_what_a_killed_one_collected_is_deleted_by_the_next(pip, tmp_path, monkeypatch):
+    monkeypatch.setattr("medseg.io.files.leftovers._swept", set())
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "out")], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert [*tmp_path.iterdir()]
+    medseg.bundle(tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
