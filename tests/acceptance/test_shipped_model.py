@@ -27,11 +27,20 @@ def test_the_card_says_what_a_user_must_know(name):
     assert card.precisions["bfloat16"].agreement is not None
 
 
-def test_the_hippocampus_was_cross_validated_on_every_case():
+def test_the_hippocampus_says_that_another_model_was_measured_for_it():
     card = load_package("hippocampus").card
-    assert card.validation.split.startswith("5-fold cross-validation")
-    assert card.validation.cases == card.training.cases == 208
+    assert card.training.cases == len(card.training.trained_on) == 208
+    assert card.validation.cases == 52
+    assert not card.training.held_out
+    assert "made the same way" in card.validation.notes
+    assert "no case is left to measure them on" in card.validation.notes
     assert card.validation.mean_dice >= 0.89
+
+
+def test_a_crop_of_the_usual_size_is_one_window_of_the_hippocampus_model():
+    card = load_package("hippocampus").card
+    sizes = zip(card.input.patch, card.locate.extent_mm, strict=True)
+    assert all(side >= mm / card.locate.spacing_mm for side, mm in sizes)
 
 
 @pytest.mark.slow

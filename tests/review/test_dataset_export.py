@@ -190,7 +190,7 @@ def test_without_the_models_card_nothing_is_known_to_be_held_out(out, tmp_path, 
     (out / "run.json").write_text(json.dumps({"versions": {"model": str(MODEL)}, "steps": steps}))
     with pytest.raises(
         InputError,
-        match=r"not on this machine \(what is here is hippocampus 2 .*Give that very package.*the model to train",
+        match=r"not on this machine \(what is here is hippocampus \d+ .*Give that very package.*the model to train",
     ):
         export_dataset(out, tmp_path / "data")
     assert not (tmp_path / "data").exists()

@@ -12,8 +12,8 @@ from medseg.types.run import ClassVolume, Volumes
 
 MANY = 12  # times as many components as in any training reference
 # Above the card's boundary entropy by this much, the result is withheld; by the lesser much, where its shape is unusual
-# too. Figures in docs/benchmarks/gate.md; of a model trained without 52 cases, these had up to 1.05 times the entropy
-# of those trained on (docs/benchmarks/window-size.md), and what is suitable must never be withheld.
+# too. Figures in docs/benchmarks/gate.md; of models trained without 52 cases, these had up to 1.01 times the most
+# entropy of those trained on (docs/benchmarks/window-size.md), and what is suitable must never be withheld.
 FAR_ABOVE, ABOVE = 1.2, 1.1
 UNUSUAL = 2  # signs of shape
 WHOLE = 0.9  # least fraction of a class in its largest component
