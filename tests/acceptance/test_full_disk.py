@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 from small_nifti import phantom, save
+from tiny_dataset import write_config, write_msd
 
 from medseg.cli.app import run
 
@@ -66,6 +67,14 @@ def test_a_full_disk_costs_the_case_and_leaves_no_half_of_it(small):
     check(done, 4)
     assert "No space left on device" in done.stdout
     assert "image.nii.gz" not in done.stderr
+
+
+def test_a_full_disk_ends_a_training_with_a_sentence(small):
+    """NumPy raises an error without a number, of what it wrote and what not."""
+    dataset, config = write_msd(small.parent / "dataset"), write_config(small.parent / "tiny.yaml")
+    done = medseg(small, "train", dataset, "--config", config, "--device", "cpu", "--out", small / "out")
+    check(done, 2)
+    assert "nothing can be written there (No space left on device)" in done.stderr
 
 
 def test_a_full_temporary_folder_costs_the_archive(small):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -194,7 +196,13 @@ def _remember(labels: npt.NDArray[Any], values: Sequence[int], key: str) -> dict
 
 def _save(path: Path, array: npt.NDArray[Any]) -> None:
     with atomic_path(path) as part, part.open("wb") as stream:
-        np.save(stream, array, allow_pickle=False)
+        try:
+            np.save(stream, array, allow_pickle=False)
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            # NumPy says how much it wrote, and not why no more.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
 def _key(data: Dataset, case: DatasetCase, card: InputCard, model_hash: str | None) -> str:
