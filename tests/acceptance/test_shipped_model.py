@@ -71,7 +71,7 @@ def test_nuclei_of_pictures_not_trained_on_are_counted_as_the_card_says(medseg, 
     cases = load_package("nuclei").card.training.held_out
     images = [DATA / "nuclei" / "images" / f"{case}.png" for case in cases]
     out = tmp_path / "out"
-    done = medseg("predict", *images, "--model", "nuclei", "--out", out, "--format", "nifti")
+    done = medseg("predict", *images, "--model", "nuclei", "--out", out, "--format", "nifti", "--keep-names")
     assert done.returncode == 0, done.stderr
     quality = hits = there = found = 0.0
     for case in cases:
