@@ -20,7 +20,7 @@ from medseg.training.samples.augment import Augmentation
 from medseg.training.samples.inputs import Inputs
 from medseg.training.samples.patches import Patches
 from medseg.training.samples.prepared import PreparedCase
-from medseg.training.start_fit import output_rows
+from medseg.training.start_fit import class_names, output_rows
 from medseg.training.warm_start import load_start
 from medseg.training.weights_start import load_weights
 
@@ -50,7 +50,8 @@ def build_loop(inputs: Inputs) -> Loop:
         if run.start is not None and config.interactive is not None:
             load_interactive_start(network, run.start, len(data.channels))
         elif run.start is not None:
-            load_start(network, run.start, output_rows(run.start.card, data, config.fine_tuning.classes), built)
+            names = class_names(run.start.card, config.fine_tuning, config.classes)
+            load_start(network, run.start, output_rows(run.start.card, data, names), built)
         if config.pretrained is not None:
             load_weights(network, config.pretrained)
     layout = memory_format(config.network.dimensions, network)

@@ -53,8 +53,8 @@ class FineTuningConfig(Strict):
 
     classes: dict[str, str] = Field(
         default={},
-        description="class of the dataset to class of the package, whose output it starts from; classes of one name "
-        "need none, and others start at random",
+        description="class of the dataset to class of the package, whose output it starts from; classes of one name, "
+        "the dataset's or that in `classes`, need none, and others start at random",
     )
     channels: dict[str, str] = Field(
         default={}, description="channel of the dataset to channel of the package in the same place"

@@ -76,7 +76,7 @@ class Configurator:
         options, values = self.options, self.values
         start = self.start
         if start is not None:
-            check_start(start.card, self.source.data, self.stated.fine_tuning)
+            check_start(start.card, self.source.data, self.stated.fine_tuning, self.stated.classes)
             _check_takes_clicks(start, interactive=self.stated.interactive is not None)
         if any(key not in values for key in PLANNED):
             values = merged(self._planned(out, configuration), values)

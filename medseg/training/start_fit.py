@@ -11,7 +11,7 @@ from medseg.data.dataset import Dataset
 from medseg.data.reading import read_channels
 from medseg.errors import ConfigError, MedsegError
 from medseg.models.card import ModelCard
-from medseg.training.config import FineTuningConfig
+from medseg.training.config import ClassConfig, FineTuningConfig
 from medseg.types.axis_order import nearest_ras
 
 log = logging.getLogger("medseg.train")
@@ -20,7 +20,9 @@ log = logging.getLogger("medseg.train")
 FACTOR = 1.5
 
 
-def check_start(card: ModelCard, data: Dataset, given: FineTuningConfig) -> None:
+def check_start(
+    card: ModelCard, data: Dataset, given: FineTuningConfig, classes: Mapping[str, ClassConfig] | None = None
+) -> None:
     """Refuse a dataset whose channels a package does not take, and say what else of it is new to the package."""
     _check_channels(card, data, given.channels)
     _check_mapping("fine_tuning.classes", given.classes, [c.name for c in data.table], _names(card))
@@ -29,8 +31,18 @@ def check_start(card: ModelCard, data: Dataset, given: FineTuningConfig) -> None
         of_package, of_data = (kinds[bool(regions)] for regions in (card.regions, data.regions))
         log.warning("The classes of the package %s %s, the dataset's %s.", card.name, of_package, of_data)
     else:
-        _say_new_classes(card, data, given.classes)
+        _say_new_classes(card, data, class_names(card, given, classes or {}))
     _say_spacing(card, data)
+
+
+def class_names(card: ModelCard, given: FineTuningConfig, classes: Mapping[str, ClassConfig]) -> dict[str, str]:
+    """Class of the dataset to class of the package: as a person maps it, or as the new card is to call the class.
+
+    The latter where the package has a class of that name: a recipe that gave the package its names fine-tunes it too.
+    """
+    known = {_plain(name) for name in _names(card)}
+    renamed = {mine: c.name for mine, c in classes.items() if c.name is not None and _plain(c.name) in known}
+    return {**renamed, **given.classes}
 
 
 def output_rows(card: ModelCard, data: Dataset, classes: Mapping[str, str]) -> list[int | None]:

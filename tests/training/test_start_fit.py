@@ -11,10 +11,10 @@ from medseg.errors import ConfigError
 from medseg.models.card import ClassCard, ModelCard, NetworkCard
 from medseg.models.training_card import TrainingCard
 from medseg.prepare.card import ChannelCard, InputCard
-from medseg.training.config import FineTuningConfig
+from medseg.training.config import ClassConfig, FineTuningConfig
 from medseg.training.configure import Configurator
 from medseg.training.options import TrainOptions
-from medseg.training.start_fit import check_start, output_rows
+from medseg.training.start_fit import check_start, class_names, output_rows
 from medseg.types import LabelClass, LabelTable
 
 
@@ -59,6 +59,21 @@ def test_outputs_are_matched_by_name_or_as_a_person_says(dataset, classes, given
     assert output_rows(package(), dataset(classes), given) == rows
 
 
+@pytest.mark.parametrize(
+    ("renamed", "given", "rows"),
+    [
+        ({"liver": "Left ball"}, {}, [0, 1, 2]),
+        ({"liver": "organ"}, {}, [0, None, 2]),
+        ({"liver": "left ball"}, {"liver": "right ball"}, [0, 2, 2]),
+        ({"right ball": "the right one"}, {}, [0, None, 2]),
+    ],
+)
+def test_names_that_a_recipe_gives_classes_are_those_of_the_package_that_it_made(dataset, renamed, given, rows):
+    classes = {mine: ClassConfig(name=name) for mine, name in renamed.items()}
+    names = class_names(package(), FineTuningConfig(classes=given), classes)
+    assert output_rows(package(), dataset(("liver", "right ball")), names) == rows
+
+
 def test_outputs_of_regions_are_matched_with_those_of_regions_only(dataset):
     parent = package(("whole", "core"), regions=(2, 1))
     regions = {1: (1, 2), 2: (2,)}
@@ -77,6 +92,9 @@ def test_kinds_of_classes_and_spacings_that_differ_are_said(dataset, caplog):
         assert "has the classes left ball, right ball. New to it, and starting at random: liver." in caplog.text
         caplog.clear()
         check_start(package(), dataset(("left ball", "liver")), FineTuningConfig(classes={"liver": "right ball"}))
+        assert caplog.text == ""
+        renamed = {"liver": ClassConfig(name="right ball")}
+        check_start(package(), dataset(("left ball", "liver")), FineTuningConfig(), renamed)
         assert caplog.text == ""
         check_start(package(), dataset(spacing=5.0), FineTuningConfig())
     assert "spacings of 1 x 1 x 1 mm; the first scan here has 5 x 5 x 5 mm" in caplog.text
