@@ -40,7 +40,7 @@ For {system}, {machine}, Python {python}, where this folder was made.
     python{python} install.py /opt/medseg
 
 makes an environment in `/opt/medseg`, installs medseg{extras} from `wheels/` with the versions in `constraints.txt`,
-and adds the models in `models/` to those of the user who runs it. Every file is checked against `SHA256SUMS` first.
+and {models}. Every file is checked against `SHA256SUMS` first.
 Then:
 
     /opt/medseg/bin/medseg doctor
@@ -49,8 +49,7 @@ The same without the script:
 
     python{python} -m venv /opt/medseg
     /opt/medseg/bin/pip install --no-index --find-links wheels --constraint constraints.txt "medseg{extras}"
-    /opt/medseg/bin/medseg models import models/NAME --name NAME
-"""
+{imports}"""
 
 
 @dataclass(frozen=True)
@@ -189,12 +188,15 @@ def _pip(*arguments: str) -> None:
 
 def _describe(made: Path, extras: Sequence[str]) -> None:
     """Leave the installer and what people should know."""
+    names = sorted(folder.name for folder in (made / "models").glob("*"))
     text = TEXT.format(
         version=metadata.version("medseg"),
         system=platform.system(),
         machine=platform.machine(),
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         extras=f"[{','.join(extras)}]" if extras else "",
+        models="adds the models in `models/` to those of the user who runs it" if names else "brings no further model",
+        imports="".join(f"    /opt/medseg/bin/medseg models import models/{name} --name {name}\n" for name in names),
     )
     write_text(made / README, text)
     installer = (resources.files("medseg.engine") / "bundle_install.py").read_text(encoding="utf-8")

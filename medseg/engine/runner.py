@@ -21,7 +21,7 @@ from medseg.engine.pipeline import Pipeline
 from medseg.engine.refresh import Refresh
 from medseg.engine.run_files import origins_of, remember_inputs, write_run_file, write_shard_files, write_sources
 from medseg.engine.shard import Shard
-from medseg.engine.shard_files import warn_of_other_parts
+from medseg.engine.shard_files import check_other_parts
 from medseg.errors import InputError, Interrupted, MedsegError
 from medseg.io.files.lock import exclusive
 from medseg.isolation.process import Guard
@@ -113,7 +113,7 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
 
         refresh = Refresh(lambda: write(is_over=False))
         if shard is not None:
-            warn_of_other_parts(work.out, shard)
+            check_other_parts(work.out, shard)
             refresh.now()  # so that a shard that dies at once is known to have begun, and its cases to be open
         try:
             _run_cases(work, discovery, options, cluster, ended, refresh)

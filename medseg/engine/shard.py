@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from medseg.counted import counted
 from medseg.errors import UsageError
 from medseg.types.scan import Discovery
 
@@ -17,10 +18,14 @@ NAME_IT = "Name the part itself, for instance --shard 3/200."
 
 @dataclass(frozen=True)
 class Shard:
-    """Which part of the cases this process does: number `index` of `count`, counting from 1."""
+    """Which part of the cases this process does: number `index` of `count`, counting from 1.
+
+    Parts `of_scheduler` were read from its environment, which says nothing of the run that a task repeats.
+    """
 
     index: int = 1
     count: int = 1
+    of_scheduler: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.index <= self.count:
@@ -56,7 +61,8 @@ class Shard:
         """Read ``"k/n"``, ``"auto"`` or ``"auto/n"``; auto asks the scheduler's environment for the rest."""
         index, slash, count = (part.strip() for part in text.partition("/"))
         if index == "auto" and (not slash or _is_whole(count)):
-            return _scheduled(os.environ if environment is None else environment, int(count) if slash else None)
+            given = os.environ if environment is None else environment
+            return replace(_scheduled(given, int(count) if slash else None), of_scheduler=True)
         if not (slash and _is_whole(index) and _is_whole(count)):
             raise UsageError(f"--shard {text}: not of the form k/n", fix="Write for instance --shard 1/4.")
         return cls(int(index), int(count))
@@ -97,7 +103,7 @@ def _of_slurm(environment: Mapping[str, str], count: int | None) -> Shard:
             fix=NAME_IT,
         )
     if count not in (None, tasks):
-        raise UsageError(f"--shard auto/{count}: the SLURM array has {tasks} tasks", fix=NAME_IT)
+        raise UsageError(f"--shard auto/{count}: the SLURM array has {counted(tasks, 'task')}", fix=NAME_IT)
     if tasks == 1 and task > 1:  # one of a larger array, started again: all cases are hardly meant
         raise UsageError(
             f"--shard auto: the SLURM array is task {task} alone, which does not say of how many parts", fix=NAME_IT

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from medseg.config.safe_json import parse_json
+from medseg.counted import counted
 from medseg.engine import journal
 from medseg.engine.shard import MOST_PARTS, Shard
-from medseg.errors import InputError
+from medseg.errors import InputError, UsageError
 from medseg.io.files.atomic import write_private
 from medseg.types.how_computed import HowComputed
 from medseg.types.run import BatchResult, CaseOutcome, Volumes
@@ -96,9 +97,22 @@ def shards_in(out: Path) -> list[Shard]:
     return [Shard(int(m[1]), int(m[2])) for m in matches if int(m[1]) <= int(m[2]) <= MOST_PARTS]
 
 
-def warn_of_other_parts(out: Path, shard: Shard) -> None:
-    """Say where a folder has shards of runs in another number of parts, which are no shards of this run."""
-    if others := [one.count for one in shards_in(out) if one.count != shard.count]:
+def check_other_parts(out: Path, shard: Shard) -> None:
+    """Say where a folder has shards of runs in another number of parts, which are no shards of this run.
+
+    Raises `UsageError` where the scheduler named the part: whoever starts one task of an array again would do all cases
+    in it, since an array of one task is a whole.
+    """
+    others = [one.count for one in shards_in(out) if one.count != shard.count]
+    if others and shard.of_scheduler:
+        raise UsageError(
+            f"--shard auto: the array has {counted(shard.count, 'task')}, and there are files of a run in "
+            f"{numbers(others)} parts",
+            where=out,
+            fix=f"To repeat a part of that run, name it: --shard {min(shard.index, max(others))}/{max(others)}. For a "
+            f"run in another number of parts, delete run.*-of-{max(others)}.json first.",
+        )
+    if others:
         log.warning(
             "%d/%d: there are files of a run in %s parts, too; the report is of the latest run, once it is complete",
             shard.index,

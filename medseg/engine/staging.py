@@ -21,6 +21,8 @@ SAME_TIME = 1e-3
 SAME_SECOND = 1.0
 AGAIN = "Copy it back as it was, or make the manifest again with `medseg inspect --manifest`."
 MOVED = "If its folder was moved, give the folder that the manifest's paths are relative to with --root. Else: " + AGAIN
+# Of a name with bytes that are none.
+NO_UTF8 = "The manifest is not UTF-8, so that this name is another one: save it as CSV UTF-8 from the spreadsheet."
 # Of a path that begins at the root of the file system.
 MOVED_ABSOLUTE = (
     "If its folder was moved, replace the beginning of the paths in the manifest's columns path and archive, which "
@@ -89,14 +91,16 @@ def _here(found: FoundScan, staged: Staged) -> FoundScan:
         files = tuple(_brought(listed, staged))
     for path in files:
         if not path.exists():
-            raise MissingScan("the file that the manifest lists is not there", where=path.name, fix=_moved(listed))
+            raise MissingScan("the file that the manifest lists is not there", where=path.name, fix=_moved(listed, path.name))
         if not path.is_file() and (listed.is_identified or not path.is_dir()):
             raise InputError("it is not a plain file", where=path.name, fix="Correct the manifest.")
     here = replace(found, files=files)
     return here if listed.is_identified else _identified(here)
 
 
-def _moved(listed: Recorded) -> str:
+def _moved(listed: Recorded, name: str) -> str:
+    if any("\udc80" <= letter <= "\udcff" for letter in name):  # how Python reads bytes that are no UTF-8
+        return NO_UTF8
     return MOVED_ABSOLUTE if listed.is_absolute else MOVED
 
 
@@ -108,7 +112,7 @@ def _brought(listed: Recorded, staged: Staged) -> list[Path]:
             (archive,) = fetch(listed.archive, folder)
         elif not archive.is_file():
             raise MissingScan(
-                "the archive that the manifest lists is not there", where=archive.name, fix=_moved(listed)
+                "the archive that the manifest lists is not there", where=archive.name, fix=_moved(listed, archive.name)
             )
         inside = folder / "archive"
         inside.mkdir()

@@ -63,7 +63,9 @@ def test_the_folder_holds_wheels_models_versions_and_an_installer_and_every_file
     assert made.models == ("liver",)  # nuclei is inside medseg
     assert (folder / "models" / "liver" / "weights.safetensors").is_file()
     assert pip[1][-1].endswith("medseg-1.0-py3-none-any.whl[parquet,onnx]")
-    assert "medseg[parquet,onnx]" in (folder / "README.md").read_text()
+    readme = (folder / "README.md").read_text()
+    assert "medseg[parquet,onnx]" in readme
+    assert "medseg models import models/liver --name liver\n" in readme
     listed = dict(line.split("  ")[::-1] for line in (folder / SUMS).read_text().splitlines())
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert set(listed) == files - {SUMS}

@@ -113,6 +113,18 @@ def test_a_file_that_is_not_the_one_listed_is_no_case(scans: Path, tmp_path: Pat
         stage(series, Staged())
 
 
+def test_a_name_that_a_spreadsheet_did_not_save_as_utf8_is_called_so(scans: Path, tmp_path: Path) -> None:
+    image(scans / "m\u00fcller.nii.gz", 3)
+    inspect(scans, manifest=tmp_path / "cases.csv", root=scans)
+    text = (tmp_path / "cases.csv").read_text(encoding="utf-8")
+    (tmp_path / "cases.csv").write_bytes(text.encode("cp1252"))
+    found = read_manifest(tmp_path / "cases.csv", scans).found
+    (odd,) = [scan for scan in found if "ller" in scan.files[0].name]
+    with pytest.raises(InputError, match="is not there") as caught:
+        stage(odd, Staged())
+    assert caught.value.fix is not None and caught.value.fix.startswith("The manifest is not UTF-8")
+
+
 def test_a_root_that_is_not_there_is_no_cases_that_failed(scans: Path, tmp_path: Path) -> None:
     inspect(scans, manifest=tmp_path / "cases.csv", root=scans)
     assert inputs_of((), tmp_path / "cases.csv", scans).paths == (scans,)

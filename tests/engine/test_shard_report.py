@@ -227,6 +227,19 @@ def test_shards_of_another_number_are_left_aside(structure, texts, tmp_path):
     assert (report(out).shards, report(out).unfinished) == (3, ())
 
 
+def test_one_task_of_an_array_started_again_does_not_do_the_whole_list(structure, texts, tmp_path):
+    out = tmp_path / "out"
+    go(structure, texts, out, Shard(1, 3))
+    before = sorted(path.name for path in out.iterdir())
+    alone = {f"SLURM_ARRAY_TASK_{name}": "1" for name in ("ID", "COUNT", "MIN", "MAX")}
+    with pytest.raises(UsageError, match=r"the array has 1 task, and there are files of a run in 3 parts") as caught:
+        go(structure, texts, out, Shard.parse("auto", alone))
+    assert caught.value.fix is not None and "name it: --shard 1/3" in caught.value.fix
+    assert sorted(path.name for path in out.iterdir()) == before
+    again = {**alone, "SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MAX": "3"}
+    go(structure, texts, out, Shard.parse("auto", again))
+
+
 def test_a_complete_report_is_not_replaced_because_a_run_in_other_parts_has_begun(structure, texts, tmp_path, caplog):
     out = tmp_path / "out"
     for index in (1, 2, 3):
