@@ -91,7 +91,9 @@ def _here(found: FoundScan, staged: Staged) -> FoundScan:
         files = tuple(_brought(listed, staged))
     for path in files:
         if not path.exists():
-            raise MissingScan("the file that the manifest lists is not there", where=path.name, fix=_moved(listed, path.name))
+            raise MissingScan(
+                "the file that the manifest lists is not there", where=path.name, fix=_moved(listed, path.name)
+            )
         if not path.is_file() and (listed.is_identified or not path.is_dir()):
             raise InputError("it is not a plain file", where=path.name, fix="Correct the manifest.")
     here = replace(found, files=files)

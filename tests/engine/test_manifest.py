@@ -122,7 +122,8 @@ def test_a_name_that_a_spreadsheet_did_not_save_as_utf8_is_called_so(scans: Path
     (odd,) = [scan for scan in found if "ller" in scan.files[0].name]
     with pytest.raises(InputError, match="is not there") as caught:
         stage(odd, Staged())
-    assert caught.value.fix is not None and caught.value.fix.startswith("The manifest is not UTF-8")
+    assert caught.value.fix is not None
+    assert caught.value.fix.startswith("The manifest is not UTF-8")
 
 
 def test_a_root_that_is_not_there_is_no_cases_that_failed(scans: Path, tmp_path: Path) -> None:

@@ -234,7 +234,8 @@ def test_one_task_of_an_array_started_again_does_not_do_the_whole_list(structure
     alone = {f"SLURM_ARRAY_TASK_{name}": "1" for name in ("ID", "COUNT", "MIN", "MAX")}
     with pytest.raises(UsageError, match=r"the array has 1 task, and there are files of a run in 3 parts") as caught:
         go(structure, texts, out, Shard.parse("auto", alone))
-    assert caught.value.fix is not None and "name it: --shard 1/3" in caught.value.fix
+    assert caught.value.fix is not None
+    assert "name it: --shard 1/3" in caught.value.fix
     assert sorted(path.name for path in out.iterdir()) == before
     again = {**alone, "SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MAX": "3"}
     go(structure, texts, out, Shard.parse("auto", again))
