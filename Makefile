@@ -61,8 +61,8 @@ container:  ## build the image from a base pinned by its digest, and look into i
 	    --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) .
 	$(BUILDER) run --rm --read-only --network none --cap-drop ALL --tmpfs /tmp --user 12345:12345 medseg:test doctor
 
-bench: setup
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+bench: setup  ## everyday work beside the CPU time and memory recorded for this instruction set; each bench_*.py is run by itself
+	$(BIN)/python benchmarks/regressions.py
 
 pictures: setup  ## makes every image of the documentation again; needs Chromium and the extra peers
 	$(BIN)/python docs/images/make_all.py

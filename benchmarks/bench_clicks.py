@@ -88,7 +88,7 @@ def model_rows(clicks: int) -> Rows:
     rng = np.random.default_rng(0)
     scan = Scan(rng.normal(size=(1, SIDE, SIDE, SIDE)).astype(np.float32), Geometry(np.eye(4), (SIDE,) * 3), "MR")
     with tempfile.TemporaryDirectory() as folder:
-        model = ClickModel(_package(Path(folder)))
+        model = ClickModel(package_of_clicks(Path(folder)))
         before = time.perf_counter()
         session = ClickSession(model, scan)
         rows: Rows = {"prepare": [f"{time.perf_counter() - before:.2f}"]}
@@ -119,7 +119,7 @@ def model_rows(clicks: int) -> Rows:
     return rows
 
 
-def _package(folder: Path) -> Any:
+def package_of_clicks(folder: Path) -> Any:
     """A package of the shipped size that takes clicks, its weights random."""
     import torch
 

@@ -171,7 +171,7 @@ def measure_process(command: Sequence[str], environment: dict[str, str] | None =
     if status:
         raise SystemExit(f"failed: {' '.join(command)}")
     return {
-        "cpu_s": round(used.ru_utime + used.ru_stime, 1),
+        "cpu_s": round(used.ru_utime + used.ru_stime, 2),
         "wall_s": round(time.perf_counter() - begun, 1),
         "peak_gb": round(used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9, 2),
     }
