@@ -2,7 +2,7 @@
 
     python benchmarks/regressions.py                 # compare; exit code 1 where something became slower or larger
     python benchmarks/regressions.py --record        # write what is measured into benchmarks/recorded.json
-    python benchmarks/regressions.py --isa AVX2      # as on a processor with AVX2 only
+    python benchmarks/regressions.py --isa AVX2      # as on a CPU with AVX2 only
 
 Every kind of work is one command in a process of its own, on made-up data. Its CPU time is divided by that of a fixed
 piece of work run just before and after it, so that neither the clock nor a neighbor on the machine counts; of several
