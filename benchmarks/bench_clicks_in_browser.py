@@ -105,7 +105,7 @@ def main() -> None:
                 rows[f"browser, {threads} thread{'s'[: threads - 1]}"] = _row([t / 1000 for t in found["times"]])
                 away = np.abs(np.array(found["scores"], np.float32) - expected.ravel()).max() / np.ptp(expected)
                 notes.append(
-                    f"{threads}: loaded in {found['loaded'] / 1000:.1f} s, scores off by {away:.1e} of their range"
+                    f"{threads}: loaded in {found['loaded'] / 1000:.1f} s, outputs off by {away:.1e} of their range"
                 )
                 page.close()
         server, *browsers = (float(p50) for p50, _ in rows.values())
