@@ -66,10 +66,15 @@ def lines_of(manifest: Path) -> Iterator[Line]:
 def _encoding(manifest: Path) -> str:
     """The encoding of a table: of Excel's "Unicode text" UTF-16, else UTF-8."""
     with manifest.open("rb") as stream:
-        start = stream.read(4)
-    if start in WORKBOOKS:
+        start = stream.read(4096)
+    if start.startswith(WORKBOOKS):
         raise UsageError("it is a spreadsheet's workbook", where=manifest, fix="Save it as CSV from the spreadsheet.")
-    return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if not start.strip() or b"\0" in start:
+        what = "it is empty" if not start.strip() else "it is no table of text"
+        raise UsageError(what, where=manifest, fix="Make it with `medseg inspect SCANS --manifest`.")
+    return "utf-8-sig"
 
 
 def _columns(header: Sequence[str], manifest: Path) -> list[str]:

@@ -336,6 +336,8 @@ def test_what_excel_makes_of_a_table_is_read(tmp_path: Path, content: bytes) -> 
     ("content", "said"),
     [
         (b"PK\x03\x04" + bytes(9), "a spreadsheet's workbook. Save it as CSV"),
+        (b"", "it is empty. Make it with"),
+        (b"\x1f\x8b\x08\x00\x00", "it is no table of text. Make it with"),
         (b"case_id,path,path\na,x,y\n", "several columns path"),
         (b"case_id,path,n_channel\na,x,1\n", "column 'n_channel' is unknown. Did you mean 'n_channels'?"),
         (b"a,x.nii\nb,y.nii\n", "no column case_id and path. Name each column once in the first line"),

@@ -37,7 +37,7 @@ def made(tmp_path, monkeypatch):
             built.append(name)
         return network
 
-    monkeypatch.setattr("medseg.infer.engines.torch.build_network", build_network)
+    monkeypatch.setattr("medseg.models.registry.build_network", build_network)
 
     def make(dimensions=3):
         network = Voxelwise(dimensions)
