@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-LARGEST = 1 << 20  # bytes; a card that names ten thousand cases has less than half
+LARGEST = 4 << 20  # bytes; a card that names a hundred thousand cases has less
 DEEPEST = 50
 MOST_NODES = 300_000  # values and keys, those that aliases repeat counted each time
 LARGEST_NUMBER = 2**63 - 1
