@@ -25,6 +25,7 @@ AXES: tuple[Axis, Axis, Axis] = (-3, -2, -1)
 ANISOTROPY = 3.0
 # Relative size of what float32 headers and DICOM decimal strings add to a spacing; decisions must not hang on it.
 NOISE = 1e-4
+LARGEST_NOISE = 0.1  # voxels; else every odd size above 5,000 would be within noise of a half
 # A cubic spline's coefficients forget the edge by a factor 0.27 a voxel: 12 voxels leave 1e-7, as in SciPy.
 MARGIN = 12
 # Rows of an operator multiplied at a time: few, so that their band is narrow, and products so small that the library
@@ -44,7 +45,7 @@ def resampled_size(size: int, spacing: float, target: float) -> int:
     """
     exact = size * spacing / target
     half = math.floor(exact) + 0.5
-    if abs(exact - half) < NOISE * max(1.0, exact):
+    if abs(exact - half) < min(NOISE * max(1.0, exact), LARGEST_NOISE):
         exact = half
     return max(1, round(exact))
 
