@@ -164,8 +164,8 @@ def next_fork(control: socket.socket) -> dict[str, Any]:
             os._exit(0)
         request = json.loads(message)
         reader, writer = os.pipe()
-        between = os.fork()
-        if between == 0:
+        if (between := os.fork()) == 0:
+            between = os.getpid()
             child = os.fork()
             if child:
                 os.write(writer, str(child).encode())
@@ -173,7 +173,7 @@ def next_fork(control: socket.socket) -> dict[str, Any]:
             control.close()
             os.close(reader)
             os.close(writer)
-            _settle(request, descriptors)
+            _settle(request, descriptors, between)
             return dict(request)
         os.waitpid(between, 0)
         control.send(os.read(reader, 100))
@@ -181,10 +181,12 @@ def next_fork(control: socket.socket) -> dict[str, Any]:
             os.close(descriptor)
 
 
-def _settle(request: Mapping[str, Any], descriptors: Sequence[int]) -> None:
-    """Take over streams, folder, environment and path of the process that asked."""
-    while os.getppid() != request["parent"]:
+def _settle(request: Mapping[str, Any], descriptors: Sequence[int], between: int) -> None:
+    """Take over streams, folder, environment and path of the process that asked, unless a signal ended it meanwhile."""
+    while os.getppid() == between:
         time.sleep(0.001)
+    if os.getppid() != request["parent"]:
+        os._exit(1)  # nobody waits for this process, and who reads its standard error would wait for ever
     streams, passed = descriptors[:3], descriptors[3:]
     for target, source in enumerate(streams):
         os.dup2(source, target)
