@@ -151,11 +151,11 @@ def part(name: str, found: tuple[Rows, ModelPackage]) -> list[str]:
     limit = float(np.quantile(before, 0.25))
     whole, worst = {}, {}
     for reader, of_case in curves.items():
-        whole[reader] = [_interval([np.array(of_case[c])[:, k] for c in cases]) for k in range(len(NUMBERS))]
+        whole[reader] = [interval([np.array(of_case[c])[:, k] for c in cases]) for k in range(len(NUMBERS))]
         low = [np.array([curve for curve in of_case[c] if curve[0] <= limit]).reshape(-1, len(NUMBERS)) for c in cases]
         low = [one for one in low if len(one)]
-        gains = [_interval([one[:, k] - one[:, 0] for one in low], signed=True) for k in range(1, len(NUMBERS))]
-        worst[reader] = [_interval([one[:, 0] for one in low]), *gains]
+        gains = [interval([one[:, k] - one[:, 0] for one in low], signed=True) for k in range(1, len(NUMBERS))]
+        worst[reader] = [interval([one[:, 0] for one in low]), *gains]
     columns = ["before", *(f"after {n}" for n in NUMBERS[1:])]
     return [
         f"## {name}",
@@ -177,7 +177,7 @@ def by_case(rows: Rows, reader: str) -> dict[str, list[list[float]]]:
     return found
 
 
-def _interval(values: list[np.ndarray], *, signed: bool = False) -> str:
+def interval(values: list[np.ndarray], *, signed: bool = False) -> str:
     """Mean over all classes of all cases, and its interval by bootstrap over cases."""
     sums, counts = np.array([one.sum() for one in values]), np.array([len(one) for one in values])
     drawn = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))

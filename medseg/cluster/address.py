@@ -13,12 +13,15 @@ LARGEST_PORT = 65535
 FORM = "Write auto, local, or the address that `ray start --head` printed, such as 10.0.0.5:6379."
 
 
+def address_meant(given: str) -> str:
+    """Return the address that Ray takes: for ``auto`` that in ``RAY_ADDRESS``, where one is."""
+    return (os.environ.get("RAY_ADDRESS") or given) if given == "auto" else given
+
+
 def check_address(given: str) -> None:
-    """Raise `UsageError` for what Ray cannot reach, be it given or in ``RAY_ADDRESS``, which is taken for ``auto``."""
-    address, where = given, f"--ray {given}".rstrip()
-    if given == "auto" and os.environ.get("RAY_ADDRESS"):
-        address = os.environ["RAY_ADDRESS"]
-        where = f"--ray auto, RAY_ADDRESS {address}"
+    """Raise `UsageError` for what Ray cannot reach, be it given or in ``RAY_ADDRESS``."""
+    address = address_meant(given)
+    where = f"--ray {given}".rstrip() if address == given else f"--ray {given}, RAY_ADDRESS {address}"
     if address.startswith("ray://"):
         what = "a Ray client cannot run a batch"
         raise UsageError(what, where=where, fix="Run medseg on a machine of the cluster, with --ray auto.")
@@ -29,8 +32,7 @@ def check_address(given: str) -> None:
 
 def advice(given: str) -> str:
     """What to do where no cluster answers."""
-    address = (os.environ.get("RAY_ADDRESS") or given) if given == "auto" else given
-    head = HEAD.fullmatch(address)
+    head = HEAD.fullmatch(address_meant(given))
     if head is not None:
         return (
             f"Look on that machine with `ray status` whether one runs there, start one with `ray start --head --port "

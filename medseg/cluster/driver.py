@@ -14,6 +14,7 @@ from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any
 
+from medseg.cluster.address import address_meant
 from medseg.cluster.messages import Failed, Finished, Lost, Sent, WrongToken
 from medseg.cluster.places import Machine, Place
 from medseg.errors import first_line
@@ -126,8 +127,7 @@ class Driver:
 
 def _check_listening(address: str) -> None:
     """Refuse an address where nothing listens at once; Ray itself would try for a while."""
-    address = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address
-    host, colon, port = address.rpartition(":")
+    host, colon, port = address_meant(address).rpartition(":")
     if colon and host and port.isascii() and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_REACH).close()
 
