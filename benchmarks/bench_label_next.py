@@ -129,11 +129,11 @@ class Round:
             return [int(k) for k in random.choice(left, count, replace=False)]
         uncertain, described = self._looked_at([pool[k] for k in (*chosen, *left)])
         known, unknown = len(chosen), np.arange(len(chosen), len(described))
-        by_doubt = unknown[np.argsort(-uncertain[known:], kind="stable")]
+        by_uncertainty = unknown[np.argsort(-uncertain[known:], kind="stable")]
         if way == "uncertain":
-            taken = by_doubt[:count].tolist()
+            taken = by_uncertainty[:count].tolist()
         else:
-            candidates = unknown if way == "unlike" else by_doubt[: POOL * count]
+            candidates = unknown if way == "unlike" else by_uncertainty[: POOL * count]
             taken = farthest(described, list(range(known)), candidates.tolist(), count)
         everything = [*chosen, *left]
         return [everything[k] for k in taken]
@@ -146,15 +146,15 @@ class Round:
 
     def _looked_at(self, cases: Sequence[DatasetCase]) -> tuple[Matrix, Matrix]:
         """How uncertain the model is of each case, and what each looks like."""
-        doubts, looks = [], []
+        uncertainties, looks = [], []
         for case in cases:
             scan, _ = read_case(self.data, case)
             found = self._predictor().segment(scan).probabilities
             assert found is not None
-            doubts.append(1 - expected_dice(found))
+            uncertainties.append(1 - expected_dice(found))
             looks.append(look(scan.array, found))
         described = np.array(looks)
-        return np.array(doubts), (described - described.mean(0)) / (described.std(0) + 1e-6)
+        return np.array(uncertainties), (described - described.mean(0)) / (described.std(0) + 1e-6)
 
 
 def overlap(found: npt.NDArray[np.floating] | None, reference: npt.NDArray[np.integer], values: list[int]) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 
 from medseg.cli.quiet_libraries import quiet_libraries
 from medseg.config.named_arguments import options_are_typed
-from medseg.errors import OF_A_PATH, Interrupted, MedsegError
+from medseg.errors import OF_A_PATH, Interrupted, MedsegError, UsageError
 from medseg.harmless import harmless_output
 from medseg.signals import ignore_stops, stoppable
 
@@ -70,9 +70,10 @@ def _guarded(arguments: list[str]) -> int:
         return 0
     except OSError as error:
         if error.errno in OF_A_PATH:
-            place = error.filename or "the output"
+            place = error.filename2 or error.filename or "the output"  # of a copy, where it was to be
             fix = "Choose another place, or see whether the disk is full."
-            return _fail(f"{place}: nothing can be written there ({error.strerror}). {fix}", 2)
+            refused = UsageError(f"nothing can be written there ({error.strerror})", where=place, fix=fix)
+            return _fail(str(refused), refused.exit_code, refused.code)
         return _fail_bug(error)
     except Exception as error:
         return _fail_bug(error)

@@ -188,7 +188,7 @@ def _copy(package: ModelPackage, name: str, out: Path | None, *, trust: bool, ov
         remember_trust(package.card.weights_sha256)
     if folder.resolve() == package.folder.resolve():
         return load_package(folder)
-    if out is None:
+    if out is None or not folder.exists():
         with atomic_folder(folder) as part:  # whatever happens, one package or the other is there, whole
             _copy_files(package, files, part)
     else:  # a folder of the user's, which may hold other files

@@ -11,6 +11,7 @@ import pytest
 from small_nifti import phantom, save
 from tiny_dataset import write_config, write_msd
 
+from medseg import resources
 from medseg.cli.app import run
 
 UNSHARE = shutil.which("unshare")
@@ -75,6 +76,15 @@ def test_a_full_disk_ends_a_training_with_a_sentence(small):
     done = medseg(small, "train", dataset, "--config", config, "--device", "cpu", "--out", small / "out")
     check(done, 2)
     assert "nothing can be written there (No space left on device)" in done.stderr
+
+
+def test_a_full_disk_ends_an_import_with_the_place_that_is_full(small):
+    package = resources.models()["hippocampus"]
+    done = medseg(small, "models", "import", package, "--name", "mine", "--out", small / "mine")
+    assert done.returncode == 2, done.stderr
+    assert f"medseg: {small}/" in done.stderr
+    assert str(package) not in done.stderr
+    assert len(done.stderr.splitlines()) == 1, "something half-written is left"
 
 
 def test_a_full_temporary_folder_costs_the_archive(small):

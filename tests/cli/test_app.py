@@ -411,7 +411,7 @@ def test_an_output_that_the_system_will_not_write_is_exit_code_2(monkeypatch, ca
     assert run(["list"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("medseg: results/a.nii.gz: nothing can be written there (No space left on device). ")
-    assert error.endswith("full.\n")
+    assert error.endswith("full. [E-usage]\n")
 
 
 def test_input_model_and_output_have_short_names(tmp_path, capsys):
