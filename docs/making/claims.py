@@ -119,14 +119,14 @@ def cell(page: str, row: tuple[str, ...], column: str) -> float:
 
 def overview() -> str:
     """The table of who wins what."""
-    lines = ["| task | measure | medseg | beside it | better | by | |", "|---|---|---|---|---|---|---|"]
+    lines = ["| task | measure | medseg | beside it | better |", "|---|---|---|---|---|"]
     for claim in CLAIMS:
         ours, other = claim.figures()
         better = "medseg" if claim.we_win else claim.name
         task = f"{claim.task} ({claim.note})" if claim.note else claim.task
         lines.append(
-            f"| {task} | {claim.measure} | {ours:g} | {claim.name} {other:g} | {better} | {claim.by} | "
-            f"[details]({claim.page}.md) |"
+            f"| [{task}]({claim.page}.md) | {claim.measure} | {ours:g} | {claim.name} {other:g} | "
+            f"{better} by {claim.by} |"
         )
     return "\n".join(lines)
 

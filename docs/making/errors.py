@@ -122,7 +122,7 @@ def page() -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([|<>*_`\[\]\\])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([|>*_`\[\]\\])", r"\\\1", " ".join(text.split())).replace("<", "&lt;")
 
 
 if __name__ == "__main__":

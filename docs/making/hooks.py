@@ -15,8 +15,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import claims
 import errors
+import verbs
 
-PARTS: dict[str, Callable[[], str]] = {"overview": claims.overview, "home": claims.home, "errors": errors.page}
+PARTS: dict[str, Callable[[], str]] = {
+    "overview": claims.overview,
+    "home": claims.home,
+    "errors": errors.page,
+    "verbs": verbs.page,
+}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

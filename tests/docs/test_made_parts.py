@@ -1,4 +1,4 @@
-"""Parts of pages that are made when the site is built: the overview of benchmarks, the home's figures, the errors."""
+"""Parts of pages that are made when the site is built: the overview of benchmarks, home's figures, errors, verbs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import sys
 
 import pytest
+import typer
 from page_commands import ROOT
 
 sys.path.insert(0, str(ROOT / "docs" / "making"))
@@ -13,6 +14,7 @@ sys.path.insert(0, str(ROOT / "docs" / "making"))
 import claims
 import errors
 import hooks
+import verbs
 
 
 def test_every_figure_is_found_in_its_page() -> None:
@@ -66,3 +68,19 @@ def test_every_kind_of_error_has_its_part_of_the_page() -> None:
         assert made.exit_code == kind.exit_code
         assert f"[{made.code}](#{made.code.lower()}) | {made.exit_code} |" in page
     assert len(errors.messages(parsed, kinds)) > 500
+    assert r"\<" not in errors.page() + verbs.page(), "Markdown shows the backslash too"
+
+
+def test_every_verb_has_its_part_of_the_page_with_every_option() -> None:
+    from medseg.cli.options import LOG
+    from medseg.cli.verb import VERBS
+
+    parts = dict(re.findall(r"^### (medseg .+?)\n(.*?)(?=^### |\Z)", verbs.page(), re.MULTILINE | re.DOTALL))
+    assert {name for group in VERBS.values() for name in group} == {name.split()[1] for name in parts}
+    assert "| Input and output | meaning |\n|---|---|\n| `-o, --out DIR` |" in parts["medseg predict"]
+    for name, command in verbs.leaves(typer.main.get_command(verbs.app)):
+        assert f"\n```console\n{'medseg review' if name.endswith('DIR') else name}" in parts[name]
+        for param in command.params:
+            if param.param_type_name == "option" and getattr(param, "rich_help_panel", None) not in (LOG, None):
+                assert all(option in parts[name] for option in param.opts), f"{name}: {param.opts}"
+                assert param.help.partition(" ")[0] in parts[name]

@@ -21,7 +21,7 @@ def test_the_notebook_is_that_of_its_page(name: str) -> None:
     assert kept == notebooks.notebook(name), "run python docs/making/notebooks.py"
 
 
-def test_every_public_name_has_an_example_that_runs() -> None:
+def test_every_public_name_has_an_example_that_runs_and_its_part_of_the_reference() -> None:
     import medseg
 
     page = (ROOT / "docs" / "tutorial" / "python.md").read_text(encoding="utf-8")
@@ -30,6 +30,8 @@ def test_every_public_name_has_an_example_that_runs() -> None:
     names = {*medseg.__all__, *(f"review.{name}" for name in medseg.review.__all__)}
     assert {name for name in names if not re.search(rf"\bmedseg\.{name}\b", code)} == noted
     assert all(f"medseg.{name}(" in page for name in noted)
+    reference = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    assert names - {"__version__", "review"} <= set(re.findall(r"^::: medseg\.(\S+)$", reference, re.MULTILINE))
 
 
 def test_what_a_page_says_of_a_block_holds_in_the_notebook() -> None:
