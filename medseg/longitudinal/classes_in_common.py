@@ -10,6 +10,7 @@ import numpy as np
 from medseg.errors import InputError
 from medseg.longitudinal.time_point import TimePoint
 from medseg.types import LabelClass, LabelMap, LabelTable
+from medseg.types.overlapping import AnyLabels, OverlappingLabels
 
 
 def with_classes_in_common(points: tuple[TimePoint, TimePoint]) -> tuple[TimePoint, TimePoint]:
@@ -42,6 +43,8 @@ def with_classes_in_common(points: tuple[TimePoint, TimePoint]) -> tuple[TimePoi
 def _whole(point: TimePoint, *, like: TimePoint) -> TimePoint:
     """Take together the classes whose whole the other time has: left hippocampus, of its two parts."""
     own, others = set(point.class_names()), set(like.class_names())
+    if isinstance(point.labels, OverlappingLabels):
+        return point  # its classes may be parts of one another anyway
     array, table, notes = point.labels.array, list(point.labels.table), []
     for whole in like.labels.table:
         words = set(whole.name.split())
@@ -64,12 +67,17 @@ def _looked_for(point: TimePoint, *, by: TimePoint) -> TimePoint:
     dropped = [entry for entry in point.labels.table if entry.name not in known]
     if not by.model.hash or not dropped:
         return point
-    array = np.where(np.isin(point.labels.array, [e.value for e in dropped]), 0, point.labels.array)
-    table = LabelTable(tuple(entry for entry in point.labels.table if entry.name in known))
+    kept = [entry for entry in point.labels.table if entry.name in known]
+    labels: AnyLabels
+    if isinstance(point.labels, OverlappingLabels):
+        labels = OverlappingLabels.of_masks(((e, point.labels.mask(e.value)) for e in kept), point.grid)
+    else:
+        array = np.where(np.isin(point.labels.array, [e.value for e in dropped]), 0, point.labels.array)
+        labels = LabelMap(array.astype(point.labels.array.dtype), point.grid, LabelTable(tuple(kept)))
     names = ", ".join(entry.name for entry in dropped)
     return replace(
         point,
-        labels=LabelMap(array.astype(point.labels.array.dtype), point.labels.geometry, table),
+        labels=labels,
         warnings=(*point.warnings, f"{by.case_id}: {names} was not looked for there, and is not compared."),
     )
 

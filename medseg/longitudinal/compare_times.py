@@ -13,7 +13,7 @@ from medseg.longitudinal.measure_objects import measure_objects
 from medseg.longitudinal.pairing import Group, ObjectsAt, pair_objects
 from medseg.longitudinal.response import Summed, response
 from medseg.longitudinal.sizes import default_repeatability, half_width_ml, size_change
-from medseg.longitudinal.time_point import TimePoint
+from medseg.longitudinal.time_point import TimePoint, apart
 from medseg.post.surface_area import surface_area
 from medseg.types import Geometry, Instances
 from medseg.types.follow_up import (
@@ -26,6 +26,7 @@ from medseg.types.follow_up import (
     SizeChange,
     TrackedObject,
 )
+from medseg.types.overlapping import class_map
 
 Tracked = tuple[TrackedObject, ...]
 
@@ -39,14 +40,20 @@ def compare_times(
     - `summed`: of which classes diameters are summed.
     """
     before, after = points
-    found = tuple(point.found_objects(classes) for point in points)
-    tracked = tuple(measure_objects(point, own, classes) for point, own in zip(points, found, strict=True))
-    objects = _objects(points, (found[0], found[1]), (tracked[0], tracked[1]), alignment)
+    tracked: tuple[list[TrackedObject], list[TrackedObject]] = ([], [])
+    changed: list[ObjectChange] = []
+    for together in apart(points, classes):
+        found = before.found_objects(together), after.found_objects(together)
+        own = measure_objects(before, found[0], together), measure_objects(after, found[1], together)
+        changed += _paired(points, found, own, alignment)
+        for every, more in zip(tracked, own, strict=True):
+            every.extend(more)
+    objects = _numbered(changed)
     return FollowUp(
         (before.case_id, after.case_id),
         (after.day - before.day).days if before.day and after.day else None,
         alignment,
-        changes := tuple(_class_changes(points, (tracked[0], tracked[1]), classes)),
+        changes := tuple(_class_changes(points, (tuple(tracked[0]), tuple(tracked[1])), classes)),
         objects,
         _asymmetries(changes),
         response(objects, summed, max(before.grid.spacing)),
@@ -56,12 +63,13 @@ def compare_times(
     )
 
 
-def _objects(
+def _paired(
     points: tuple[TimePoint, TimePoint],
     found: tuple[Instances, Instances],
     tracked: tuple[Tracked, Tracked],
     alignment: Alignment,
-) -> tuple[ObjectChange, ...]:
+) -> list[ObjectChange]:
+    """Return what became of the objects in two maps of them, without numbers yet."""
     by_id = tuple({one.id: one for one in own} for own in tracked)
     matrix = alignment.matrix
     inverse = np.linalg.inv(matrix).astype(np.float64)
@@ -70,11 +78,14 @@ def _objects(
         for own, known, to_other in zip(found, by_id, (inverse, matrix), strict=True)
     ]
     groups = pair_objects(sides[0], sides[1], _slack_mm(points[0].grid, points[1].grid, alignment))
-    paired = [
+    return [
         _change(group, tuple(by_id[0][a] for a in group.before), tuple(by_id[1][b] for b in group.after), matrix)
         for group in groups
     ]
-    order = sorted(paired, key=lambda one: (one.class_name, -max(one.size.before_ml, one.size.after_ml), one.place_mm))
+
+
+def _numbered(changes: Sequence[ObjectChange]) -> tuple[ObjectChange, ...]:
+    order = sorted(changes, key=lambda one: (one.class_name, -max(one.size.before_ml, one.size.after_ml), one.place_mm))
     return tuple(
         ObjectChange(n, o.class_name, o.match, o.before, o.after, o.size, o.place_mm, o.is_certain)
         for n, o in enumerate(order, start=1)
@@ -138,8 +149,10 @@ def _class_changes(
 
 def _class_volume(point: TimePoint, name: str) -> tuple[float, float]:
     """Volume of a class and the half-width of its interval, ml: the card's where it has one."""
-    value = next((entry.value for entry in point.labels.table if entry.name == name), None)
-    mask = point.labels.array == value if value is not None else np.zeros(point.grid.shape, bool)
+    entry = next((entry for entry in point.labels.table if entry.name == name), None)
+    if entry is None:
+        return 0.0, point.half_widths_ml.get(name, 0.0)
+    mask = class_map(point.labels, entry).array == entry.value
     if not mask.any():
         return 0.0, point.half_widths_ml.get(name, 0.0)
     volume = float(np.count_nonzero(mask) * point.grid.voxel_volume / 1000)

@@ -11,8 +11,8 @@ from PIL import Image as Pixels
 
 from medseg.draw.time_points import ShownTime, draw_times
 from medseg.locate.sampling import Image, covered, part_of
-from medseg.longitudinal.time_point import TimePoint
-from medseg.types import Geometry, Instances
+from medseg.longitudinal.time_point import TimePoint, apart
+from medseg.types import Geometry
 from medseg.types.follow_up import FollowUp, ObjectChange
 from medseg.types.window import gray_window
 
@@ -50,10 +50,10 @@ def word_of(change: ObjectChange) -> str:
 
 
 def figures(
-    follow_up: FollowUp, points: tuple[TimePoint, TimePoint], objects: tuple[Instances, Instances]
+    follow_up: FollowUp, points: tuple[TimePoint, TimePoint], classes: tuple[str, ...]
 ) -> list[tuple[ObjectChange, Pixels.Image]]:
     """Draw the objects that changed, the gravest change first, up to `MOST`."""
-    sides = _numbered(follow_up, points, objects)
+    sides = _numbered(follow_up, points, classes)
     words = {one.number: word_of(one) for one in follow_up.objects}
     changed = sorted(
         (one for one in follow_up.objects if one.is_changed),
@@ -66,11 +66,9 @@ def figures(
     return drawn
 
 
-def overview(
-    follow_up: FollowUp, points: tuple[TimePoint, TimePoint], objects: tuple[Instances, Instances]
-) -> Pixels.Image:
+def overview(follow_up: FollowUp, points: tuple[TimePoint, TimePoint], classes: tuple[str, ...]) -> Pixels.Image:
     """Draw the slice of the earlier scan in which most of both times' objects lie."""
-    sides = _numbered(follow_up, points, objects)
+    sides = _numbered(follow_up, points, classes)
     grid, axis = points[0].grid, points[0].plane_axis
     counts = np.zeros(grid.shape[axis])
     for side in sides:
@@ -85,17 +83,22 @@ def overview(
 
 
 def _numbered(
-    follow_up: FollowUp, points: tuple[TimePoint, TimePoint], objects: tuple[Instances, Instances]
+    follow_up: FollowUp, points: tuple[TimePoint, TimePoint], classes: tuple[str, ...]
 ) -> tuple[NumberedObjects, NumberedObjects]:
-    before = {part.id: one.number for one in follow_up.objects for part in one.before}
-    after = {part.id: one.number for one in follow_up.objects for part in one.after}
-    first, second = (
-        NumberedObjects(point, _renumbered(own.ids, numbers), matrix, _window(point))
-        for point, own, numbers, matrix in zip(
-            points, objects, (before, after), (np.eye(4), follow_up.alignment.matrix), strict=True
-        )
+    """Number the objects of both times; of classes that share voxels, the smallest is seen."""
+    first, second = (np.zeros(point.grid.shape, np.int32) for point in points)
+    ml = {one.class_name: one.size.before_ml + one.size.after_ml for one in follow_up.classes}
+    for together in sorted(apart(points, classes), key=lambda names: -sum(ml[name] for name in names)):
+        changes = [one for one in follow_up.objects if one.class_name in together]
+        before = {part.id: one.number for one in changes for part in one.before}
+        after = {part.id: one.number for one in changes for part in one.after}
+        for numbers, point, number in zip((first, second), points, (before, after), strict=True):
+            own = _renumbered(point.found_objects(together).ids, number)
+            np.copyto(numbers, own, where=own > 0)
+    return (
+        NumberedObjects(points[0], first, np.eye(4), _window(points[0])),
+        NumberedObjects(points[1], second, follow_up.alignment.matrix, _window(points[1])),
     )
-    return first, second
 
 
 def _renumbered(ids: npt.NDArray[np.int32], numbers: dict[int, int]) -> npt.NDArray[np.int32]:

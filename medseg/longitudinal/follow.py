@@ -87,8 +87,7 @@ def follow(
     found = compare_times(points, alignment, followed, summed)
     folder.mkdir(parents=True, exist_ok=True)
     write_follow_up(found, folder)
-    objects = (points[0].found_objects(followed), points[1].found_objects(followed))
-    page = follow_page(found, overview(found, points, objects), figures(found, points, objects))
+    page = follow_page(found, overview(found, points, followed), figures(found, points, followed))
     write_text(folder / "follow.html", page)
     _write_report(found, points, folder)
     return found

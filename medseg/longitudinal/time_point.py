@@ -12,6 +12,7 @@ from medseg.post.components import components
 from medseg.post.in_plane_axes import slice_axis
 from medseg.post.measure import located
 from medseg.types import Geometry, Instances, LabelClass, LabelMap, ModelIdentity, Scan
+from medseg.types.overlapping import AnyLabels, class_map
 
 ABNORMAL = "49755003"  # SNOMED CT: Morphologically Abnormal Structure
 LESION = re.compile(r"lesion|tumou?r|metasta|nodul|mass|cancer|carcinoma|lymph|^class-\d+$", re.IGNORECASE)
@@ -27,7 +28,7 @@ class TimePoint:
     """
 
     case_id: str
-    labels: LabelMap
+    labels: AnyLabels
     scan: Scan | None
     model: ModelIdentity
     objects: Instances | None = None
@@ -52,12 +53,24 @@ class TimePoint:
         return tuple(entry.name for entry in self.labels.table)
 
     def found_objects(self, classes: tuple[str, ...]) -> Instances:
-        """Objects of these classes: the model's own where it makes any, else connected components."""
+        """Objects of these classes: the model's own where it makes any, else connected components.
+
+        Of labels that may overlap, only one class can be asked for: objects that share voxels have no map.
+        """
         things = () if self.objects is None else [e.name for e in self.objects.table if e.is_thing]
         if self.objects is not None and set(classes) & set(things):
             return located(self.objects)
-        values = [entry.value for entry in self.labels.table if entry.name in classes]
-        return components(self.labels, classes=values)
+        entries = [entry for entry in self.labels.table if entry.name in classes]
+        if isinstance(self.labels, LabelMap):
+            return components(self.labels, classes=[entry.value for entry in entries])
+        entry = entries[0] if entries else LabelClass(self.labels.table.largest + 1, classes[0])  # of which nothing is
+        return components(class_map(self.labels, entry), classes=[entry.value])
+
+
+def apart(points: tuple[TimePoint, TimePoint], classes: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Classes whose objects share no voxels, together: all of label maps, each by itself of labels that may overlap."""
+    together = all(isinstance(point.labels, LabelMap) for point in points)
+    return (classes,) if together else tuple((name,) for name in classes)
 
 
 def object_classes(points: tuple[TimePoint, TimePoint], chosen: tuple[str, ...]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from medseg.io.discover import discover
 from medseg.io.files.case_id import safe, stem
 from medseg.io.files.patient_names import public_name
 from medseg.io.instances import IDS, TABLE, read_instances
-from medseg.io.read import read_labels, read_scan
+from medseg.io.read import read_any_labels, read_scan
 from medseg.isolation.boundary import insist
 from medseg.longitudinal.time_point import TimePoint
 from medseg.prepare.regrid import regrid
@@ -27,7 +27,8 @@ from medseg.review.opening import open_store
 from medseg.review.readings import labels_of
 from medseg.review.results import CaseResult, Results
 from medseg.review.scan_finder import ScanFinder
-from medseg.types import FoundScan, Geometry, Instances, LabelMap, ModelIdentity, Source
+from medseg.types import FoundScan, Geometry, Instances, ModelIdentity, Source
+from medseg.types.overlapping import AnyLabels, moved
 
 UNKNOWN = ModelIdentity("origin not stated", "", "")
 
@@ -84,7 +85,7 @@ def _of_results(folder: Path, scans: Sequence[Path]) -> TimePoint:
     found = ScanFinder(results.folder, scans).find(result.case_id, result.input_sha256)[0]
     scan = read_scan(found, allow_uneven=True, allow_incomplete=True)
     maker = _maker(results.folder)
-    model_labels = _on_grid(read_labels(result.labels_path), scan.geometry, result.labels_path)
+    model_labels = _on_grid(read_any_labels(result.labels_path), scan.geometry, result.labels_path)
     labels, notes, warnings = _reviewed(results.folder, result, model_labels)
     objects = None if notes else _objects(result, scan.geometry)
     return TimePoint(
@@ -117,7 +118,9 @@ def _maker(results: Path) -> MadeBy:
         return MadeBy(UNKNOWN)
 
 
-def _reviewed(results: Path, result: CaseResult, labels: LabelMap) -> tuple[LabelMap, tuple[str, ...], tuple[str, ...]]:
+def _reviewed(
+    results: Path, result: CaseResult, labels: AnyLabels
+) -> tuple[AnyLabels, tuple[str, ...], tuple[str, ...]]:
     """What a person accepted in place of the model's labels, with a note; a warning where they were rejected."""
     try:
         store = open_store(results)
@@ -142,7 +145,7 @@ def _objects(result: CaseResult, grid: Geometry) -> Instances | None:
 
 
 def _of_labels(path: Path, scans: Sequence[Path], own: Path | None, *, needs_scan: bool) -> TimePoint:
-    labels = read_labels(path)
+    labels = read_any_labels(path)
     case_id = safe(public_name(stem(path.name).removesuffix(".seg")))
     found = None if not scans else _scan_of(path, labels, [own] if own is not None else scans)
     if found is None:
@@ -158,7 +161,7 @@ def _of_labels(path: Path, scans: Sequence[Path], own: Path | None, *, needs_sca
     return TimePoint(case_id, _on_grid(labels, scan.geometry, path), scan, UNKNOWN, None, *_who_and_when(scan.source))
 
 
-def _scan_of(path: Path, labels: LabelMap, scans: Sequence[Path]) -> FoundScan:
+def _scan_of(path: Path, labels: AnyLabels, scans: Sequence[Path]) -> FoundScan:
     """Find a label map's scan: the only one, else by the series it refers to, its grid or its name."""
     found = [scan for scan in discover(scans).found if path.resolve() not in [file.resolve() for file in scan.files]]
     if len(found) == 1:
@@ -190,9 +193,9 @@ def _series_of(path: Path) -> tuple[str, ...]:
         return ()
 
 
-def _on_grid(labels: LabelMap, grid: Geometry, where: Path) -> LabelMap:
+def _on_grid(labels: AnyLabels, grid: Geometry, where: Path) -> AnyLabels:
     """Labels on the scan's grid where their voxels coincide; nothing is resampled."""
-    return labels if labels.geometry.matches(grid) else regrid(labels, grid, where=where.name)
+    return labels if labels.geometry.matches(grid) else moved(labels, partial(regrid, geometry=grid, where=where.name))
 
 
 def _who_and_when(source: Source) -> tuple[str, date | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from medseg.models.package import ModelPackage
 from medseg.review.results import CaseResult
 from medseg.tracking.resolve import resolve_model
 from medseg.types import LabelMap, LabelTable, ModelIdentity
+from medseg.types.overlapping import OverlappingLabels
 
+Labels = TypeVar("Labels", bound=LabelMap | OverlappingLabels)
 IDENTITY = re.compile(r"(?P<name>\S+) (?P<version>.+) \([0-9a-f]{12}\)")
 NOTE = "medseg: "  # before a mark, in the description of a NIfTI file
 
@@ -75,7 +78,7 @@ def identity_of(result: CaseResult, maker: MadeBy) -> ModelIdentity:
     return replace(maker.identity, mark=text.removeprefix(NOTE) if text.startswith(NOTE) else "")
 
 
-def coded(labels: LabelMap, result: CaseResult, maker: MadeBy) -> LabelMap:
+def coded(labels: Labels, result: CaseResult, maker: MadeBy) -> Labels:
     """Give labels the model's own table, codes and colors included; else what a DICOM SEG of the case says of it."""
     table = _of_seg(result.folder / "labels.seg.dcm") if maker.package is None else maker.package.card.table
     if table is None:
@@ -83,7 +86,7 @@ def coded(labels: LabelMap, result: CaseResult, maker: MadeBy) -> LabelMap:
     known = {(entry.value, entry.name): entry for entry in table}
     if {entry.value for entry in table} == {entry.value for entry in labels.table}:
         own = tuple(known.get((entry.value, entry.name), entry) for entry in labels.table)
-        return LabelMap(labels.array, labels.geometry, LabelTable(own))
+        return replace(labels, table=LabelTable(own))
     return labels
 
 

@@ -7,6 +7,7 @@ from medseg.errors import InputError
 from medseg.longitudinal.classes_in_common import with_classes_in_common
 from medseg.longitudinal.time_point import TimePoint
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity
+from medseg.types.overlapping import OverlappingLabels
 
 HEAD = ModelIdentity("head", "1", "a" * 64)
 OTHER = ModelIdentity("other", "1", "b" * 64)
@@ -46,6 +47,17 @@ def test_what_the_other_model_does_not_look_for_is_not_compared():
     assert set(np.unique(first.labels.array)) == {0, 1}
     assert first.warnings == ("b: tumor was not looked for there, and is not compared.",)
     assert second is after
+
+
+def test_of_classes_that_share_voxels_the_others_stay_whole():
+    liver = np.zeros((4, 4, 4), bool)
+    liver[:2] = True
+    tumor = np.roll(liver, 1, axis=0)
+    classes = LabelClass(1, "liver"), LabelClass(2, "tumor")
+    labels = OverlappingLabels.of_masks(zip(classes, (liver, tumor), strict=True), Geometry(np.eye(4), liver.shape))
+    first, _ = with_classes_in_common((TimePoint("a", labels, None, HEAD), point("b", {3: "liver"}, OTHER)))
+    assert first.class_names() == ("liver",)
+    assert np.array_equal(first.labels.mask(1), liver)
 
 
 def test_of_labels_that_a_person_drew_a_class_that_lacks_is_gone():

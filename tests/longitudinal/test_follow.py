@@ -11,7 +11,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from moved_lesions import LESIONS, SPACING, Ball, grid, motion, write_dicom_pair, write_pair
+from moved_lesions import LESIONS, SPACING, Ball, grid, labels_at, motion, write_dicom_pair, write_pair
 from peer_tools import dicom_errors
 from reviewed_results import make_results
 
@@ -347,3 +347,26 @@ def test_the_command_line(pair, tmp_path):
         check=True,
     )
     assert json.loads(done.stdout)["counts"]["new"] == 1
+
+
+def test_classes_that_share_voxels_are_followed_each_as_a_whole(pair, followed, tmp_path):
+    """The lesions lie in an organ; neither takes voxels from the other."""
+    paths = []
+    for path, after in ((pair.before, False), (pair.after, True)):
+        image = nib.load(path)
+        lesions = np.asanyarray(image.dataobj)
+        world = nib.affines.apply_affine(image.affine, np.moveaxis(np.indices(lesions.shape), 0, -1))
+        organ = labels_at(world, [Ball((0.0, 0.0, 0.0), 30.0, 30.0)], after=after)
+        both = nib.Nifti1Image(np.stack([lesions, organ], axis=-1), image.affine)
+        nib.save(both, tmp_path / path.name)
+        paths.append((tmp_path / path.name, float(organ.sum() * np.prod(image.header.get_zooms()) / 1000)))
+    out = tmp_path / "out"
+    found = medseg.follow(paths[0][0], paths[1][0], out, scans=pair.scans)
+    alone, _ = followed
+    lesions = [one for one in found.objects if one.class_name == "class-1"]
+    assert [one.size for one in lesions] == [one.size for one in alone.objects]
+    assert [one.match for one in lesions] == [one.match for one in alone.objects]
+    (organ,) = (one for one in found.objects if one.class_name == "class-2")
+    assert (organ.match, organ.change) == ("paired", "unchanged")
+    assert (organ.size.before_ml, organ.size.after_ml) == pytest.approx((paths[0][1], paths[1][1]))
+    assert (out / "follow.html").is_file()

@@ -26,8 +26,9 @@ from medseg.io.dicom_results.source import SourceSeries, read_source
 from medseg.io.dicom_results.sr import algorithm_of
 from medseg.io.dicom_results.sr_document import report_document
 from medseg.io.dicom_results.sr_values import volume_measurement
-from medseg.types import LabelClass, LabelMap, ModelIdentity, Source
+from medseg.types import LabelClass, ModelIdentity, Source
 from medseg.types.follow_up import FollowUp, ObjectChange, TrackedObject
+from medseg.types.overlapping import AnyLabels
 
 SERIES_NUMBER = 9005
 SLICES = 2  # the array axis along which the slices of a DICOM series lie
@@ -42,7 +43,7 @@ Volumes = dict[tuple[str, int], float]  # ml, by tracking UID and time point, 1 
 class ReportedTime:
     """Labels of one time point, the DICOM series they were made of and what made them."""
 
-    labels: LabelMap
+    labels: AnyLabels
     source: Source
     model: ModelIdentity
 
