@@ -208,8 +208,19 @@ def _shared(keys: Sequence[str]) -> str:
     return max(starts, key=len, default="")
 
 
+def _of_another(image: Named, label: Named) -> bool:
+    """Whether the folders of an image and a label are called alike, with other numbers: another patient's."""
+    if image.context == label.context or not image.context or not label.context:
+        return False
+    (own, numbers), (other, others) = (
+        (re.split(r"\d", folder.lower())[0], _numbers(folder)) for folder in (label.context[-1], image.context[-1])
+    )
+    return own == other and bool(numbers) and bool(others) and numbers != others
+
+
 def _of_split(images: Sequence[Named], label: Named) -> list[Named]:
-    """Images of the label's part of the split where some are; where names do not say, all."""
+    """Images of the label's part of the split where some are; where names do not say, all; of no other patient."""
+    images = [image for image in images if not _of_another(image, label)]
     same = [image for image in images if image.split == label.split]
     return same or [image for image in images if image.split is None or label.split is None]
 

@@ -149,6 +149,20 @@ def masks_inside_masks(root: Path) -> Expected:
     return Expected(cases, ("ct",), ("liver", "tumor"), ambiguous="lies inside")
 
 
+def labels_of_a_missing_subject(root: Path) -> Expected:
+    """The gray matter challenge's, where a clone lacks the large image of one subject: no other's image is its."""
+    cases = {}
+    for number in (9418, 9584, 9605):
+        sub = f"sub-{number}/anat/sub-{number}_run-1_T2starw"
+        nifti(root / f"derivatives/labels/{sub}_gmseg-manual.nii.gz", labels(number))
+        if number != 9605:
+            nifti(root / f"{sub}.nii.gz", scan(number))
+            cases[f"sub-{number}_run-1_T2starw"] = (
+                (f"{sub}.nii.gz",), (f"derivatives/labels/{sub}_gmseg-manual.nii.gz",)
+            )  # fmt: skip
+    return Expected(cases, ambiguous="labels that no image was found for")
+
+
 LAYOUTS: tuple[Callable[[Path], Expected], ...] = (
     verse,
     msseg,
@@ -160,6 +174,7 @@ LAYOUTS: tuple[Callable[[Path], Expected], ...] = (
     lesions_beside_brains,
     bids_with_masks_of_brains,
     masks_inside_masks,
+    labels_of_a_missing_subject,
 )
 
 
