@@ -68,8 +68,8 @@ class ClickSession:
         """Return what becomes of a class after interactions, the oldest first; there must be one.
 
         The patch lies around the newest of them. Where what changes reaches beyond it, patches of coarser voxels are
-        looked at as well, and count outside the finer ones. Only changes that hang together with an interaction are
-        made, so that a click somewhere leaves what is elsewhere.
+        looked at as well, and count outside the finer ones. Only changes that hang together with the newest interaction
+        are made, or with one that was not answered yet, so that a click somewhere leaves what is elsewhere.
         """
         shape = self.image.shape[1:]
         on_network = [self._on_network(one) for one in interactions]
@@ -88,8 +88,7 @@ class ClickSession:
         after = before.copy()
         for first, step, found in reversed(parts):  # finer ones last: they count where there are several
             self._paste(after, box, first, step, found)
-        marks = [one.voxels - np.array(box.start) for one in interactions]
-        return Answer(box, hanging_together(before, after, marks), zoom)
+        return Answer(box, hanging_together(before, after, unanswered(before, interactions, box.start)), zoom)
 
     def _on_network(self, one: Interaction) -> Interaction:
         voxels = np.rint(one.voxels @ self.to_network[:3, :3].T + self.to_network[:3, 3]).astype(np.int64)
@@ -130,6 +129,20 @@ class ClickSession:
         values = sampled(found, matrix, own.shape, order=1)
         place = tuple(slice(a - b, a - b + n) for a, b, n in zip(own.start, box.start, own.shape, strict=True))
         target[place] = values > 0.5
+
+
+def unanswered(before: Mask, interactions: Sequence[Interaction], start: Triple) -> list[npt.NDArray[np.int64]]:
+    """Voxels of the newest interaction, and of those that the mask contradicts: their answer came too late to be drawn.
+
+    - `start`: where the mask begins; what is returned counts from there and lies within.
+    """
+    found = []
+    for one in interactions:
+        voxels = one.voxels - np.array(start)
+        inside = voxels[((voxels >= 0) & (voxels < before.shape)).all(axis=1)]
+        if one is interactions[-1] or (before[tuple(inside.T)] == one.is_outside).any():
+            found.append(inside)
+    return found
 
 
 def hanging_together(before: Mask, after: Mask, marks: Sequence[npt.NDArray[Any]]) -> Mask:

@@ -11,7 +11,7 @@ import numpy as np
 
 from medseg.errors import InputError, MissingDependency, UsageError
 from medseg.infer.clicks.interaction import Interaction
-from medseg.infer.clicks.session import Answer, Present, cut, hanging_together
+from medseg.infer.clicks.session import Answer, Present, cut, hanging_together, unanswered
 from medseg.review.server.listening import is_loopback
 from medseg.types import Geometry, Scan
 from medseg.types.axis_order import nearest_ras
@@ -105,9 +105,8 @@ class ServerSession:
                 self.remote.add_initial_seg_interaction(whole, run_prediction=False)
             for number, one in enumerate(interactions, start=1):
                 self._tell(one, last=number == len(interactions))
-        after = np.asarray(self.remote.target_buffer)[box.slices] > 0
-        marks = [one.voxels - np.array(box.start) for one in interactions]
-        return Answer(box, hanging_together(cut(present, box), after, marks), 1)
+        before, after = cut(present, box), np.asarray(self.remote.target_buffer)[box.slices] > 0
+        return Answer(box, hanging_together(before, after, unanswered(before, interactions, box.start)), 1)
 
     def _tell(self, one: Interaction, *, last: bool) -> None:
         how = {"include_interaction": not one.is_outside, "run_prediction": last}

@@ -94,6 +94,22 @@ def test_changes_that_touch_no_mark_are_not_made():
     assert np.array_equal(hanging_together(before, after, [np.array([[8, 8, 8]])]), before)
 
 
+def test_a_click_leaves_what_an_older_one_settled_and_makes_up_for_one_without_an_answer():
+    scan, (first, second) = balls(((10, 12, 10), 5), ((24, 12, 10), 5))
+    session = ClickSession(bright_model((48, 24, 24)), scan)
+    marks = [Interaction(np.array([[10, 12, 10]])), Interaction(np.array([[24, 12, 10]]))]
+    cut_off = first.copy()
+    cut_off[:, :9] = False  # the reader erased a part of it after the first click
+
+    def drawn(present):
+        answer, whole = session.answer(Present((0, 0, 0), present), marks), present.copy()
+        whole[answer.box.slices] = answer.is_class
+        return whole
+
+    assert np.array_equal(drawn(cut_off), cut_off | second)
+    assert np.array_equal(drawn(np.zeros(first.shape, bool)), first | second)
+
+
 def test_an_automatic_model_takes_no_clicks():
     with pytest.raises(ModelError, match="takes no clicks"):
         ClickModel(load_package("hippocampus"), InferOptions())
