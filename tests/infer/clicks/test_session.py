@@ -99,7 +99,7 @@ def test_a_click_leaves_what_an_older_one_settled_and_makes_up_for_one_without_a
     session = ClickSession(bright_model((48, 24, 24)), scan)
     marks = [Interaction(np.array([[10, 12, 10]])), Interaction(np.array([[24, 12, 10]]))]
     cut_off = first.copy()
-    cut_off[:, :9] = False  # the reader erased a part of it after the first click
+    cut_off[:, :12] = False  # after the first click the reader erased a part of it, up to the mark
 
     def drawn(present):
         answer, whole = session.answer(Present((0, 0, 0), present), marks), present.copy()
