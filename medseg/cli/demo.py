@@ -26,6 +26,7 @@ def demo(
         return _write_dataset(new_dataset, json=json)
     from medseg.demo.demo import MODEL
     from medseg.demo.demo import demo as demonstrate
+    from medseg.log_file import LOG_NAME
 
     shown = demonstrate(out)
     result = shown.result
@@ -51,7 +52,7 @@ def demo(
         volumes = ", ".join(map(str, outcome.volumes.rows))
         lines.append(f"  done    {outcome.case_id}: {volumes}")
         lines.append(f"          {', '.join(outcome.outputs)}")
-    lines += ["", f"Open {result.out / 'report.html'} in a browser.", ""]
+    lines += ["", f"Open {result.out / 'report.html'} in a browser. Every step is in {LOG_NAME} beside it.", ""]
     sys.stdout.write("\n".join(lines))
     return 0
 

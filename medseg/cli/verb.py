@@ -180,6 +180,8 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
 
     Without `json`, a tab-separated line a case: case id, state, results folder or reason, and before a run its scan.
     """
+    from medseg.log_file import LOG_NAME
+
     if json:
         print_json(
             {
@@ -214,4 +216,4 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
     elif result.elsewhere is not None and not dry_run:
         log.info("once all shards have run: medseg report %s", result.out)
     elif not dry_run:
-        log.info("look at %s", result.out / "report.html")
+        log.info("look at %s; every step is in %s beside it", result.out / "report.html", LOG_NAME)

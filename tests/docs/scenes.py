@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
+import totalsegmentator_networks
 import yaml
 from networks_for_tests import tiny_card
 from peers.orthanc import free_port
 from run_here import run_here
 from scanner_history import history, write_results
+from skimage.measure import label
 from small_series import small_series
-from tiny_dataset import write_config, write_msd
+from tiny_dataset import make_case, write_config, write_msd
 
 from medseg.demo.scans import lay_out
 from medseg.io.instances import write_instances
@@ -23,6 +27,7 @@ from medseg.models.card import NetworkCard
 from medseg.models.package import write_package
 from medseg.models.registry import build_network
 from medseg.post.components import components
+from medseg.prepare.card import ChannelCard, InputCard
 from medseg.review.opening import open_store
 
 Scene = Callable[[Path], None]
@@ -48,10 +53,12 @@ def world(folder: Path) -> Path:
     return folder
 
 
-def _package(folder: Path) -> None:
+def _package(folder: Path, channels: tuple[str, ...] = ("MR",), classes: tuple[str, ...] = ("a",)) -> None:
     arguments = {"features": [4, 8]}
-    network = build_network("unet", channels=1, classes=2, dimensions=3, arguments=arguments)
-    card = tiny_card(network=NetworkCard(name="unet", arguments=arguments))
+    shape = {"channels": len(channels), "classes": len(classes) + 1, "dimensions": 3}
+    network = build_network("unet", **shape, arguments=arguments)
+    seen = InputCard(channels=tuple(ChannelCard(name=name) for name in channels), patch=(8, 8, 8))
+    card = tiny_card(classes=classes, network=NetworkCard(name="unet", arguments=arguments), input=seen)
     write_package(folder, card, network.state_dict())
 
 
@@ -109,6 +116,12 @@ def accepted(results: Path, readers: tuple[str, ...], cases: str = "*") -> None:
                 store.verdict(case_id, kind="accept", revision=saved.number, who=reader, reader=reader)
 
 
+def _of_the_dataset(here: Path) -> None:
+    """A model of the dataset's classes."""
+    shutil.rmtree(here / "home" / "models" / "my-model")
+    _package(here / "home" / "models" / "my-model", classes=("bright", "dark"))
+
+
 def _from_slicer(here: Path, cases: str = "*") -> None:
     (here / "from-slicer").mkdir()
     for labels in here.glob(f"results/{cases}/labels.nii.gz"):
@@ -128,6 +141,13 @@ def _parts(here: Path) -> None:
     described = {"title": "Two parts", "parts": [{"model": "my-model"}, {"model": "runs/mine/model", "name": "other"}]}
     (here / "abdomen.yaml").write_text(yaml.safe_dump(described))
     _any_scan(here)
+    _totalsegmentator(here)
+
+
+def _totalsegmentator(here: Path) -> None:
+    """TotalSegmentator's weights where it keeps them in a person's home, with networks of random weights."""
+    for number in totalsegmentator_networks.FOLDERS:
+        totalsegmentator_networks.write(here / ".totalsegmentator" / "nnunet" / "results", number)
 
 
 def _any_scan(here: Path) -> None:
@@ -154,6 +174,23 @@ def _pictures(here: Path) -> None:
     (case,) = here.glob("segmented/mr-*/labels.nii.gz")
     _numbered(case, here / "results" / "patient07")
     (here / "scans" / "series").rename(here / "scans" / "patient07")
+
+
+def _nuclei(here: Path) -> None:
+    """Pictures to count, and two datasets whose references number the objects: of color images, and of volumes."""
+    from skimage.io import imread, imsave
+
+    _pictures(here)
+    for number in range(4):
+        image, labels = make_case(number)
+        for folder, kind in (("images", image), ("instances", labels)):
+            (here / "stacks" / folder).mkdir(parents=True, exist_ok=True)
+            nib.save(nib.Nifti1Image(kind, np.eye(4)), here / "stacks" / folder / f"stack{number}.nii.gz")
+        gray = np.roll(imread(here / "images" / f"cells{number % 2}.png"), 7 * number, axis=0)
+        ids = label(gray > 100).astype(np.uint16)
+        for folder, kind in (("images", np.stack([gray] * 3, -1)), ("instances", ids)):
+            (here / "nuclei" / folder).mkdir(parents=True, exist_ok=True)
+            imsave(here / "nuclei" / folder / f"cells{number}.png", kind, check_contrast=False)
 
 
 def _numbered(labels: Path, folder: Path) -> None:
@@ -183,8 +220,22 @@ def _lesions(here: Path) -> None:
 
 
 def _study(here: Path) -> None:
-    """What the page on segmenting a folder has: a manifest's scans, a study with several series."""
+    """A study with several series, and patients of whom one lacks a channel of a model of two."""
     small_series(here / "study" / "localizer", shape=(8, 8, 1), SeriesDescription="localizer")
+    _package(here / "home" / "models" / "tumor", ("T1", "FLAIR"))
+    for name in ("p1/T1", "p1/FLAIR", "p2/FLAIR"):
+        (here / "patients" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(here / "scans" / "case.nii.gz", here / "patients" / f"{name}.nii.gz")
+
+
+def _weights(here: Path) -> None:
+    """Weights of others that are no package, as SuPreM publishes its own, of a network that is small."""
+    import torch
+    from monai.networks.nets import SegResNet
+
+    network = SegResNet(blocks_down=[1, 1], blocks_up=[1], init_filters=8, out_channels=32)
+    weights = {f"module.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"net": weights}, here / "checkpoint_final.pth")
 
 
 def _objects(here: Path) -> None:
@@ -195,6 +246,7 @@ def _objects(here: Path) -> None:
     _numbered(case, here / "results" / "case")
     shutil.copy(case, here / "results" / "case" / "labels.nii.gz")
     (here / "secret.txt").write_text("a key of more than sixteen bytes")
+    accepted(here / "results", ("Ada",), "mr-*")
 
 
 def in_the_world(here: Path) -> None:
@@ -220,6 +272,11 @@ def _judged(here: Path) -> None:
     accepted(here / "results", ("Ada",), "mr-*")
     _from_slicer(here, "case")
     shutil.copytree(here / "scans", here / "archive" / "2026")
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed, which makes the certificate")
+    wanted = "-days 1 -subj /CN=radiology.example -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *wanted.split()]
+    subprocess.run(request, check=True, capture_output=True, cwd=here)
 
 
 def _two_readers(here: Path) -> None:
@@ -230,11 +287,12 @@ def _two_readers(here: Path) -> None:
 
 SCENES: dict[str, Scene] = {
     "README.md": _newcomer,
-    "docs/how-to/cluster.md": lambda here: _written(here, "inspect", "scans", "--manifest", "cases.csv"),
     "docs/how-to/composite.md": _parts,
-    "docs/how-to/count-objects.md": _pictures,
+    "docs/how-to/count-objects.md": _nuclei,
     "docs/how-to/evaluate.md": _measured,
+    "docs/how-to/fine-tune.md": _weights,
     "docs/how-to/follow.md": _two_time_points,
+    "docs/how-to/from-totalsegmentator.md": _parts,
     "docs/how-to/hand-over-to-radiology.md": _objects,
     "docs/how-to/import-models.md": _any_scan,
     "docs/how-to/monitor.md": _months,
@@ -242,11 +300,8 @@ SCENES: dict[str, Scene] = {
     "docs/how-to/reading-study.md": lambda here: _reviewed(here, "Ada", "Bob"),
     "docs/how-to/retrain.md": _reviewed,
     "docs/how-to/review-results.md": _judged,
+    "docs/how-to/run-faster.md": _of_the_dataset,
     "docs/how-to/segment-a-folder.md": _study,
     "docs/how-to/train.md": _lesions,
     "docs/how-to/two-readers.md": _two_readers,
 }
-
-
-def _written(here: Path, *words: str) -> None:
-    assert run_here(*words).returncode == 0

@@ -88,6 +88,20 @@ def test_a_wrong_command_is_found(root: Any) -> None:
             parse(root, wrong)
 
 
+def test_the_test_that_a_note_names_has_the_verb_and_every_option_of_the_command() -> None:
+    for command in with_notes():
+        note = NOTE.fullmatch(command.note or "")
+        if not command.is_medseg or note is None or note["need"] == "a checkout":
+            continue
+        tests = " ".join((ROOT / file).read_text(encoding="utf-8") for file in note["where"].split(", "))
+        verb, *words = command.words[1:]
+        # Where it writes is the second argument of a function, and tests give a training less time.
+        options = {word.partition("=")[0][2:] for word in words if word.startswith("--")} - {"out", "time-budget"}
+        for name in (verb, *options):
+            known = re.search(rf"(\b|_){name.replace('-', '[-_]')}\b", tests)
+            assert known, f"{command.page}:{command.line}: {note['where']} has no {name}"
+
+
 def with_notes() -> list[Command]:
     return [command for command in every_command() if command.note]
 

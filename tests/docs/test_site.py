@@ -5,6 +5,7 @@ Needs MkDocs, Playwright with Chromium, and axe (the extra `peers`).
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -16,6 +17,7 @@ import pytest
 from accessibility import check_file
 from page_commands import ROOT
 from review.browser.served import SLOW
+from test_search_words import LIST
 
 pytestmark = pytest.mark.peers
 PAGES = (
@@ -84,6 +86,28 @@ def test_nothing_is_wider_than_a_phone(site: Path, browser: Any, name: str) -> N
     wide = page.evaluate("document.documentElement.scrollWidth")
     context.close()
     assert wide <= PHONE["width"]
+
+
+def test_the_search_finds_every_word_of_the_list(site: Path, browser: Any) -> None:
+    context = browser.new_context(viewport=DESKTOP)
+    page = context.new_page()
+    page.goto((site / "index.html").as_uri(), timeout=SLOW)
+    box, missing = page.locator(".md-search__input"), []
+    for word in LIST:
+        box.fill("")
+        box.press("End")  # the theme listens to keys
+        page.wait_for_function("!document.querySelector('.md-search-result__item')", timeout=SLOW)
+        box.fill(word)
+        box.press("End")
+        page.wait_for_function(
+            "/[1-9].* matching document|No matching/.test(document.querySelector('.md-search-result__meta').textContent)",
+            timeout=SLOW,
+        )
+        shown = " ".join(page.locator(".md-search-result__item").all_inner_texts()).lower()
+        if not set(re.split(r"\W+", word.lower())) & set(re.split(r"\W+", shown)):
+            missing.append(word)
+    context.close()
+    assert not missing, missing
 
 
 def test_the_search_finds_without_a_server_and_without_network(site: Path, browser: Any) -> None:

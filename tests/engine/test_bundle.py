@@ -139,7 +139,7 @@ def test_it_installs_and_works_without_an_index(liver, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(target / "bin" / "medseg")
     assert (tmp_path / "home" / "models" / "liver" / "model.yaml").is_file()
-    for name in ("hippocampus", "liver"):
-        verify = [str(target / "bin" / "medseg"), "models", "verify", name]
+    for words in (("models", "verify", "hippocampus"), ("models", "verify", "liver"), ("doctor",)):
+        verify = [str(target / "bin" / "medseg"), *words]
         checked = subprocess.run(verify, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
         assert checked.returncode == 0, checked.stderr

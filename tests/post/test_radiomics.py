@@ -4,13 +4,16 @@ import csv
 import io
 import re
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from objects_for_tests import label_map
+from run_here import run_here
 from shared_data import DATA
 
+from medseg.demo.scans import lay_out
 from medseg.engine.pipeline import load_pipeline
 from medseg.engine.predict import run_pipeline
 from medseg.engine.stages.radiomics import Radiomics, table_of_features
@@ -131,6 +134,20 @@ def test_the_pipeline_of_the_example_leaves_the_table_beside_the_others(tmp_path
 
 def test_the_example_is_a_pipeline_with_the_step():
     assert "radiomics" in [step.stage for step in load_pipeline(EXAMPLE).each]
+
+
+def test_the_command_of_the_page(tmp_path):
+    """It is refused before it begins where the extra is not installed."""
+    scans = lay_out(tmp_path / "scans").folder / "research"
+    settings = ("--set", "segment.model=hippocampus", "--set", "radiomics.bin_width=25")
+    done = run_here("run", EXAMPLE, scans, "--config", "predict", *settings, "--out", tmp_path / "out")
+    if find_spec("mirp") is None:
+        assert done.returncode == 2
+        assert "medseg[radiomics]" in done.stderr
+        assert not (tmp_path / "out").exists()
+    else:
+        assert done.returncode == 0, done.stderr
+        assert list(tmp_path.glob("out/*/radiomics.csv"))
 
 
 def test_every_feature_has_a_code_of_its_own():
