@@ -35,7 +35,7 @@ IMAGES = (
         ("demo-terminal.png", "report.png", "segmented-head.png"),
         (
             "medseg/draw/templates/base.html", "medseg/draw/templates/batch_report.html", "medseg/draw/preview.py",
-            "medseg/draw/panes.py", "medseg/draw/overlay.py", "medseg/demo/*.py",
+            "medseg/draw/panes.py", "medseg/draw/overlay.py", "medseg/demo/*.py", "medseg/cli/demo.py",
             "medseg/models/shipped/hippocampus/*.yaml",
         ),
     ),
