@@ -14,6 +14,7 @@ from medseg.io.files.review_folder import is_review
 from medseg.io.files.walk import Entry, absolute, walk
 from medseg.io.formats import WRITERS
 from medseg.io.recognize import FileKind, Recognized, claim_of, recognize
+from medseg.isolation.apart import apart
 from medseg.isolation.boundary import attempt
 from medseg.isolation.each import each_isolated
 from medseg.isolation.process import Guard
@@ -185,14 +186,23 @@ def _fix(recognized: Recognized) -> str:
 def _look_at_all(files: Sequence[tuple[Path, FileKind]], guard: Guard) -> dict[Path, FoundScan | Skipped]:
     """Read the header of each file; one whose header ends in an error, or in a crash, is corrupt."""
     is_limited = guard != Guard()
-    apart = [file for file in files if is_limited or file[1] in READ_BY_C]
-    here = set(files).difference(apart)
+    isolated = [file for file in files if is_limited or file[1] in READ_BY_C]
+    here = set(files).difference(isolated)
     outcomes = [(file, attempt(_look, file)) for file in files if file in here]
-    outcomes += each_isolated(_look, apart, guard)
+    if len(isolated) == 1 and not is_limited:
+        outcomes += [(file, attempt(_look_apart, *file)) for file in isolated]
+    else:
+        outcomes += each_isolated(_look, isolated, guard)
     return {
         path: Skipped.for_error(path, found) if isinstance(found, MedsegError) else found
         for (path, _), found in outcomes
     }
+
+
+@apart
+def _look_apart(path: Path, kind: FileKind) -> FoundScan:
+    """Read the header of a file in the process that is kept for it: who loads many, one by one, starts one for all."""
+    return _look((path, kind))
 
 
 def _look(file: tuple[Path, FileKind]) -> FoundScan:

@@ -6,8 +6,9 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from typing import TypeVar
 
 from medseg.errors import UsageError
 from medseg.training.loop import Loop
@@ -17,6 +18,12 @@ log = logging.getLogger("medseg.train")
 
 # Steps that are timed, after one that warms up.
 TIMED = 2
+# Of what preparing left of a budget, for measuring held-out cases: a large part of many held-out images, each of many
+# windows, left no time to train.
+FOR_MEASURING = 1 / 3
+FEWEST_MEASURED = 2
+
+Case = TypeVar("Case")
 
 
 def seconds_a_step(loop: Loop) -> float:
@@ -43,6 +50,17 @@ def validation_seconds(loop: Loop, took: float, held_out: int, cases: Sequence[P
     )
     copies = {"none": 1, "left-right": 2, "all": 4 if loop.config.network.dimensions == 2 else 8}[loop.config.mirror]
     return 1.5 * copies * seconds_a_pass(loop, took) * windows / len(cases) * held_out
+
+
+def cases_to_measure(held_out: Sequence[Case], seconds: Callable[[int], float], most: float) -> tuple[Case, ...]:
+    """As many held-out cases as are measured in `most` seconds, at least two, from the first to the last.
+
+    - `seconds`: how long measuring so many takes.
+    """
+    count = len(held_out)
+    while count > FEWEST_MEASURED and seconds(count) > most:
+        count -= 1
+    return tuple(held_out[place * len(held_out) // count] for place in range(count))
 
 
 def check_time_left(loop: Loop, took: float, before: float, after: float) -> None:

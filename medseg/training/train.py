@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from dataclasses import asdict
 
 import yaml
 
+from medseg.data.dataset import DatasetCase
 from medseg.infer.engines.onnx_export import ensure_export
 from medseg.io.files.atomic import write_text
 from medseg.io.files.leftovers import sweep
@@ -30,7 +32,14 @@ from medseg.training.selection.post_choice import RuleTable, write_rule_dice
 from medseg.training.selection.temperature import MOST_CASES, calibrated
 from medseg.training.selection.validate import CaseDice, Watcher, mean_dice, validate, write_validation
 from medseg.training.selection.worst_cases import WorstCases
-from medseg.training.time_left import check_epoch_done, check_time_left, seconds_a_step, validation_seconds
+from medseg.training.time_left import (
+    FOR_MEASURING,
+    cases_to_measure,
+    check_epoch_done,
+    check_time_left,
+    seconds_a_step,
+    validation_seconds,
+)
 from medseg.training.training_run import TrainingRun
 
 log = logging.getLogger("medseg.train")
@@ -67,13 +76,13 @@ def train_model(run: TrainingRun) -> ModelPackage:
         split = {**asdict(inputs.split), "skipped": inputs.skipped}
         write_text(run.out / "split.json", json.dumps(split, indent=1) + "\n")
         if not loop.finished:
-            for measured in ("validation.csv", "test.csv", VOLUMES_FILE):  # of a shorter part of this run
-                (run.out / measured).unlink(missing_ok=True)
+            for file in ("validation.csv", "test.csv", VOLUMES_FILE):  # of a shorter part of this run
+                (run.out / file).unlink(missing_ok=True)
         with RunRecord(inputs, loop) as record:
             if not run.steps_only:
                 took = seconds_a_step(loop)
-                after = _seconds_after(inputs, loop, took)
                 before = time.monotonic() - started
+                measured, after = _measured_after(inputs, loop, took, before)
                 loop.reserve(before + after)
                 check_time_left(loop, took, before, after)
             with step_bar(run.name) as advance:
@@ -87,8 +96,8 @@ def train_model(run: TrainingRun) -> ModelPackage:
             if run.config.interactive is not None:
                 package, results = _clicked(inputs, package)
             elif not run.steps_only:
-                package = calibrated(package, inputs)
-                results = _validated(inputs, package, worst)
+                package = calibrated(package, inputs, measured)
+                results = _validated(inputs, package, measured, worst)
                 if results:
                     package = write_package(
                         package.folder, with_validation(package.card, inputs, results), loop.ema.state
@@ -102,13 +111,31 @@ def train_model(run: TrainingRun) -> ModelPackage:
     return package
 
 
-def _seconds_after(inputs: Inputs, loop: Loop, took: float) -> float:
-    """Roughly how long measuring will take when the steps are done, where one takes `took` seconds."""
-    if loop.config.time_budget is None:
-        return 0.0
+def _measured_after(inputs: Inputs, loop: Loop, took: float, before: float) -> tuple[tuple[DatasetCase, ...], float]:
+    """Held-out cases to measure when the steps are done, and roughly how long that will take.
+
+    - `took`: seconds of a step. `before`: seconds of the budget spent on preparing.
+    """
+    budget, held_out = loop.config.time_budget, inputs.held_out
+    if budget is None:
+        return held_out, 0.0
     if inputs.run.config.interactive is not None:
-        return click_validation_seconds(loop, took, len(inputs.held_out), len(inputs.run.dataset.table))
-    return validation_seconds(loop, took, _measured_cases(inputs), inputs.cases)
+        return held_out, click_validation_seconds(loop, took, len(held_out), len(inputs.run.dataset.table))
+
+    def seconds(count: int) -> float:
+        # Some are segmented twice, the first time for the temperature.
+        segmented = count + min(count, 2 * MOST_CASES) + len(inputs.test)
+        return validation_seconds(loop, took, segmented, inputs.cases)
+
+    # Folds are compared by all of their cases.
+    most = math.inf if inputs.run.compares_cleanup else FOR_MEASURING * (budget - before)
+    measured = cases_to_measure(held_out, seconds, most)
+    if len(measured) < len(held_out):
+        log.warning(
+            "%d of %d held-out cases are measured, as all would take %.0f seconds of the time budget.",
+            *(len(measured), len(held_out), seconds(len(held_out))),
+        )
+    return measured, seconds(len(measured))
 
 
 def _clicked(inputs: Inputs, package: ModelPackage) -> tuple[ModelPackage, list[CaseDice]]:
@@ -131,11 +158,6 @@ def _clicked(inputs: Inputs, package: ModelPackage) -> tuple[ModelPackage, list[
     return package, results
 
 
-def _measured_cases(inputs: Inputs) -> int:
-    """Number of cases segmented after training; some of those held out twice, the first time for the temperature."""
-    return len(inputs.held_out) + min(len(inputs.held_out), 2 * MOST_CASES) + len(inputs.test)
-
-
 def _packed(inputs: Inputs, loop: Loop) -> ModelPackage:
     folder = inputs.run.out / "model"
     card = build_card(inputs, loop.elapsed, loop.step, loop.extra.get("run_id"))
@@ -144,17 +166,19 @@ def _packed(inputs: Inputs, loop: Loop) -> ModelPackage:
     return write_package(folder, card, loop.ema.state)
 
 
-def _validated(inputs: Inputs, package: ModelPackage, worst: WorstCases) -> list[CaseDice]:
+def _validated(
+    inputs: Inputs, package: ModelPackage, cases: Sequence[DatasetCase], worst: WorstCases
+) -> list[CaseDice]:
     """Dice of each held-out case, and beside the run what each clean-up would make of it where that is asked for."""
     run = inputs.run
-    if not inputs.held_out:
+    if not cases:
         log.warning("No case is held out (%s), so the model card has no Dice.", inputs.split.name)
         write_validation(run.out / "validation.csv", [])
         return []
-    log.info("Validating on %d held-out cases.", len(inputs.held_out))
+    log.info("Validating on %d held-out cases.", len(cases))
     rules = RuleTable(run.dataset.ignore_label)
     watch: Sequence[Watcher] = (worst.add, rules.add) if _cleanup_is_open(run) else (worst.add,)
-    results = list(validate(package, run.dataset, inputs.held_out, device=str(run.device), watch=watch))
+    results = list(validate(package, run.dataset, cases, device=str(run.device), watch=watch))
     write_validation(run.out / "validation.csv", results)
     write_volumes(run.out / VOLUMES_FILE, {result.case_id: result.volumes for result in results})
     if rules.cases:

@@ -29,6 +29,7 @@ from medseg.io.dicom.not_a_scan import DIRECTORY
 from medseg.io.discover import discover, survey
 from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.read import read_scan
+from medseg.isolation import apart, process
 
 
 @pytest.fixture
@@ -294,3 +295,19 @@ def test_pictures_count_where_nothing_else_is_a_scan(tmp_path):
     assert ids(discovery) == ["b"]
     assert reasons(discovery) == {"a.png": ("it is a 2D image among scans", False)}
     assert ids(discover([tmp_path, tmp_path / "a.png"])) == ["a", "b"]
+
+
+def test_files_named_one_by_one_are_looked_at_in_one_process(tmp_path, monkeypatch):
+    for number in range(3):
+        Image.new("L", (8, 6)).save(tmp_path / f"{number}.png")
+    started, start = [], process.start_module
+
+    def counted(module, *given):
+        started.append(module)
+        return start(module, *given)
+
+    monkeypatch.setattr(process, "start_module", counted)
+    monkeypatch.setattr(apart, "_helpers", {})
+    for number in range(3):
+        assert discover([tmp_path / f"{number}.png"]).found[0].case_id == str(number)
+    assert started == [apart.MODULE]

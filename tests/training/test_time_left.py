@@ -9,11 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import yaml
 from tiny_dataset import train_config
 
 from medseg.cli.app import run
 from medseg.errors import UsageError
 from medseg.training import time_left
+from medseg.training import train as module
 from medseg.training.build import build_loop
 from medseg.training.checkpoint import read_checkpoint
 from medseg.training.device import choose_device
@@ -97,6 +99,28 @@ def test_validating_is_reckoned_by_windows_copies_and_cases_from_what_a_step_tak
     patch = np.array(loop.config.input.patch)
     cases = [SimpleNamespace(shape=tuple(patch)), SimpleNamespace(shape=tuple(2 * patch))]  # 1 and 27 windows
     assert time_left.validation_seconds(loop, 1.0, 3, cases) == pytest.approx(1.5 * 2 * 0.25 * (1 + 27) / 2 * 3)
+
+
+@pytest.mark.parametrize(("most", "expected"), [(100, "abcdefgh"), (4.5, "aceg"), (0, "ae")])
+def test_as_many_held_out_cases_are_measured_as_there_is_time_for(most, expected):
+    """From the first to the last of them: images are often sorted by diagnosis."""
+    assert "".join(time_left.cases_to_measure("abcdefgh", float, most)) == expected
+
+
+def test_measuring_many_held_out_cases_leaves_time_to_train(balls, tmp_path, monkeypatch, caplog):
+    """Measuring all three would take the whole budget, and the run was refused."""
+    monkeypatch.setattr(module, "validation_seconds", lambda _loop, _took, count, _cases: 25.0 * count)
+    monkeypatch.setattr(time_left, "_timed", lambda _loop: 0.1)
+    monkeypatch.setattr(module, "MOST_CASES", 0)
+    config = train_config(epochs=1, split={"folds": 2}, iterations_per_epoch=1, time_budget=80.0)
+    caplog.set_level(logging.WARNING, "medseg.train")
+    train(balls, tmp_path, config=config, device="cpu")
+    assert "2 of 3 held-out cases are measured, as all would take 75 seconds of the time budget." in caplog.messages
+    with (tmp_path / "validation.csv").open() as stream:
+        assert len({line.split(",")[0] for line in stream} - {"case_id"}) == 2
+    card = yaml.safe_load((tmp_path / "model" / "model.yaml").read_text())
+    assert card["validation"]["cases"] == 2
+    assert len(card["training"]["held_out"]) == 3, "none of them was trained on"
 
 
 def run_of(balls, config, out):

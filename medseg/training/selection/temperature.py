@@ -54,14 +54,14 @@ class Sample:
     weights: npt.NDArray[np.float64]
 
 
-def calibrated(package: ModelPackage, inputs: Inputs) -> ModelPackage:
+def calibrated(package: ModelPackage, inputs: Inputs, held_out: Sequence[DatasetCase]) -> ModelPackage:
     """Write the temperature into the card of a trained package, where held-out cases show that it helps.
 
     Not for probabilities that are interpolated as such, nor where objects are made along the valleys of probabilities.
     """
-    if not applies_to(package.card) or len(inputs.held_out) < 2:
+    if not applies_to(package.card) or len(held_out) < 2:
         return package
-    chosen = inputs.held_out[: 2 * MOST_CASES]
+    chosen = held_out[: 2 * MOST_CASES]
     samples = _samples(package, inputs.run.dataset, chosen, str(inputs.run.device), inputs)
     found = calibration(samples[::2], samples[1::2])
     if found is None:
