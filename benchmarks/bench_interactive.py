@@ -1,11 +1,10 @@
 """What clicks gain on held-out cases: Dice after 0, 1, 3, 5 and 10, by a model trained here, a random walker, the pen.
 
-    python benchmarks/bench_interactive.py hippocampus=HIPPOCAMPUS sarcoma-ct=SARCOMA/dicom --work runs/interactive
+    python benchmarks/bench_interactive.py HIPPOCAMPUS --work runs/interactive --config hippocampus
 
-For each dataset, with the shipped configuration of that name: an automatic model, then one that takes clicks and starts
-from it, on the same training cases. Its held-out cases are segmented by the automatic model, and every class is
-corrected by simulated readers. What is there already in the work folder is not trained again. Writes
-docs/benchmarks/interactive.md.
+An automatic model is trained, with a shipped configuration or none, then one that takes clicks and starts from it, on
+the same cases. Those held out are segmented by the automatic model, and every class is corrected by simulated readers.
+What is there already in the work folder is not trained again. Writes a page of docs/benchmarks.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,53 +40,48 @@ Rows = list[dict[str, object]]
 def main() -> None:
     """Train, measure, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("datasets", nargs="+", metavar="CONFIG=DATASET")
+    parser.add_argument("dataset", type=Path)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--automatic", type=int, default=300, help="Steps of each automatic model.")
-    parser.add_argument("--interactive", type=int, default=1000, help="Steps of each model that takes clicks.")
-    parser.add_argument("--folds", type=int, help="Folds, the first of them held out; by default the configuration's.")
-    parser.add_argument("--features", default="[8,16,32,64]", help="Features of the network's stages.")
-    parser.add_argument("--cases", type=int, default=12, help="Held-out cases of each dataset, at most.")
+    parser.add_argument("--config", help="A shipped configuration; without one, training plans by itself.")
+    parser.add_argument("--set", action="append", default=[], help="Of both trainings' configuration.")
+    parser.add_argument("--automatic", type=int, default=300, help="Steps of the automatic model.")
+    parser.add_argument("--interactive", type=int, default=1000, help="Steps of the model that takes clicks.")
+    parser.add_argument("--cases", type=int, default=50, help="Held-out cases, at most.")
+    parser.add_argument("--title", default="hippocampus")
     parser.add_argument("--page", type=Path, default=PAGE)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    results: dict[str, tuple[Rows, ModelPackage]] = {}
-    for one in given.datasets:
-        config, _, folder = one.partition("=")
-        work = given.work / config
-        steps = {"automatic": given.automatic, "interactive": given.interactive}
-        changes = [f"network.arguments.features={given.features}"]
-        changes += [] if given.folds is None else [f"split.folds={given.folds}"]
-        packages = trained(Path(folder), config, work, steps, changes)
-        results[config] = (measured(Path(folder), config, work, packages, given.cases), packages["interactive"])
-        logging.info("%s: measured.", config)
-        named = " ".join(f"{known}=DATASET" for known in results)
-        command = f"python benchmarks/bench_interactive.py {named} --work WORK --features {given.features}"
-        command += "" if given.folds is None else f" --folds {given.folds}"
-        command += f" --automatic {given.automatic} --interactive {given.interactive} --cases {given.cases}"
-        tables = [paragraph for known, result in results.items() for paragraph in part(known, result)]
-        write(given.page, "Corrections by clicks", [*introduction(command), *tables])
+    packages = trained(given)
+    rows = measured(given, packages)
+    command = " ".join(["python benchmarks/bench_interactive.py DATASET --work WORK", *options(given)])
+    tables = part(rows, packages["interactive"])
+    write(given.page, f"Corrections by clicks: {given.title}", [*introduction(command), *tables])
 
 
-def trained(
-    folder: Path, config: str, work: Path, steps: Mapping[str, int], changes: Sequence[str]
-) -> dict[str, ModelPackage]:
+def options(given: argparse.Namespace) -> list[str]:
+    """The options that matter, as they are typed."""
+    config = [] if given.config is None else [f"--config {given.config}"]
+    settings = [f"--set '{one}'" for one in given.set]
+    return [*config, *settings, f"--automatic {given.automatic} --interactive {given.interactive}"]
+
+
+def trained(given: argparse.Namespace) -> dict[str, ModelPackage]:
     """The two models, trained where they are not there yet."""
     found: dict[str, ModelPackage] = {}
-    for kind, count in steps.items():
-        out = work / kind
+    for kind, count in (("automatic", given.automatic), ("interactive", given.interactive)):
+        out = given.work / kind
         if not (out / "validation.csv").is_file():
             start = None if kind == "automatic" else found["automatic"].folder
             settings = [
                 "tracking=false",
                 f"iterations_per_epoch={EPOCH}",
                 "checkpoint_every=120",
-                *changes,
+                *given.set,
             ]
             medseg.train(
-                folder,
+                given.dataset,
                 out,
-                config=config,
+                config=given.config,
                 epochs=max(1, count // EPOCH),
                 start=start,
                 interactive=start is not None,
@@ -98,16 +92,16 @@ def trained(
     return found
 
 
-def measured(folder: Path, config: str, work: Path, packages: Mapping[str, ModelPackage], most: int) -> Rows:
+def measured(given: argparse.Namespace, packages: Mapping[str, ModelPackage]) -> Rows:
     """Dice by reader and number of interactions, for each class of each held-out case."""
-    data = Configurator(TrainOptions(folder, work, config)).source.data
-    held_out = json.loads((work / "interactive" / "split.json").read_text())["validation"]
+    data = Configurator(TrainOptions(given.dataset, given.work, given.config)).source.data
+    held_out = json.loads((given.work / "interactive" / "split.json").read_text())["validation"]
     predictor = Predictor(packages["automatic"], InferOptions(engine="torch", device="cpu", probabilities=True))
     model = ClickModel(packages["interactive"], InferOptions(device="cpu"))
-    file = work / "results.json"
+    file = given.work / "results.json"
     rows: Rows = json.loads(file.read_text()) if file.is_file() else []
     done = {row["case"] for row in rows}
-    for case in [case for case in data.labeled if case.case_id in held_out][:most]:
+    for case in [case for case in data.labeled if case.case_id in held_out][: given.cases]:
         if case.case_id in done:
             continue
         scan, reference = read_case(data, case)
@@ -141,9 +135,8 @@ def introduction(command: str) -> list[str]:
     ]
 
 
-def part(name: str, found: tuple[Rows, ModelPackage]) -> list[str]:
-    """Tables of one dataset."""
-    rows, package = found
+def part(rows: Rows, package: ModelPackage) -> list[str]:
+    """Tables of the two ways to look at it: all classes, and those that need it most."""
     cases = sorted({str(row["case"]) for row in rows})
     curves = {reader: by_case(rows, reader) for reader in READERS}
     items = sum(len(one) for one in curves[READERS[0]].values())
@@ -158,7 +151,6 @@ def part(name: str, found: tuple[Rows, ModelPackage]) -> list[str]:
         worst[reader] = [interval([one[:, 0] for one in low]), *gains]
     columns = ["before", *(f"after {n}" for n in NUMBERS[1:])]
     return [
-        f"## {name}",
         f"{len(cases)} cases, {items} classes of cases. Patch {' x '.join(map(str, package.card.input.patch))} voxels. "
         f"Trained {package.card.training.duration}.",
         "Mean Dice:",

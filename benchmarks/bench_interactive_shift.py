@@ -1,6 +1,6 @@
 """How many clicks a shifted dataset needs, before and after training on corrected cases of it.
 
-    python benchmarks/bench_interactive_shift.py HIPPOCAMPUS --work runs/interactive/hippocampus
+    python benchmarks/bench_interactive_shift.py HIPPOCAMPUS --work runs/interactive
 
 Takes the two models that `bench_interactive.py` left in the work folder. The other scanner is simulated (`shifted`):
 another contrast curve, a bias field, blur and noise, the same for all cases but for the noise and the field. Of the
@@ -62,7 +62,6 @@ def main() -> None:
         medseg.train(
             given.work / "shifted" / "corrected",
             out,
-            config="hippocampus",
             epochs=given.steps // EPOCH,
             start=given.work / "interactive" / "model",
             interactive=True,
@@ -103,7 +102,7 @@ def lay_out(dataset: Path, cases: list[str], folder: Path) -> None:
 
 def measured(dataset: Path, automatic: Path, packages: dict[str, Path]) -> dict[str, npt.NDArray[np.float64]]:
     """Dice by model, of each case, class and number of clicks from 0 to the most."""
-    data = Configurator(TrainOptions(dataset, dataset / "out", "hippocampus")).source.data
+    data = Configurator(TrainOptions(dataset, dataset / "out")).source.data
     predictor = Predictor(load_package(automatic), InferOptions(engine="torch", device="cpu"))
     models = {name: ClickModel(load_package(path), InferOptions(device="cpu")) for name, path in packages.items()}
     found: dict[str, list[list[list[float]]]] = {name: [] for name in packages}
