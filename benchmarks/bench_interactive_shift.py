@@ -2,11 +2,12 @@
 
     python benchmarks/bench_interactive_shift.py HIPPOCAMPUS --work runs/interactive
 
-Takes the two models that `bench_interactive.py` left in the work folder. The other scanner is simulated (`shifted`):
-another contrast curve, a bias field, blur and noise, the same for all cases but for the noise and the field. Of the
-cases that both models held out, as many as `--corrected` are taken as corrected by a reader, without a slip, and the
-model that takes clicks is trained further on them by `medseg train --interactive --from`; the others are segmented by
-the automatic model and corrected by simulated clicks with both. Writes docs/benchmarks/interactive-shift.md.
+Takes the two models that `bench_interactive.py` left in the work folder, and simulates two shifts (`shifted`): another
+scanner, with another contrast curve, a bias field, blur and noise; and another sequence of it, in which what was bright
+is dark. Of the cases that both models held out, as many as `--corrected` are taken as corrected by a reader, without a
+slip, and the model that takes clicks is trained further on them by `medseg train --interactive --from`; the others are
+segmented by the automatic model and corrected by simulated clicks with both. Writes
+docs/benchmarks/interactive-shift.md.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ GAMMA, BIAS, BLUR, NOISE = 1.8, 0.3, 0.7, 0.1  # exponent; fraction; voxels; of 
 GOALS = (0.80, 0.85, 0.90)
 EPOCH = 25  # steps
 MODELS = ("before", "after")
+SHIFTS = ("scanner", "sequence")
 
 
 def main() -> None:
@@ -54,44 +56,55 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     held_out = sorted(json.loads((given.work / "interactive" / "split.json").read_text())["validation"])
     corrected, others = held_out[: given.corrected], held_out[given.corrected :]
-    folders = {"corrected": corrected, "others": others}
-    for name, cases in folders.items():
-        lay_out(given.dataset, cases, given.work / "shifted" / name)
-    out = given.work / "further"
-    if not (out / "validation.csv").is_file():
-        medseg.train(
-            given.work / "shifted" / "corrected",
-            out,
-            epochs=given.steps // EPOCH,
-            start=given.work / "interactive" / "model",
-            interactive=True,
-            settings=["tracking=false", f"iterations_per_epoch={EPOCH}", "split.folds=5"],
-            device="cpu",
-        )
-    packages = {"before": given.work / "interactive" / "model", "after": out / "model"}
-    curves = measured(given.work / "shifted" / "others", given.work / "automatic" / "model", packages)
-    (given.work / "shift.json").write_text(json.dumps({name: one.tolist() for name, one in curves.items()}))
-    write(given.page, "Clicks on scans of another scanner", paragraphs(given, len(others), curves))
+    curves = {shift: of_shift(given, shift, corrected, others) for shift in SHIFTS}
+    tables = [paragraph for shift in SHIFTS for paragraph in part(shift, curves[shift])]
+    write(given.page, "Clicks on scans of another scanner", [*introduction(given, len(others)), *tables])
 
 
-def shifted(image: npt.NDArray[np.floating], random: np.random.Generator) -> npt.NDArray[np.float32]:
+def of_shift(
+    given: argparse.Namespace, shift: str, corrected: list[str], others: list[str]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Train further on corrected cases of one shift; Dice by model on the others."""
+    file, work = given.work / f"{shift}.json", given.work / shift
+    if not file.is_file():
+        for name, cases in {"corrected": corrected, "others": others}.items():
+            lay_out(given.dataset, cases, work / name, inverted=shift == "sequence")
+        start, out = given.work / "interactive" / "model", work / "further"
+        if not (out / "validation.csv").is_file():
+            medseg.train(
+                work / "corrected",
+                out,
+                epochs=given.steps // EPOCH,
+                start=start,
+                interactive=True,
+                settings=["tracking=false", f"iterations_per_epoch={EPOCH}", "split.folds=5"],
+                device="cpu",
+            )
+        packages = {"before": start, "after": out / "model"}
+        found = measured(work / "others", given.work / "automatic" / "model", packages)
+        file.write_text(json.dumps({name: one.tolist() for name, one in found.items()}))
+    return {name: np.array(one) for name, one in json.loads(file.read_text()).items()}
+
+
+def shifted(image: npt.NDArray[np.floating], random: np.random.Generator, *, inverted: bool) -> npt.NDArray[np.float32]:
     """A scan as another scanner might have made it; x, y, z as they are."""
     low, high = np.percentile(image, (0.5, 99.5))
     gray = np.clip((image - low) / (high - low), 0, 1) ** GAMMA
+    gray = 1 - gray if inverted else gray
     coarse = random.uniform(1 - BIAS, 1 + BIAS, (3, 3, 3))
     field = zoom(coarse, [n / 3 for n in image.shape], order=1, grid_mode=True, mode="nearest")
     noisy = gaussian_filter(gray * field, BLUR) + random.normal(0, NOISE, image.shape)
     return (1000 * np.abs(noisy)).astype(np.float32)
 
 
-def lay_out(dataset: Path, cases: list[str], folder: Path) -> None:
+def lay_out(dataset: Path, cases: list[str], folder: Path, *, inverted: bool) -> None:
     """A dataset of shifted scans with the labels they had."""
     described = json.loads((dataset / "dataset.json").read_text())
     for part in ("imagesTr", "labelsTr"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for number, case in enumerate(cases):
         image = nib.load(dataset / "imagesTr" / f"{case}.nii.gz")
-        array = shifted(np.asarray(image.dataobj, np.float64), np.random.default_rng(number))
+        array = shifted(np.asarray(image.dataobj, np.float64), np.random.default_rng(number), inverted=inverted)
         nib.save(nib.Nifti1Image(array, image.affine), folder / "imagesTr" / f"shifted_{case}.nii.gz")
         shutil.copyfile(dataset / "labelsTr" / f"{case}.nii.gz", folder / "labelsTr" / f"shifted_{case}.nii.gz")
     files = [f"shifted_{case}.nii.gz" for case in cases]
@@ -128,8 +141,23 @@ def needed(curves: npt.NDArray[np.float64], goal: float) -> npt.NDArray[np.int64
     return np.where(reached.any(-1), reached.argmax(-1), curves.shape[-1])
 
 
-def paragraphs(given: argparse.Namespace, cases: int, curves: dict[str, npt.NDArray[np.float64]]) -> list[str]:
-    """What was done, Dice by clicks, and clicks by Dice."""
+def introduction(given: argparse.Namespace, cases: int) -> list[str]:
+    """What was done."""
+    return [
+        f"`python benchmarks/bench_interactive_shift.py DATASET --work WORK --corrected {given.corrected} --steps "
+        f"{given.steps}`: a model that takes clicks, trained on scans of one scanner, is trained {given.steps} steps "
+        f"on {given.corrected} corrected cases of another (`medseg train --interactive --from`; a fifth of them is "
+        f"held out by that run). On {cases} cases that neither has learned from, segmented by the automatic model, "
+        "each class is corrected by simulated clicks in the middle of the largest error left. Intervals are 95% by "
+        "bootstrap over cases; differences are paired.",
+        f"The other scanner is simulated: gray values to the power of {GAMMA}, a smooth field of up to {BIAS:.0%}, "
+        f"blur of {BLUR} voxels, noise of {NOISE:.0%} of the range; the other sequence has them inverted besides. "
+        "Corrections are the references, so without a slip.",
+    ]
+
+
+def part(shift: str, curves: dict[str, npt.NDArray[np.float64]]) -> list[str]:
+    """Dice by clicks, and clicks by Dice, of one shift."""
     dice, clicks = {}, {}
     for name in MODELS:
         dice[name] = [interval(list(curves[name][:, :, number])) for number in NUMBERS]
@@ -139,14 +167,7 @@ def paragraphs(given: argparse.Namespace, cases: int, curves: dict[str, npt.NDAr
     fewer = {goal: needed(curves["after"], goal) - needed(curves["before"], goal) for goal in GOALS}
     clicks["difference"] = [interval(list(one.astype(float)), signed=True) for one in fewer.values()]
     return [
-        f"`python benchmarks/bench_interactive_shift.py DATASET --work WORK --corrected {given.corrected} --steps "
-        f"{given.steps}`: a model that takes clicks, trained on scans of one scanner, is trained {given.steps} steps "
-        f"on {given.corrected} corrected cases of another (`medseg train --interactive --from`; a fifth of them is "
-        f"held out by that run). On {cases} cases that neither has learned from, segmented by the automatic model, "
-        "each class is corrected by simulated clicks in the middle of the largest error left. Intervals are 95% by "
-        "bootstrap over cases; differences are paired.",
-        f"The other scanner is simulated: gray values to the power of {GAMMA}, a smooth field of up to {BIAS:.0%}, "
-        f"blur of {BLUR} voxels, noise of {NOISE:.0%} of the range. Corrections are the references, so without a slip.",
+        f"## Another {shift}",
         "Mean Dice by number of clicks:",
         table([f"after {n}" for n in NUMBERS], dice),
         f"Clicks until a Dice is reached ({max(NUMBERS) + 1} where {max(NUMBERS)} did not do):",

@@ -34,6 +34,7 @@ from medseg.models.package import load_package
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "object-clicks.md"
 SMALLEST = 30  # voxels of an object that is looked at
 EPOCH = 25  # steps
+SETTINGS = ("tracking=false", "interactive.objects=true", "border_mm=null", "post=[{stage: components}]")
 TRIES = 200  # of places on the background
 KINDS = ("made", "cut apart", "deleted")
 Mask = npt.NDArray[np.bool_]
@@ -58,7 +59,7 @@ def main() -> None:
             epochs=given.steps // EPOCH,
             start="nuclei",
             interactive=True,
-            settings=["tracking=false", f"iterations_per_epoch={EPOCH}", "interactive.objects=true"],
+            settings=[*SETTINGS, f"iterations_per_epoch={EPOCH}"],
             device="cpu",
         )
     held_out = sorted(json.loads((out / "split.json").read_text())["validation"])
