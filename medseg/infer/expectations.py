@@ -49,9 +49,10 @@ def out_of_distribution_intensities(scan: Scan, labels: npt.NDArray[Any], card: 
             continue
         low, high, middle = channel.foreground.low, channel.foreground.high, float(np.median(values))
         if not low <= middle <= high:
+            found, *limits = outside_figures(middle, low, high, digits=4)
             warnings.append(
-                f"Intensities of {channel.name} inside the labels have a median of {middle:.4g}; the training data has "
-                f"{low:.4g} to {high:.4g}."
+                f"Intensities of {channel.name} inside the labels have a median of {found}; the training data has "
+                f"{' to '.join(limits)}."
             )
     return tuple(warnings)
 
@@ -59,6 +60,17 @@ def out_of_distribution_intensities(scan: Scan, labels: npt.NDArray[Any], card: 
 def beyond(values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> bool:
     """Whether any value lies outside its range by more than the slack."""
     return not all(a / SLACK <= v <= b * SLACK for v, a, b in zip(values, low, high, strict=True))
+
+
+def outside_figures(value: float, low: float, high: float, *, digits: int) -> tuple[str, str, str]:
+    """A value and the range that it lies outside of, rounded to as many digits as it takes to see that it does.
+
+    >>> outside_figures(2.154, 0.993, 2.152, digits=3)
+    ('2.154', '0.993', '2.152')
+    """
+    while digits < 17 and f"{value:.{digits}g}" in (f"{low:.{digits}g}", f"{high:.{digits}g}"):
+        digits += 1
+    return f"{value:.{digits}g}", f"{low:.{digits}g}", f"{high:.{digits}g}"
 
 
 def _mm(values: Sequence[float]) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from medseg.config.strict import Strict
+from medseg.infer.expectations import outside_figures
 from medseg.infer.gate.refusal import MARK
 from medseg.infer.gate.result import refuse_result, withhold_or_mark
 from medseg.post.connectivity import neighborhood
@@ -70,8 +71,8 @@ def check_quality(prediction: Prediction, volumes: Volumes, options: QualityOpti
                 )
             )
         elif not low <= volume.voxels * labels.geometry.voxel_volume / 1000 <= high:
-            found, smallest, largest = volume.size, low * per_ml, high * per_ml
-            what = f"{noun} {found:.3g} {unit}; the training data has {smallest:.3g} to {largest:.3g} {unit}."
+            found, *limits = outside_figures(volume.size, low * per_ml, high * per_ml, digits=3)
+            what = f"{noun} {found} {unit}; the training data has {' to '.join(limits)} {unit}."
             flags.append(Flag(f"{name}: {what}", LIKELY_WRONG))
         if volume.voxels and not entry.is_thing and row.largest_component_fraction < options.largest_component_fraction:
             fraction = f"{row.largest_component_fraction:.0%}"

@@ -30,6 +30,7 @@ def organ() -> np.ndarray:
 def test_a_volume_the_training_data_never_had_is_flagged_with_the_numbers_and_an_ordinary_one_is_not():
     assert notes_of(organ(), liver=(100, 300)) == ""
     assert notes_of(organ(), liver=(300, 500)) == "liver: Volume 216 ml; the training data has 300 to 500 ml."
+    assert notes_of(organ(), liver=(100, 215.9)) == "liver: Volume 216 ml; the training data has 100 to 215.9 ml."
 
 
 def test_a_class_that_should_be_there_and_is_not_is_flagged():
