@@ -83,7 +83,7 @@ def test_a_table_sorts_by_the_keyboard_and_keys_go_through_the_parts(reports: Pa
 
 
 @pytest.mark.parametrize("kind", REPORTS)
-def test_what_is_printed_is_dark_on_white_and_closed_parts_are_open(reports: Path, browser: Any, kind: str) -> None:
+def test_what_is_printed_is_dark_on_white_and_fits_and_closed_parts_are_open(reports: Path, browser: Any, kind: str) -> None:
     context = browser.new_context(viewport={"width": 700, "height": 900}, color_scheme="dark")
     page = context.new_page()
     page.goto((reports / REPORTS[kind]).as_uri(), timeout=SLOW)
@@ -95,11 +95,12 @@ def test_what_is_printed_is_dark_on_white_and_closed_parts_are_open(reports: Pat
           const empty = [...document.querySelectorAll("h2")].filter(
             (one) => one.checkVisibility() && !(one.nextElementSibling && one.nextElementSibling.checkVisibility()));
           const closed = [...document.querySelectorAll("details")].filter((one) => one.checkVisibility() && !one.open);
-          return [style.color, style.backgroundColor, empty.length, closed.length];
+          const width = document.documentElement.scrollWidth;
+          return [style.color, style.backgroundColor, empty.length, closed.length, width];
         }"""
     )
     context.close()
-    assert shown == ["rgb(0, 0, 0)", "rgb(255, 255, 255)", 0, 0]
+    assert shown == ["rgb(0, 0, 0)", "rgb(255, 255, 255)", 0, 0, 700]
 
 
 def test_a_page_of_500_measured_cases_is_laid_out_at_once(browser: Any, tmp_path: Path) -> None:
