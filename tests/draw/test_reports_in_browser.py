@@ -83,7 +83,7 @@ def test_a_table_sorts_by_the_keyboard_and_keys_go_through_the_parts(reports: Pa
 
 
 @pytest.mark.parametrize("kind", REPORTS)
-def test_what_is_printed_is_dark_on_white_and_fits_and_closed_parts_are_open(reports: Path, browser: Any, kind: str) -> None:
+def test_what_is_printed_is_dark_on_white_and_fits_and_is_open(reports: Path, browser: Any, kind: str) -> None:
     context = browser.new_context(viewport={"width": 700, "height": 900}, color_scheme="dark")
     page = context.new_page()
     page.goto((reports / REPORTS[kind]).as_uri(), timeout=SLOW)
