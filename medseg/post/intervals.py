@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from medseg.counted import counted
 from medseg.types import Prediction
 from medseg.types.run import ClassVolume, Volumes
 from medseg.types.volume_interval import IntervalRule
@@ -72,12 +73,14 @@ def with_intervals(volumes: Volumes, prediction: Prediction) -> Volumes:
         return replace(volumes, notes=(UNUSUAL,))
     voxel_ml = prediction.labels.geometry.voxel_volume / 1000
     rows = tuple(_with_interval(row, rule, voxel_ml) for row in volumes.rows)
-    few = {row.class_name: rule.cases[row.class_name] for row in rows if _has_too_few(row, rule)}
+    few: dict[int, list[str]] = {}
+    for row in rows:
+        if _has_too_few(row, rule) and (count := rule.cases[row.class_name]) < rule.least_cases:
+            few.setdefault(count, []).append(row.class_name)
     notes = tuple(
-        f"{name}: No interval of the volume, as {count} held-out cases are too few for {rule.level:.0%} (at least "
-        f"{rule.least_cases})."
-        for name, count in few.items()
-        if count < rule.least_cases
+        f"{', '.join(names)}: No interval of the volume, as {counted(count, 'held-out case')} "
+        f"{'is' if count == 1 else 'are'} too few for {rule.level:.0%} (at least {rule.least_cases})."
+        for count, names in few.items()
     )
     return replace(volumes, rows=rows, notes=notes)
 

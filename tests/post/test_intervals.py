@@ -84,6 +84,9 @@ def test_each_volume_gets_its_own_and_a_class_of_too_few_cases_a_note():
     assert tumor.interval is None
     assert absent.interval is None
     assert volumes.notes == ("tumor: No interval of the volume, as 6 held-out cases are too few for 90% (at least 9).",)
+    few = replace(RULE, half_width={}, cases={"liver": 6, "tumor": 6, "absent": 1})
+    (note,) = measured(predicted(interval_rule=few)).notes
+    assert note.startswith("liver, tumor: No interval of the volume, as 6 held-out cases are too few")
     assert Measure(StageOptions()).report(volumes).notes == volumes.notes
     assert replace(Volumes.from_json(volumes.to_json()), notes=volumes.notes) == volumes
 

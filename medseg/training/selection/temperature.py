@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from scipy.special import expit, softmax
 
+from medseg.counted import counted
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.reading import read_case
 from medseg.evaluation.metrics.calibration import weighted_ece
@@ -68,8 +69,8 @@ def calibrated(package: ModelPackage, inputs: Inputs, held_out: Sequence[Dataset
         log.info("No temperature makes the probabilities better on held-out cases.")
         return package
     log.info(
-        "Probabilities are calibrated with temperature %.3f: expected calibration error %.4f to %.4f on %d cases.",
-        *(found.temperature, found.ece_before, found.ece_after, found.cases_checked),
+        "Probabilities are calibrated with temperature %.3f: expected calibration error %.4f to %.4f on %s.",
+        *(found.temperature, found.ece_before, found.ece_after, counted(found.cases_checked, "case")),
     )
     return write_card(package.folder, package.card.model_copy(update={"calibration": found}))
 
