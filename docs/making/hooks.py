@@ -17,11 +17,20 @@ import claims
 import errors
 import verbs
 
+
+def decisions() -> str:
+    """A link to each decision."""
+    pages = sorted((Path(__file__).resolve().parents[1] / "decisions").glob("0*.md"))
+    titles = [page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for page in pages]
+    return "\n".join(f"- [{title}]({page.name})" for title, page in zip(titles, pages, strict=True))
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "overview": claims.overview,
     "home": claims.home,
     "errors": errors.page,
     "verbs": verbs.page,
+    "decisions": decisions,
 }
 
 
