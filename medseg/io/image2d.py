@@ -27,6 +27,7 @@ from medseg.types.scan import Scan, Source
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
+MOST_PAGES = 20_000  # of a TIFF
 STRIP = 1 << 24  # pixels that are taken from PIL at a time
 NO_DISTANCE = "The file does not say how far its slices are apart; the size of its pixels was taken"
 UNUSED = "The file has no position; its resolution, {:.4g} pixels per cm, was not used: one pixel was taken as 1 mm."
@@ -47,7 +48,8 @@ def time_points(path: Path) -> int:
         if not _is_tiff(path):
             return 0
         with tifffile.TiffFile(path) as tiff:
-            sizes = dict(zip(tiff.series[0].axes, tiff.series[0].shape, strict=True))
+            series = _series(tiff, path)[0]
+            sizes = dict(zip(series.axes, series.shape, strict=True))
     except Exception:  # reading it says what is wrong
         return 0
     return sizes.get("T", 1) if sizes.get("T", 1) > 1 and all(sizes.get(axis, 1) == 1 for axis in SLICES) else 0
@@ -139,7 +141,7 @@ def _size(path: Path, *, time_as_slices: bool = False) -> tuple[int, int, int, i
             warnings.simplefilter("ignore")
             if _is_tiff(path):
                 with tifffile.TiffFile(path) as tiff:
-                    series = tiff.series[0]
+                    series = _series(tiff, path)[0]
                     if len(tiff.series) > 1:
                         raise InputError("its pages differ in size", where=path, fix="Save each page as a file.")
                     sizes = dict(zip(series.axes, series.shape, strict=True))
@@ -222,6 +224,14 @@ def _strip(image: Any, path: Path, raw_palette: bool) -> npt.NDArray[Any]:
             )
         array = array[..., :-1]
     return array.reshape(*array.shape[:2], -1)
+
+
+def _series(tiff: tifffile.TiffFile, path: Path) -> list[tifffile.TiffPageSeries]:
+    """Return what the pages are of; each is parsed, and tiny ones would take minutes."""
+    if len(tiff.pages) > MOST_PAGES:
+        raise InputError(f"it has {len(tiff.pages):,} pages", where=path, fix="Save it as NIfTI, NRRD or MetaImage.")
+    found: list[tifffile.TiffPageSeries] = tiff.series
+    return found
 
 
 def _tiff(path: Path) -> npt.NDArray[Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ SEGMENT_KEY = re.compile(rf"Segment\d+_[A-Za-z]+|{re.escape(GROUPS)}")
 # Where in its code ITK found an error.
 ITK_PLACE = re.compile(r"^ITK ERROR: |\b\w+\(0x[0-9a-f]+\): |\[nrrd\] \w+: |\bReadImageInformation: ")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+LEAST_FREE = 1 << 20  # bytes; a disk with less is full
 
 
 def look(path: Path, kind: ItkFormat) -> tuple[str, tuple[Path, ...]]:
@@ -226,7 +230,13 @@ def _write(
     for key, value in fields.items():
         image.SetMetaData(key, value)
     with atomic_path(path) as part:
-        sitk.WriteImage(image, str(part), useCompression=True)
+        try:
+            sitk.WriteImage(image, str(part), useCompression=True)
+        except RuntimeError as error:
+            if shutil.disk_usage(part.parent).free >= LEAST_FREE:
+                raise
+            # ITK says that it could not write, and not why.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         if kind != "vector":
             header, end, voxels = part.read_bytes().partition(b"\n\n")
             part.write_bytes(header.replace(b"kinds: vector", f"kinds: {kind}".encode()) + end + voxels)

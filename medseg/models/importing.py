@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from medseg.counted import counted
 from medseg.errors import FormatLimitation, UsageError
 from medseg.io.files.atomic import atomic_folder, atomic_path
 from medseg.models.fit import check_package, check_weights
@@ -92,25 +94,29 @@ def _import(
     from medseg.models.adapters import nnunet, totalsegmentator
 
     if holds_package(path):
+        if card is not None:
+            raise UsageError("a package of medseg has its own card", where=f"--card {card}", fix="Omit --card.")
         return _copy(load_package(path), name, out, trust=trust, overwrite=overwrite)
     as_nnunet = configuration or folds or checkpoint or orientation  # then it is taken for any other model of nnU-Net
     described = None if as_nnunet else totalsegmentator.describe(path)
     if described is not None:
         from medseg.models.composing import compose
 
-        folder = out if out is not None else new_folder(name, overwrite=overwrite)
-        return compose(described, name, folder, base=path, replace=out is None)
+        folder = _destination(name, out, overwrite=overwrite)
+        return compose(described, name, folder, base=path, replace=out is None or holds_package(folder))
     if nnunet.is_nnunet(path):
-        folder = out if out is not None else new_folder(name, overwrite=overwrite)
-        return nnunet.import_nnunet(
-            path,
-            name,
-            folder,
-            configuration=configuration,
-            folds=folds,
-            checkpoint=checkpoint or nnunet.CHECKPOINT,
-            orientation=orientation,
-        )
+        folder = _destination(name, out, overwrite=overwrite)
+        with _whole(folder) as part:
+            nnunet.import_nnunet(
+                path,
+                name,
+                part,
+                configuration=configuration,
+                folds=folds,
+                checkpoint=checkpoint or nnunet.CHECKPOINT,
+                orientation=orientation,
+            )
+        return load_package(folder)
     return _import_foreign(path, name, out, card, trust=trust, overwrite=overwrite)
 
 
@@ -125,8 +131,8 @@ def import_composite(
     description = read_description(path)
     if license_use is not None:
         description = description.model_copy(update={"license": LicenseCard(use=license_use)})
-    folder = out if out is not None else new_folder(name, overwrite=overwrite)
-    return compose(description, name, folder, base=path.resolve().parent, replace=out is None)
+    folder = _destination(name, out, overwrite=overwrite)
+    return compose(description, name, folder, base=path.resolve().parent, replace=out is None or holds_package(folder))
 
 
 def check_name(name: str) -> None:
@@ -163,11 +169,15 @@ def _import_foreign(
         assert found.weights is not None
         fix = "Describe the network they were trained in, under network: in --card."
         check_weights(card, found.weights, path, fix=fix)
-        folder = out if out is not None else new_folder(name, overwrite=overwrite)
-        return write_package(folder, card, found.weights)
-    folder = out if out is not None else new_folder(name, overwrite=overwrite)
+        folder = _destination(name, out, overwrite=overwrite)
+        with _whole(folder) as part:
+            write_package(part, card, found.weights)
+        return load_package(folder)
+    folder = _destination(name, out, overwrite=overwrite)
     file = "weights.onnx" if card.network.name == "onnx" else "weights.ts"
-    package = write_content(folder, card.model_copy(update={"weights_file": file}), found.whole)
+    with _whole(folder) as part:
+        write_content(part, card.model_copy(update={"weights_file": file}), found.whole)
+    package = load_package(folder)
     if trust:
         remember_trust(package.card.weights_sha256)
     return package
@@ -175,7 +185,9 @@ def _import_foreign(
 
 def _copy(package: ModelPackage, name: str, out: Path | None, *, trust: bool, overwrite: bool) -> ModelPackage:
     """Copy a package of medseg into the store, unchanged but for where it lies."""
-    folder = out if out is not None else new_folder(name, overwrite=overwrite)
+    if out is not None and out.resolve() == package.folder.resolve():
+        return package
+    folder = _destination(name, out, overwrite=overwrite)
     files = package.files()
     check_package(package)
     if package.card.network.name == "torchscript":
@@ -188,13 +200,34 @@ def _copy(package: ModelPackage, name: str, out: Path | None, *, trust: bool, ov
         remember_trust(package.card.weights_sha256)
     if folder.resolve() == package.folder.resolve():
         return load_package(folder)
-    if out is None or not folder.exists():
-        with atomic_folder(folder) as part:  # whatever happens, one package or the other is there, whole
-            _copy_files(package, files, part)
-    else:  # a folder of the user's, which may hold other files
-        (folder / CARD_FILE).unlink(missing_ok=True)
-        _copy_files(package, files, folder)
+    with _whole(folder) as part:
+        _copy_files(package, files, part)
     return load_package(folder)
+
+
+def _destination(name: str, out: Path | None, *, overwrite: bool) -> Path:
+    """Folder for a package, the user's or that of the name in the store; a model in it is replaced if that is asked."""
+    if out is None:
+        return new_folder(name, overwrite=overwrite)
+    if not (out / CARD_FILE).is_file():
+        return out
+    if not overwrite:
+        raise UsageError("there is a model in it", where=f"--out {out}", fix="Choose another --out, or --overwrite.")
+    own = {out / path for path in load_package(out).files()}
+    if others := [path for path in out.rglob("*") if path.is_file() and path not in own]:
+        what = f"besides a model it holds {counted(len(others), 'other file')}, such as {others[0].name}"
+        raise UsageError(what, where=f"--out {out}", fix="Choose another --out.")
+    return out
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """Give a folder to write a package in, which takes the final one's place at once; or one that has other files."""
+    if folder.is_dir() and not (folder / CARD_FILE).is_file() and any(folder.iterdir()):
+        yield folder  # the card, written last, makes it a package
+    else:
+        with atomic_folder(folder) as part:
+            yield part
 
 
 def _copy_files(package: ModelPackage, files: Sequence[Path], folder: Path) -> None:

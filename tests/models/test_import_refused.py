@@ -47,6 +47,30 @@ def test_a_name_that_a_model_of_medseg_has(package, name):
     assert import_model(package.folder, "mine").folder == resources.store_folder() / "mine"
 
 
+def test_a_folder_with_another_model_and_nothing_of_the_old_one_is_left(package, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(resources.models()["hippocampus"], out)
+    with pytest.raises(UsageError, match=r"there is a model in it\. Choose another --out, or --overwrite"):
+        import_model(package.folder, "mine", out=out)
+    (out / "notes.txt").write_text("the user's own")
+    with pytest.raises(UsageError, match=r"besides a model it holds 1 other file, such as notes\.txt"):
+        import_model(package.folder, "mine", out=out, overwrite=True)
+    (out / "notes.txt").unlink()
+    assert import_model(package.folder, "mine", out=out, overwrite=True).card.name == "tiny"
+    assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in package.folder.iterdir())
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    (beside / "notes.txt").write_text("the user's own")
+    assert import_model(package.folder, "mine", out=beside).folder == beside
+    assert (beside / "notes.txt").is_file()
+
+
+def test_a_card_besides_that_of_a_package(package, tmp_path):
+    (tmp_path / "card.yaml").write_text("limits: [none]\n")
+    with pytest.raises(UsageError, match="a package of medseg has its own card"):
+        import_model(package.folder, "mine", card=tmp_path / "card.yaml")
+
+
 @pytest.mark.parametrize("members", [1, 2])
 def test_weights_of_another_network(tmp_path, members):
     weights = weights_of(CARD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +14,9 @@ from medseg.errors import ResourceLimit
 from medseg.io.dicom.whole import DEFLATED, after_meta
 from medseg.io.files.byte_stream import CHUNK
 from medseg.io.files.limits import largest_scan
+
+# Images shrink to a third, masks and empty slices to a hundredth; a small file that grows beyond both is a bomb.
+MOST_INFLATED, SMALLEST_BOUND = 128, 256 << 20
 
 
 def read_dicom(file: Path | str | BinaryIO, **options: Any) -> FileDataset:
@@ -35,7 +39,8 @@ def read_dicom(file: Path | str | BinaryIO, **options: Any) -> FileDataset:
 def check_inflated(stream: BinaryIO, most: int | None = None, where: object = None) -> bool:
     """Return whether a file is deflated; raise where it inflates to more than a number of bytes.
 
-    Without a number, it is a quarter of what the machine may spend on a scan.
+    Without a number, it is `MOST_INFLATED` times the file's size, but no less than `SMALLEST_BOUND`, and no more than a
+    quarter of what the machine may spend on a scan.
     """
     stream.seek(0)
     if DEFLATED.encode() not in stream.read(1024):
@@ -46,8 +51,8 @@ def check_inflated(stream: BinaryIO, most: int | None = None, where: object = No
         return False
     if syntax != DEFLATED:
         return False
-    why = ", the most this machine may spend on one file" if most is None else ""
-    most = largest_scan() // 4 if most is None else most
+    if most is None:
+        most = min(largest_scan() // 4, max(SMALLEST_BOUND, MOST_INFLATED * stream.seek(0, os.SEEK_END)))
     stream.seek(start)
     unpack, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
     piece = stream.read(CHUNK)
@@ -58,7 +63,7 @@ def check_inflated(stream: BinaryIO, most: int | None = None, where: object = No
             break
         if total > most:
             raise ResourceLimit(
-                f"it inflates to more than {_size(most)}{why}",
+                f"it inflates to more than {_size(most)}",
                 where=where,
                 fix="Get it again in another transfer syntax.",
             )

@@ -39,6 +39,16 @@ def test_what_inflates_to_too_much_is_refused(bomb, monkeypatch):
     assert "inflates to more than 1 MiB" in left.reason
 
 
+def test_a_small_file_is_no_reason_to_spend_what_the_machine_has(bomb, monkeypatch):
+    monkeypatch.setattr(inflated, "SMALLEST_BOUND", 1 << 20)
+    size = bomb.stat().st_size
+    assert 128 * size < 3 << 20
+    with pytest.raises(ResourceLimit, match="inflates to more than 1 MiB"):
+        read_dicom(bomb)
+    monkeypatch.setattr(inflated, "MOST_INFLATED", 1 + (3 << 20) // size)
+    assert len(read_dicom(bomb).PixelData) == 3 << 20
+
+
 def test_no_file_is_read_without_that_bound():
     package = Path(medseg.__file__).parent
     reading = {str(path.relative_to(package)) for path in package.rglob("*.py") if READS.search(path.read_text())}
