@@ -23,7 +23,8 @@ Mask = npt.NDArray[np.bool_]
 # Streams of random numbers of one seed: those of samples, and those of batches.
 OF_SAMPLE, OF_BATCH = 11, 12
 # Of single objects, how often one is to be deleted, and how often its neighbor was taken for a part of it.
-DELETED, MERGED = 0.1, 0.2
+DELETED, MERGED = 0.2, 0.2
+PLACES = 20  # on the background that are tried for an object that is to be deleted
 
 
 @dataclass(eq=False)
@@ -147,9 +148,18 @@ def _object_patch(
     if rounds and kind < config.from_nothing:
         present = np.zeros_like(truth)
     elif rounds and kind < config.from_nothing + DELETED:
-        truth = np.zeros_like(truth)
+        truth, present = np.zeros_like(truth), _on_background(present, every, random)
     elif kind < config.from_nothing + DELETED + MERGED and count > 1:
         others = np.argwhere((numbered != chosen) & every)
         away = ((others - np.argwhere(truth).mean(axis=0)) ** 2).sum(axis=1)
         present |= numbered == numbered[tuple(others[int(away.argmin())])]
     return _Patch(truth, ignored, present, random)
+
+
+def _on_background(mask: Mask, every: Mask, random: np.random.Generator) -> Mask:
+    """Return an object where none is, as one that was found wrongly; where no place was found, as it is."""
+    for _ in range(PLACES):
+        moved = np.roll(mask, [int(random.integers(n)) for n in mask.shape], axis=tuple(range(mask.ndim)))
+        if not (moved & every).any():
+            return moved
+    return mask

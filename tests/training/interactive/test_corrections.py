@@ -6,7 +6,7 @@ import torch
 from tiny_dataset import run_without_cases, train_config
 
 from medseg.models.interactive_card import MAPS
-from medseg.training.interactive.corrections import Corrections
+from medseg.training.interactive.corrections import Corrections, _on_background
 from medseg.training.interactive.start_masks import with_errors
 from medseg.training.interactive_config import InteractiveConfig
 from medseg.training.samples.prepared import IGNORED
@@ -110,6 +110,17 @@ def test_of_objects_one_is_in_hand_or_it_is_to_be_deleted():
     assert targets == {"first", "second", "none"}
     assert both > 3
     assert deleted > 1
+
+
+def test_an_object_to_be_deleted_lies_where_none_is_if_the_patch_has_room():
+    every = np.zeros((20, 20, 1), bool)
+    every[2:8, 2:8] = True
+    for seed in range(10):
+        found = _on_background(every, every, np.random.default_rng(seed))
+        assert found.sum() == every.sum()
+        assert not (found & every).any()
+    full = np.ones((20, 20, 1), bool)
+    assert _on_background(every, full, np.random.default_rng(0)) is every
 
 
 @pytest.mark.parametrize("shape", [(20, 18, 14), (20, 18, 1)])
