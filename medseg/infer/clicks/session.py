@@ -21,6 +21,10 @@ from medseg.types.box import Box
 Mask = npt.NDArray[np.bool_]
 Matrix = npt.NDArray[np.floating[Any]]
 Triple = tuple[int, int, int]
+# A voxel and those that touch it; and the fraction of a scribble's voxels that an answer may contradict, as it may
+# reach a little beyond.
+AROUND = np.indices((3, 3, 3)).reshape(3, -1).T - 1
+MOST_CONTRADICTED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +73,8 @@ class ClickSession:
 
         The patch lies around the newest of them. Where what changes reaches beyond it, patches of coarser voxels are
         looked at as well, and count outside the finer ones. Only changes that hang together with the newest interaction
-        are made, or with one that was not answered yet, so that a click somewhere leaves what is elsewhere.
+        are made, or with one that was not answered yet, so that a click somewhere leaves what is elsewhere. What the
+        newest one marks is as it says, whatever the network makes of it.
         """
         shape = self.image.shape[1:]
         on_network = [self._on_network(one) for one in interactions]
@@ -88,7 +93,8 @@ class ClickSession:
         after = before.copy()
         for first, step, found in reversed(parts):  # finer ones last: they count where there are several
             self._paste(after, box, first, step, found)
-        return Answer(box, hanging_together(before, after, unanswered(before, interactions, box.start)), zoom)
+        after = hanging_together(before, after, unanswered(before, interactions, box.start))
+        return Answer(box, as_marked(after, interactions[-1], box.start), zoom)
 
     def _on_network(self, one: Interaction) -> Interaction:
         voxels = np.rint(one.voxels @ self.to_network[:3, :3].T + self.to_network[:3, 3]).astype(np.int64)
@@ -138,11 +144,28 @@ def unanswered(before: Mask, interactions: Sequence[Interaction], start: Triple)
     """
     found = []
     for one in interactions:
-        voxels = one.voxels - np.array(start)
-        inside = voxels[((voxels >= 0) & (voxels < before.shape)).all(axis=1)]
+        inside = _within(one.voxels - np.array(start), before.shape)
         if one is interactions[-1] or (before[tuple(inside.T)] == one.is_outside).any():
             found.append(inside)
     return found
+
+
+def as_marked(mask: Mask, mark: Interaction, start: Triple) -> Mask:
+    """Return a mask in which most of a mark's voxels are as it says: if they were not, with the voxels that touch it.
+
+    - `start`: where the mask begins.
+    """
+    voxels = _within(mark.voxels - np.array(start), mask.shape)
+    if not len(voxels) or np.mean(mask[tuple(voxels.T)] == mark.is_outside) <= MOST_CONTRADICTED:
+        return mask
+    result = mask.copy()
+    result[tuple(_within((voxels[:, None] + AROUND).reshape(-1, 3), mask.shape).T)] = not mark.is_outside
+    return result
+
+
+def _within(voxels: npt.NDArray[np.int64], shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    inside: npt.NDArray[np.int64] = voxels[((voxels >= 0) & (voxels < shape)).all(axis=1)]
+    return inside
 
 
 def hanging_together(before: Mask, after: Mask, marks: Sequence[npt.NDArray[Any]]) -> Mask:
@@ -152,10 +175,8 @@ def hanging_together(before: Mask, after: Mask, marks: Sequence[npt.NDArray[Any]
     """
     changed, count = label(before != after, np.ones((3, 3, 3)))
     kept = np.zeros(count + 1, bool)
-    around = np.indices((3, 3, 3)).reshape(3, -1).T - 1
     for voxels in marks:
-        near = (voxels[:, None] + around).reshape(-1, 3)
-        inside = near[((near >= 0) & (near < before.shape)).all(axis=1)]
+        inside = _within((voxels[:, None] + AROUND).reshape(-1, 3), before.shape)
         kept[changed[tuple(inside.T)]] = True
     kept[0] = False
     return np.asarray(before ^ kept[changed])

@@ -181,7 +181,7 @@ class ClickAnswers:
             self._forget(session)  # a lease may have ended: the next click opens the case anew
             raise
         before = cut(present, answer.box)
-        found = fault(before, answer, asked.interactions)
+        found = fault(before, answer)
         return Clicked(answer if found is None else obeyed(before, answer, asked.interactions), found)
 
     def _forget(self, session: Session) -> None:

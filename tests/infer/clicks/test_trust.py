@@ -1,10 +1,10 @@
-"""Answers that no reader can have meant are told from those that may be drawn."""
+"""Answers that no reader can have meant are not drawn, and what is marked is as marked."""
 
 import numpy as np
 import pytest
 
 from medseg.infer.clicks.interaction import Interaction
-from medseg.infer.clicks.session import Answer
+from medseg.infer.clicks.session import Answer, as_marked
 from medseg.infer.clicks.trust import fault, obeyed
 from medseg.types.box import Box
 
@@ -15,8 +15,8 @@ def marks(*voxels, outside=False):
     return Interaction(np.array(voxels, np.int64), outside)
 
 
-def found(before, after, *interactions):
-    return fault(before, Answer(BOX, after, 1), interactions)
+def found(before, after):
+    return fault(before, Answer(BOX, after, 1))
 
 
 @pytest.fixture
@@ -24,33 +24,10 @@ def ball():
     return (np.indices(BOX.shape) - 5).__pow__(2).sum(axis=0) < 12
 
 
-def test_an_answer_that_keeps_to_the_marks_has_no_fault(ball):
-    inside, outside = marks((15, 25, 35)), marks((11, 21, 31), outside=True)
-    assert found(np.zeros_like(ball), ball, inside, outside) is None
-    assert found(ball, np.zeros_like(ball), marks((15, 25, 35), outside=True)) is None
-    assert found(ball, ball, marks((99, 25, 35), outside=True)) is None, "a mark beyond the box"
-
-
-def test_marks_that_are_not_kept_are_a_fault(ball):
-    nothing = np.zeros_like(ball)
-    assert found(nothing, nothing, marks((15, 25, 35))) == "missed what you marked as inside"
-    assert found(ball, ball, marks((15, 25, 35), outside=True)) == "kept what you marked as outside"
-    # An older mark counts too, unless a newer one lies on it.
-    inside = marks((15, 25, 35))
-    assert found(ball, nothing, inside, marks((11, 21, 31), outside=True)) == "missed what you marked as inside"
-    assert found(ball, nothing, inside, marks((15, 25, 35), outside=True)) is None
-
-
-def test_a_scribble_may_reach_a_little_beyond(ball):
-    along = [(15, 25, k) for k in range(30, 40)]  # seven of ten in the ball
-    assert found(np.zeros_like(ball), ball, marks(*along)) is None
-    assert found(np.zeros_like(ball), np.roll(ball, 4, axis=0), marks(*along)) is not None
-
-
 def test_what_fills_all_that_was_looked_at_is_a_fault(ball):
     nothing, everything = np.zeros_like(ball), np.ones_like(ball)
-    assert found(nothing, everything, marks((15, 25, 35))) == "filled more than half of what it looked at"
-    assert found(everything, everything, marks((15, 25, 35))) is None, "it was drawn before"
+    assert found(nothing, everything) == "filled more than half of what it looked at"
+    assert found(everything, everything) is None, "it was drawn before"
 
 
 def test_where_nothing_else_helps_what_is_marked_is_drawn(ball):
@@ -60,3 +37,19 @@ def test_where_nothing_else_helps_what_is_marked_is_drawn(ball):
     assert after[1, 1, 1]
     assert not after[4:7, 4:7, 4:7].any()
     assert np.count_nonzero(after != ball) == 8 + 27
+
+
+def test_an_answer_that_contradicts_a_mark_is_put_right_around_it(ball):
+    def put_right(mask, *voxels, outside=False):
+        return as_marked(mask, marks(*voxels, outside=outside), BOX.start)
+
+    nothing = np.zeros_like(ball)
+    assert np.argwhere(put_right(nothing, (15, 25, 35))).tolist() == [
+        [x, y, z] for x in (4, 5, 6) for y in (4, 5, 6) for z in (4, 5, 6)
+    ]
+    assert np.count_nonzero(ball & ~put_right(ball, (15, 25, 35), outside=True)) == 27
+    assert put_right(ball, (15, 25, 35)) is ball
+    assert put_right(ball, (99, 25, 35), outside=True) is ball, "a mark beyond the box"
+    along = [(15, 25, k) for k in range(30, 40)]  # seven of ten in the ball: a scribble may reach a little beyond
+    assert put_right(ball, *along) is ball
+    assert put_right(np.roll(ball, 4, axis=0), *along)[5, 5].all()

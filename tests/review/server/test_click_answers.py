@@ -95,8 +95,8 @@ def test_without_a_drawing_the_newest_labels_are_corrected(client, sphere):
     assert drawn(before.json(), sphere[1].shape)[tuple(CENTER)]
 
 
-def test_a_model_that_does_not_keep_to_the_marks_is_not_drawn(sphere):
-    """One for which all is bright: the random walker answers; without a mark inside, what is marked is taken away."""
+def test_a_model_that_fills_all_is_not_drawn_and_what_is_marked_is_as_marked(sphere):
+    """One for which all is bright: the random walker answers; a mark outside is taken away from what was drawn."""
     _, truth = sphere
     with serving(sphere[0], clicks=ByModel(bright_model(threshold=-1.0))) as client:
         present = {"low": [0, 0, 0], "size": list(truth.shape), "runs": [truth.size]}
@@ -107,7 +107,7 @@ def test_a_model_that_does_not_keep_to_the_marks_is_not_drawn(sphere):
         assert client.store.events(CASE)[-1].body["fault"] == answer["fault"]
         present = {"low": [0, 0, 0], "size": list(truth.shape), "runs": runs(truth)}
         answer = ask(client, outside=[list(CENTER)], present=present).json()
-        assert (answer["method"], answer["fault"]) == ("interactive model", "kept what you marked as outside")
+        assert (answer["method"], answer["fault"]) == ("interactive model", None)
         after = drawn(answer, truth.shape)
         assert not after[tuple(CENTER)]
         assert np.count_nonzero(after != truth) == 27
