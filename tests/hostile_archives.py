@@ -52,6 +52,18 @@ def head(request: BaseHTTPRequestHandler, code: int = 200, kind: str = "applicat
     request.end_headers()
 
 
+def cut_among_headers(first: bytes) -> Write:
+    """An answer whose connection ends before its headers do."""
+
+    def write(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(first)
+        request.wfile.flush()
+        request.close_connection = True
+        request.connection.shutdown(socket.SHUT_RDWR)
+
+    return write
+
+
 def plain(content: bytes, kind: str = "application/dicom+json") -> Write:
     def write(request: BaseHTTPRequestHandler) -> None:
         head(request, kind=kind, Content_Length=str(len(content)))

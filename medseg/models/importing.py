@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +23,7 @@ from medseg.models.package import (
     write_content,
     write_package,
 )
-from medseg.models.store import new_folder
+from medseg.models.store import new_folder, unpacked_for_now
 from medseg.models.trust import trust as remember_trust
 
 KINDS = (
@@ -96,7 +96,8 @@ def _import(
     if holds_package(path):
         if card is not None:
             raise UsageError("a package of medseg has its own card", where=f"--card {card}", fix="Omit --card.")
-        return _copy(load_package(path), name, out, trust=trust, overwrite=overwrite)
+        with unpacked_for_now(path) if path.is_file() else nullcontext(path) as folder:
+            return _copy(load_package(folder), name, out, trust=trust, overwrite=overwrite)
     as_nnunet = configuration or folds or checkpoint or orientation  # then it is taken for any other model of nnU-Net
     described = None if as_nnunet else totalsegmentator.describe(path)
     if described is not None:

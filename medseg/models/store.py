@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from medseg.errors import UsageError
 from medseg.io.files.atomic import kept_once
+from medseg.io.files.temporary import temporary_folder
 from medseg.models.unzip import extract, zip_names
 from medseg.resources import models, store_folder
 
@@ -40,6 +43,14 @@ def unpacked(path: Path) -> Path:
         _package_in(part, path)  # or nothing is kept
 
     return _package_in(kept_once(store_folder().parent / "unpacked" / digest, fill), path)
+
+
+@contextmanager
+def unpacked_for_now(path: Path) -> Iterator[Path]:
+    """Give the folder of a package that came as a zip, unpacked until whoever asked is done with it."""
+    with temporary_folder() as folder:
+        extract(path, folder)
+        yield _package_in(folder, path)
 
 
 def _package_in(folder: Path, archive: Path) -> Path:

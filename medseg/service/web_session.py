@@ -32,6 +32,7 @@ TIMEOUT = (10, 120)  # seconds to connect, and until an answer begins
 CHUNK = 1 << 16
 SEND_BUFFER = 1 << 18  # bytes that count as sent while this machine still has them; by itself a system takes megabytes
 LATER = "Ask its administrator, or run the same command again."
+BROKEN_OFF = "the archive broke off its answer, or sent one that is no HTTP"
 LOOK_EVERY = 1.0  # seconds
 # Open connections, so that one on which an answer drips can be cut from another thread.
 _connections: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -63,6 +64,9 @@ class BoundedSession(requests.Session):  # type: ignore[misc,unused-ignore]
                 if not watch.why:
                     raise
                 raise ArchiveError(watch.why, where=self.archive.name, fix=LATER) from error
+        if watch.why:  # where the connection is cut among the headers, those that came are taken for all
+            response.close()
+            raise ArchiveError(watch.why, where=self.archive.name, fix=LATER)
         if response.is_redirect:
             response.close()
             raise ArchiveRefusal(
@@ -78,6 +82,8 @@ class BoundedSession(requests.Session):  # type: ignore[misc,unused-ignore]
         self._bound(response, fix, is_streamed=is_streamed)
         if not is_streamed:
             response._content = response.content.removeprefix(codecs.BOM_UTF8)  # read now; requests keeps it
+            if not response.content and _has_no_end(response):
+                raise ArchiveError(BROKEN_OFF, where=self.archive.name, fix=LATER)
         return response
 
     def next_object(self) -> None:
@@ -100,7 +106,7 @@ class BoundedSession(requests.Session):  # type: ignore[misc,unused-ignore]
             except ArchiveError:
                 raise
             except Exception as error:
-                what = watch.why or "the archive broke off its answer, or sent one that is no HTTP"
+                what = watch.why or BROKEN_OFF
                 raise ArchiveError(what, where=self.archive.name, fix=LATER) from error
             finally:
                 response.close()
@@ -115,6 +121,12 @@ class BoundedSession(requests.Session):  # type: ignore[misc,unused-ignore]
                 where=self.archive.name,
                 fix=fix,
             )
+
+
+def _has_no_end(response: requests.Response) -> bool:
+    """Whether headers that should say how long an answer is do not: those that were cut off are taken for all."""
+    stated = ("Content-Length", "Transfer-Encoding")
+    return response.status_code not in (204, 205, 304) and not any(name in response.headers for name in stated)
 
 
 class _Watch:

@@ -1,5 +1,6 @@
 """Packages that could not be used, or would not be the ones used, are refused when they are imported."""
 
+import contextlib
 import math
 import os
 import shutil
@@ -63,6 +64,21 @@ def test_a_folder_with_another_model_and_nothing_of_the_old_one_is_left(package,
     (beside / "notes.txt").write_text("the user's own")
     assert import_model(package.folder, "mine", out=beside).folder == beside
     assert (beside / "notes.txt").is_file()
+
+
+@pytest.mark.parametrize("is_good", [True, False])
+def test_what_an_import_unpacked_is_gone_after_it(package, tmp_path, is_good):
+    if not is_good:
+        shutil.copytree(package.folder, tmp_path / "bad")
+        (tmp_path / "bad" / package.card.weights_file).write_bytes(b"other")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for path in (tmp_path / "bad" if not is_good else package.folder).iterdir():
+            archive.write(path, f"package/{path.name}")
+        archive.writestr("package/more.bin", bytes(1000))
+    with contextlib.nullcontext() if is_good else pytest.raises(ModelError):
+        import_model(tmp_path / "a.zip", "mine")
+    left = [path for path in resources.store_folder().parent.rglob("*") if path.is_file()]
+    assert sorted(path.name for path in left) == (sorted(map(str, package.files())) if is_good else [])
 
 
 def test_a_card_besides_that_of_a_package(package, tmp_path):
