@@ -5,6 +5,7 @@ python docs/making/verbs.py prints the part.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -50,12 +51,17 @@ class Markdown:
         shown = [(name, meaning) for name, meaning in rows if self.title != LOG or name == "--json"]
         if shown:
             self.lines += ["", f"| {self.title} | meaning |", "|---|---|"]
-        self.lines += [f"| `{_cell(name)}` | {_cell(_plain(meaning))} |" for name, meaning in shown]
+        self.lines += [f"| {_code(name)} | {_cell(_plain(meaning))} |" for name, meaning in shown]
 
 
 def _plain(text: str) -> str:
     shown = text.replace("\N{NON-BREAKING HYPHEN}", "-").replace("<", "&lt;")
     return re.sub(r"([*_])", r"\\\1", shown)
+
+
+def _code(name: str) -> str:
+    """A name in a cell of a table, where a backslash before a bar would stand within backticks."""
+    return f"<code>{html.escape(name).replace('|', '&#124;')}</code>" if "|" in name else f"`{name}`"
 
 
 def _cell(text: str) -> str:
