@@ -25,6 +25,8 @@ def decisions() -> str:
     return "\n".join(f"- [{title}]({page.name})" for title, page in zip(titles, pages, strict=True))
 
 
+LESS = 0.3  # of what a word in a benchmark or a decision counts for the search, beside one in a page for users
+
 PARTS: dict[str, Callable[[], str]] = {
     "overview": claims.overview,
     "home": claims.home,
@@ -37,3 +39,10 @@ PARTS: dict[str, Callable[[], str]] = {
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put each made part in its place; a name that is none is an error."""
     return re.sub(r"<!-- made: (\w+) -->", lambda found: PARTS[found[1]](), markdown)
+
+
+def on_page_content(content: str, page: Any, **_: Any) -> str:
+    """Let the search find other pages before benchmarks and decisions."""
+    if page.file.src_uri.startswith(("benchmarks/", "decisions/")):
+        page.meta.setdefault("search", {"boost": LESS})
+    return content

@@ -27,7 +27,10 @@ def _message(error: Any, arguments: Sequence[str]) -> str:
     kind = type(error).__name__
     if kind == "NoSuchOption":
         options = [name for param in error.ctx.command.params for name in param.opts]
-        return f"there is no option {error.option_name}. {did_you_mean(error.option_name, options)}"
+        # The dashes that all begin with make none of them alike.
+        near = did_you_mean(error.option_name.lstrip("-"), [name.lstrip("-") for name in options if len(name) > 2])
+        near = near.replace("mean '", "mean '--")
+        return f"there is no option {error.option_name}. {near}"
     if kind == "BadOptionUsage":
         return _without_value(error)
     if kind == "MissingParameter":

@@ -16,7 +16,9 @@ mixed precision; bfloat16; CUDA; GPU; CPU; Docker; container; out of memory; tro
 proxy; DICOM SEG; RTSTRUCT; NIfTI; NRRD; PACS; Orthanc; OHIF; 3D Slicer; ITK-SNAP; nnU-Net; TotalSegmentator; MONAI;
 MONAI Label; cross-validation; fold; ensemble; cascade; postprocessing; preprocessing; resampling; spacing; orientation;
 affine; mask; ground truth; Dice; Hausdorff; surface distance; panoptic; instance segmentation; checkpoint; resume;
-license; anonymize; MLflow; radiomics; SLURM; Kubernetes; Ray; registration; SUV; ONNX; OpenVINO; multi-GPU; multi-label
+license; anonymize; TensorBoard; wandb; conda; MPS; num_workers; TensorRT; MONAI Deploy; class imbalance; anisotropic;
+largest component; vertebrae; FDA; CE mark; GDPR; HIPAA; upgrade; cite; MLflow;
+radiomics; SLURM; Kubernetes; Ray; registration; SUV; ONNX; OpenVINO; multi-GPU; multi-label
 """
 LIST = [word.strip() for word in re.sub(r"\s+", " ", WORDS).split(";")]
 
