@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -17,9 +16,6 @@ from medseg.errors import Interrupted
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 # After a first request to stop, files half-written are being deleted; another one within this time must not end that.
 SECONDS_TO_TIDY = 5.0
-# A signal that comes while a module is imported is sent again after so long, until the import has taken longer than any
-# does: C++ code in the midst of it ends the process where an exception comes out of Python code that it calls.
-AGAIN_AFTER, LONGEST_IMPORT = 0.1, 20.0
 _depth = 0  # of `stoppable` in the main thread
 _stopped_at: float | None = None
 
@@ -64,15 +60,6 @@ def ignore_stops() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _imports(frame: FrameType | None) -> bool:
-    """Whether a module is being imported, somewhere below what is executed."""
-    while frame is not None:
-        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-            return True
-        frame = frame.f_back
-    return False
-
-
 @contextmanager
 def _handling(handle: Callable[[str], None]) -> Iterator[None]:
     """Call `handle` with the name of each stop signal while inside; only the main thread receives any.
@@ -83,20 +70,8 @@ def _handling(handle: Callable[[str], None]) -> Iterator[None]:
         yield
         return
 
-    first: dict[int, float] = {}
-
-    def receive(number: int, frame: FrameType | None) -> None:
-        if time.monotonic() - first.setdefault(number, time.monotonic()) < LONGEST_IMPORT and _imports(frame):
-            again = threading.Timer(AGAIN_AFTER, send_again, (number,))
-            again.daemon = True
-            again.start()
-        else:
-            first.pop(number, None)
-            handle(signal.Signals(number).name)
-
-    def send_again(number: int) -> None:
-        if getattr(signal.getsignal(number), "__code__", None) is receive.__code__:  # this one, or one within or around
-            os.kill(os.getpid(), number)
+    def receive(number: int, _frame: FrameType | None) -> None:
+        handle(signal.Signals(number).name)
 
     heard = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, receive) for number in heard}

@@ -196,7 +196,7 @@ def test_a_part_that_was_exchanged_is_noticed(parts, tmp_path):
     card.write_text(card.read_text().replace("A model for tests", "Another"))
     with pytest.raises(ModelError, match="'one' is not the one the card describes"):
         CompositePredictor(load_package(package.folder), TORCH)
-    with pytest.raises(UsageError, match="holds other files"):
+    with pytest.raises(UsageError, match="there is a model in it"):
         composite(parts, "exchanged", parts=[{"model": "one"}])
 
 
