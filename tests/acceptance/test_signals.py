@@ -77,9 +77,8 @@ def test_while_patients_scans_are_unpacked(tmp_path, verb, number):
 def test_a_signal_that_is_ignored_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with stoppable():
+        with pytest.raises(Interrupted, match="SIGTERM"), stoppable():
             os.kill(os.getpid(), signal.SIGHUP)
-            with pytest.raises(Interrupted):
-                os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
     finally:
         signal.signal(signal.SIGHUP, before)
