@@ -40,6 +40,7 @@ from medseg.privacy.deidentify import DOCUMENTS
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal, no_connection
 from medseg.service.arriving import file_of_object
 from medseg.service.bounds import LARGEST_ANSWER, STALLED_SECONDS, Search
+from medseg.service.ending import end
 from medseg.service.outgoing import Answer, Outgoing
 from medseg.service.pdu_bounds import PduBounds, refuse_more
 
@@ -274,7 +275,7 @@ def association(
         yield link
     except BaseException as error:
         if link.is_established:
-            link.abort()  # nobody waits for what it still sends
+            end([link])  # nobody waits for what it still sends
         if isinstance(error, ArchiveError) and bounds.refused:
             raise ArchiveRefusal(f"the archive was left: {bounds.refused}", where=archive.name, fix=SEEN) from error
         raise

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from pynetdicom import evt
+from pynetdicom.association import Association
 from pynetdicom.pdu import P_DATA_TF
 
 from medseg.service.archive import ArchiveError
@@ -55,6 +56,12 @@ def _keep_rest(message: _Message, content: bytes, folder: Path) -> None:
 def refuse_more(event: evt.Event, why: str) -> None:
     """Read nothing more from a peer whose message an event is about: the association ends."""
     event.assoc.dul.socket.medseg_message.refusal = why
+
+
+def is_under_way(association: Association) -> bool:
+    """Whether a part of a message has come over an association, and its end not yet."""
+    plain = association.dul.socket
+    return plain is not None and plain.medseg_message.size > 0
 
 
 class PduBounds:

@@ -16,6 +16,7 @@ from pynetdicom import evt
 from medseg.errors import ConfigError, MedsegError, first_line
 from medseg.log_file import log_file
 from medseg.service.archive import Archive
+from medseg.service.ending import end, open_associations
 from medseg.service.node import jobs
 from medseg.service.node.commitment import Commitments
 from medseg.service.node.config import NodeConfig
@@ -36,6 +37,7 @@ LOOK_EVERY = 0.5
 TIDY_EVERY = 60.0
 WAIT_FOR_SPACE = 10.0
 JOBS_AT_ONCE = 8
+END_SECONDS = 3.0  # in which parts may finish what they do
 
 
 def check_node(config: NodeConfig, path: Path) -> dict[str, Archive]:
@@ -158,8 +160,14 @@ class Node:
 
     def _end(self) -> None:
         self._stop.set()
+        self._join(END_SECONDS)
+        end(open_associations())  # of deliveries whose archives do not answer
+        self._join(1)
+
+    def _join(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(5)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _decide(self, receiver: Receiver) -> None:
         while not self._stop.wait(LOOK_EVERY):

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,13 +16,15 @@ import numpy as np
 import pydicom
 import pytest
 import requests
-from node_peers import Archive, archive, happens, node_yaml, send
+from node_peers import MR, Archive, archive, arrival, happens, node_yaml, send, sender
 from peers.orthanc import free_port
 from pydicom.uid import generate_uid
 
 from medseg.cli.app import run
 from medseg.demo.dicom import write_series
 from medseg.review.opening import open_store
+from medseg.service.node.segmenting import OUTBOX
+from medseg.service.node.store import NodeStore
 from medseg.types import Geometry
 
 
@@ -98,6 +101,38 @@ def test_a_study_arrives_and_its_segmentation_is_delivered_and_reviewed(crop, tm
     assert reference.SeriesInstanceUID == first.SeriesInstanceUID
     log = config.with_suffix(".log").read_text() + (tmp_path / "node-data" / "medseg.log").read_text()
     assert not any(word in log for word in ("TEMPLATE", str(first.SeriesInstanceUID), str(first.StudyInstanceUID)))
+
+
+def test_a_stop_waits_neither_for_senders_nor_for_archives(tmp_path):
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def hold(_: str) -> int:
+        is_asked.set()
+        may_answer.wait(120)
+        return 0x0000
+
+    with archive(respond=hold) as there:
+        config = node_yaml(tmp_path, **keys(there))
+        outbox, one = tmp_path / "node-data" / OUTBOX, arrival()
+        with NodeStore(outbox.parent) as store:
+            outbox.mkdir()
+            (outbox / "result.dcm").write_bytes(one.content.getvalue())
+            store.change(
+                "insert into deliveries(destination, instance, sop_class, job, series, case_id, file, made) "
+                "values('archive', ?, ?, 'j', '1.2.3', 'mr-1', 'result.dcm', 0)", one.instance, MR,
+            )  # fmt: skip
+        with served(config) as node:
+            node.is_listening()
+            with sender(node.port) as link:
+                assert is_asked.wait(30)
+                began = time.monotonic()
+                node.process.send_signal(signal.SIGTERM)
+                assert node.process.wait(30) == 75
+                assert time.monotonic() - began < 10
+                assert happens(lambda: link.is_aborted, 5)
+            may_answer.set()
+        with NodeStore(outbox.parent) as store:
+            assert [row["state"] for row in store.rows("select state from deliveries")] == ["ready"]
 
 
 @pytest.mark.slow
