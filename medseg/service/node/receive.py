@@ -23,6 +23,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 from medseg.errors import MedsegError, UsageError
 from medseg.harmless import one_line
 from medseg.io.dicom.header import lenient
+from medseg.io.dicom.pixel_length import lacking_pixels
 from medseg.isolation.boundary import attempt, in_words
 from medseg.service.archive import ArchiveError, is_uid
 from medseg.service.arriving import data_of, file_of_object
@@ -95,6 +96,9 @@ class Receiver:
         if wrong:
             log.warning("An object of %s was refused: it has %s.", one_line(caller), ", ".join(wrong))
             return NOT_ITS_CLASS
+        if lacking := lacking_pixels(content):
+            log.warning("An object of %s was refused: it has %d of %d bytes of its pixels.", one_line(caller), *lacking)
+            return NOT_UNDERSTOOD
         with self._lock:
             self._open[id(event.assoc)].add(series)
         # Not of the file's own first lines, which the version of a library decides.

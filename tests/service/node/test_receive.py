@@ -205,6 +205,21 @@ def test_senders_together_hold_no_more_in_memory_than_they_may(series, tmp_path)
     assert not got
 
 
+def test_an_object_with_half_of_its_pixels_is_refused_and_its_sender_hears_it(receiver, store, series, caplog):
+    cut, odd = pydicom.dcmread(series[0]), pydicom.dcmread(series[1])
+    states = len(cut.PixelData)
+    cut.PixelData = cut.PixelData[: states // 4 * 2]
+    odd.PixelData += b"\0\0"
+    with sender(receiver.port) as link, caplog.at_level("WARNING", "medseg"):
+        assert send_one(link, cut) == 0xC000
+        assert send_one(link, odd) == 0x0000
+        assert send_one(link, series[0]) == 0x0000  # the whole of it is no other object than the part refused
+    (line,) = [one for one in caplog.records if one.name.startswith("medseg")]
+    has = len(cut.PixelData)
+    assert line.getMessage() == f"An object of CT1 was refused: it has {has} of {states} bytes of its pixels."
+    assert len(store.rows("select * from objects")) == 2
+
+
 def test_a_large_object_goes_through_a_file_and_is_the_same(receiver, store, series, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(pdu_bounds, "LARGEST_IN_MEMORY", 100)
