@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,9 +13,10 @@ from torch import Tensor, nn
 from medseg.data.topology import Topology, feature_voxels
 from medseg.models.registry import build_network
 from medseg.training.config import TrainConfig
+from medseg.training.cpu_parallel import SideBySide, one_thread
 from medseg.training.device import choose_device, choose_dtype, memory_format
 from medseg.training.losses import segmentation_loss
-from medseg.training.step_method import LIMIT, measure, step_methods
+from medseg.training.step_method import LIMIT, step_methods
 
 # Bytes for each number a network keeps for the backward pass: its value, its gradient and what normalization and
 # activation keep beside it, in a mixture of 16 and 32 bits. nnU-Net's 1.12e9 numbers in 8 GB come to 7.
@@ -75,25 +77,37 @@ def predict_cost(config: TrainConfig, classes: int, *, device: str = "auto") -> 
     images = torch.zeros(count, len(config.input.channels), *tried, device=chosen).contiguous(memory_format=layout)
     labels = torch.zeros(count, *tried, dtype=torch.long, device=chosen)
     trial = _trial_on_cpu if chosen.type == "cpu" else _trial_on_gpu
-    step = trial(network, config, images, labels) * config.sampling.batch / count * math.prod(patch) / math.prod(tried)
+    patches = config.sampling.batch * config.sampling.accumulate / count
+    step = trial(network, config, images, labels) * patches * math.prod(patch) / math.prod(tried)
     memory = kept * config.sampling.batch * BYTES_A_NUMBER + weights * BYTES_A_WEIGHT
     return Cost(memory / 1e9, step, step * config.iterations_per_epoch, str(chosen), weights)
 
 
 def _trial_on_cpu(network: nn.Module, config: TrainConfig, images: Tensor, labels: Tensor) -> float:
-    methods = step_methods(network, config.network.name, len(images), config.precision)
-    seconds = measure(network, methods[:1], images, lambda scores: segmentation_loss(scores, labels), limit=LIMIT)
-    return seconds[methods[0]]
+    method = step_methods(network, config.network.name, len(images), config.precision)[0]
+    passes = SideBySide(network, method.dtype, method.parts, method.threads)
+    with one_thread():
+        return _fastest(lambda: passes.backward(images, lambda scores: segmentation_loss(scores, labels)))
 
 
 def _trial_on_gpu(network: nn.Module, config: TrainConfig, images: Tensor, labels: Tensor) -> float:
     dtype = choose_dtype(config.precision, images.device)
-    seconds = []
-    for _ in range(TRIALS):
-        before = time.perf_counter()
+
+    def step() -> None:
         with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
             scores = network(images)
         segmentation_loss(scores, labels).backward()  # type: ignore[no-untyped-call]
         torch.cuda.synchronize(images.device)
+
+    return _fastest(step)
+
+
+def _fastest(step: Callable[[], object]) -> float:
+    """Seconds of the fastest of a few steps, at least one after that which warms up, however long it takes."""
+    step()
+    seconds: list[float] = []
+    while not seconds or (len(seconds) < TRIALS and sum(seconds) < LIMIT):
+        before = time.perf_counter()
+        step()
         seconds.append(time.perf_counter() - before)
     return min(seconds)

@@ -113,7 +113,10 @@ def plan(
         return TrainingPlan(made, fingerprint, text)
     data = source.data
     cost = predict_cost(build(TrainConfig, made.values), data.n_outputs, device=device)
-    return TrainingPlan(made, fingerprint, text, f"{explanation(made, data, fingerprint)}\n\nTraining needs {cost}.")
+    needs = f"Training needs {cost}."
+    if wanted.preset == "cpu" and made.values["network"]["dimensions"] == 3:
+        needs += " With a --time-budget of few such steps it takes smaller patches, whose steps are faster."
+    return TrainingPlan(made, fingerprint, text, f"{explanation(made, data, fingerprint)}\n\n{needs}")
 
 
 def _plan_file(out: Path) -> Path:

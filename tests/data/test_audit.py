@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from base64 import b64decode
 from io import BytesIO
@@ -176,6 +177,19 @@ def test_the_report_is_one_file_with_pictures(folder, tmp_path):
     page = (out / "audit.html").read_text()
     assert page.count("data:image/png") == 1
     assert "http" not in page.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_the_report_has_contents_of_all_its_parts_whatever_was_found(folder, tmp_path, damaged):
+    if damaged:
+        replace(folder, {"images": truncate, "labels": LABELS}, depth=2)
+    write_audit(audit(read_dataset(folder)), tmp_path)
+    page = (tmp_path / "audit.html").read_text()
+    contents = page.partition('<nav class="contents"')[2].partition("</nav>")[0]
+    titles = [re.sub("<[^>]+>", "", title) for title in re.findall(r"<h2[^>]*>(.*?)</h2>", page)]
+    assert re.findall(r'<a href="#part-\d">([^<]+)</a>', contents) == titles
+    assert titles[0] == "The dataset"
+    assert ("Findings" in titles) != damaged
 
 
 def test_the_command_exits_with_3_when_something_blocks(folder, tmp_path, capsys):

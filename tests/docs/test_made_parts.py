@@ -28,13 +28,27 @@ def test_figures_are_read_from_the_page(tmp_path, monkeypatch: pytest.MonkeyPatc
     claim = claims.Claim("t", "s", "p", "s", ("ours",), ("theirs",), "theirs")
     assert claim.figures() == (2.0, 5.0)
     assert claim.we_win
-    assert claim.by == "2.5 times"
+    assert claim.by == "2.5 times less"
+    assert claims.overview([claim]).endswith("| medseg: 2.5 times less |")
     with pytest.raises(KeyError, match="no figure"):
         claims.cell("p", ("nobody",), "s")
 
 
-def test_what_the_home_page_says_is_won() -> None:
-    assert all(claims.CLAIMS[number].we_win for number in claims.SHOWN)
+def test_of_parts_with_tables_alike_the_one_that_is_named_is_read(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = "| tool | Dice |\n|---|---|\n| ours | {} |\n| theirs | 0.2 |\n"
+    (tmp_path / "p.md").write_text(f"## a\n\n{table.format(0.5)}\n## b\n\n{table.format(0.1)}")
+    monkeypatch.setattr(claims, "PAGES", tmp_path)
+    lost = claims.Claim("t", "Dice", "p", "Dice", ("ours",), ("theirs",), "theirs", more_is_better=True, part="b")
+    assert lost.figures() == (0.1, 0.2)
+    assert claims.overview([lost]).endswith("| theirs: 0.100 more |")
+    with pytest.raises(KeyError, match="no figure"):
+        claims.cell("p", ("ours",), "Dice", "c")
+
+
+def test_what_the_home_page_says_is_won_and_is_of_quality_too() -> None:
+    shown = [claims.CLAIMS[number] for number in claims.SHOWN]
+    assert all(claim.we_win for claim in shown)
+    assert {claim.more_is_better for claim in shown} == {True, False}
 
 
 def test_every_page_names_parts_that_are_made() -> None:

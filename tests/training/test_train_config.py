@@ -91,6 +91,13 @@ def test_shipped_configurations_are_valid_and_open_with_their_command(path):
     assert path.read_text(encoding="utf-8").startswith("# medseg train ")
 
 
+def test_the_time_of_a_step_is_explained_as_that_of_a_training_without_a_time_budget(balls):
+    for preset, says in (("cpu", True), ("8gb", False)):
+        explained = plan(balls, preset=preset, explain=True, device="cpu").explanation
+        assert "s a step" in explained
+        assert ("With a --time-budget of few such steps" in explained) == says
+
+
 def test_without_a_configuration_the_dataset_is_planned(balls, tmp_path, monkeypatch):
     config = configure(balls, None, ["iterations_per_epoch=2"], out=tmp_path, device="cpu", epochs=1)
     assert config.input.patch == (16, 16, 12)
