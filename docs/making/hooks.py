@@ -42,7 +42,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(content: str, page: Any, **_: Any) -> str:
-    """Let the search find other pages before benchmarks and decisions."""
+    """Let the search find other pages before benchmarks and decisions, and a figure open in its own size."""
     if page.file.src_uri.startswith(("benchmarks/", "decisions/")):
         page.meta.setdefault("search", {"boost": LESS})
-    return content
+    return re.sub(r'<img [^>]*?src="([^"]+)"[^>]*>', r'<a class="figure" href="\1">\g<0></a>', content)

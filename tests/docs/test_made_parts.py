@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -60,6 +61,12 @@ def test_every_page_names_parts_that_are_made() -> None:
     assert {name for _, name in named} == set(hooks.PARTS)
     for page, _ in named:
         assert "<!-- made" not in hooks.on_page_markdown(page.read_text(encoding="utf-8"))
+
+
+def test_a_figure_opens_in_its_own_size_when_it_is_tapped() -> None:
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="index.md"), meta={})
+    made = hooks.on_page_content('<p><img alt="A scan" src="../images/a.png" /> text</p>', page)
+    assert made == '<p><a class="figure" href="../images/a.png"><img alt="A scan" src="../images/a.png" /></a> text</p>'
 
 
 def test_every_kind_of_error_has_its_part_of_the_page() -> None:

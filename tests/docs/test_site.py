@@ -88,6 +88,18 @@ def test_nothing_is_wider_than_a_phone(site: Path, browser: Any, name: str) -> N
     assert wide <= PHONE["width"]
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_the_side_bar_shows_the_pages_of_one_part(site: Path, browser: Any, name: str) -> None:
+    context = browser.new_context(viewport=DESKTOP)
+    page = context.new_page()
+    page.goto((site / name).as_uri(), timeout=SLOW)
+    links = [link for link in page.locator(".md-sidebar--primary a.md-nav__link").all() if link.is_visible()]
+    tabs = page.locator(".md-tabs__link").all_inner_texts()
+    context.close()
+    assert 0 < len(links) < 60
+    assert len(tabs) == 8
+
+
 def test_the_search_finds_every_word_of_the_list(site: Path, browser: Any) -> None:
     context = browser.new_context(viewport=DESKTOP)
     page = context.new_page()
