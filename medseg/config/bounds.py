@@ -190,6 +190,7 @@ Configurations = Annotated[str, some_of("3d_fullres", "3d_lowres", "2d", "cascad
 LabelFormats = Annotated[str | Sequence[str], some_of(*LABEL_FORMATS)]
 Maps = Annotated[str | Sequence[str], some_of("probabilities", "entropy")]
 Metrics = Annotated[str | Sequence[str], Form(_metrics)]
+VoxelSpacing = Annotated[float, Ge(1e-7), Le(1000)]  # mm; from the size of an atom on
 Point = Annotated[str | Sequence[float], Form(_three_numbers)]  # of the world, mm RAS+
 BoxSize = Annotated[str | Sequence[float], Form(_three_sizes)]  # mm
 Pattern = Annotated[str, Form(_regular_expression)]

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from medseg.config.bounds import VoxelSpacing
 from medseg.config.strict import StrictFinite
 
 COMPOSITE = "composite"  # name of the network on the card of a model that consists of others
@@ -15,7 +16,6 @@ MOST_PARTS = 50
 PartName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
 Value = Annotated[int, Field(ge=1, le=65535)]
 Merge = Literal["priority", "average"]
-Millimeters = Annotated[float, Field(gt=0, le=1000)]
 
 
 class PartCard(StrictFinite):
@@ -37,7 +37,7 @@ class GridCard(StrictFinite):
     Axes are brought nearest to R, A, S; the centers of the first and of the last voxels coincide (scipy.ndimage.zoom).
     """
 
-    spacing: tuple[Millimeters, Millimeters, Millimeters] = Field(description="mm along R, A, S")
+    spacing: tuple[VoxelSpacing, VoxelSpacing, VoxelSpacing] = Field(description="mm along R, A, S")
     order: Literal[1, 3] = Field(default=1, description="how intensities are interpolated: 1 linear, 3 cubic B-spline")
     whole_numbers: bool = Field(
         default=False, description="whether interpolated intensities are cut to whole numbers, toward 0"

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from medseg.config.bounds import VoxelSpacing
 from medseg.config.load import build, read_yaml
 from medseg.config.strict import Strict
 from medseg.models.card import CodeCard, PostCard
-from medseg.models.composite_card import Merge, Millimeters, PartName
+from medseg.models.composite_card import Merge, PartName
 from medseg.models.license_card import LicenseCard
 
 NameOrValue = int | str
@@ -55,7 +56,7 @@ class LocatorDescription(Strict):
 class GridDescription(Strict):
     """The grid that all parts share."""
 
-    spacing: Millimeters | tuple[Millimeters, Millimeters, Millimeters] = Field(description="mm along R, A, S")
+    spacing: VoxelSpacing | tuple[VoxelSpacing, VoxelSpacing, VoxelSpacing] = Field(description="mm along R, A, S")
     order: Literal[1, 3] = Field(default=1, description="1 linear, 3 cubic B-spline")
     whole_numbers: bool = Field(default=False, description="cut interpolated intensities to whole numbers")
 

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from medseg.config.bounds import VoxelSpacing
 from medseg.config.strict import StrictFinite
+from medseg.prepare.card import LARGEST_PATCH
 
 
 def _rising(limits: tuple[float, float]) -> tuple[float, float]:
@@ -71,7 +73,7 @@ class LocateCard(StrictFinite):
     source: str = Field(description="where the template comes from, and its license")
     regions: tuple[RegionCard, ...] = Field(description="where crops are made, in the order of the values of labels")
     extent_mm: tuple[Length, Length, Length] = Field(description="size of a crop along its axes, mm")
-    spacing_mm: Length = Field(default=1.0, description="spacing of a crop, mm")
+    spacing_mm: VoxelSpacing = Field(default=1.0, description="spacing of a crop, mm")
     pitch_degrees: float = Field(
         default=0.0, description="how far a crop's axes are turned from the template's, front downwards"
     )
@@ -93,4 +95,8 @@ class LocateCard(StrictFinite):
             raise ValueError(f"files must be {TEMPLATE_FILE} and {BRAIN_FILE}")
         if not 1 <= len(self.regions) <= 2 or len({region.name for region in self.regions}) < len(self.regions):
             raise ValueError("there must be one or two regions, each with a name of its own")
+        if max(self.extent_mm) / self.spacing_mm > LARGEST_PATCH:
+            raise ValueError(
+                f"a crop must be of {LARGEST_PATCH} or less voxels along each axis: extent_mm by spacing_mm"
+            )
         return self

@@ -244,7 +244,7 @@ def _find(name_or_path: str | Path) -> Path:
     if str(name_or_path) in known:
         return known[str(name_or_path)]
     if path.is_file():
-        return unpacked(path)
+        return unpacked(path, lambda folder: _read(folder).files())
     if path.is_dir():
         raise UsageError(
             f"the folder is no model package, because it has no {CARD_FILE}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,10 +21,11 @@ def stored() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(store_folder().glob(f"*/{CARD_FILE}"))}
 
 
-def unpacked(path: Path) -> Path:
+def unpacked(path: Path, files: Callable[[Path], Sequence[Path]]) -> Path:
     """Folder of a package that came as a zip: unpacked once beside the imported models, found again by its content.
 
     - `path`: a zip with ``model.yaml`` at its top or in its only folder.
+    - `files`: what the package in a folder consists of, relative to it; nothing else is kept.
     """
     names = zip_names(path)
     if not names:
@@ -40,7 +41,10 @@ def unpacked(path: Path) -> Path:
 
     def fill(part: Path) -> None:
         extract(path, part)
-        _package_in(part, path)  # or nothing is kept
+        folder = _package_in(part, path)  # or nothing is kept
+        named = {folder / name for name in files(folder)}
+        for other in [file for file in part.rglob("*") if file.is_file() and file not in named]:
+            other.unlink()
 
     return _package_in(kept_once(store_folder().parent / "unpacked" / digest, fill), path)
 

@@ -6,14 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from medseg.config.bounds import VoxelSpacing
 from medseg.config.strict import StrictFinite
 from medseg.prepare.acceptance import AcceptanceCard
 from medseg.types.series_criteria import SeriesCriteria
 
 Length = Annotated[float, Field(ge=0)]  # mm
 Triple = tuple[Length, Length, Length]
-Spacing = Annotated[float, Field(gt=0, le=1000)] | None
+Spacing = VoxelSpacing | None
 LARGEST_PATCH = 4096  # along one axis
+SMALLEST_RANGE = 1e-20  # of intensities; divided by it, none is infinite in 32 bits
 
 
 class NormalizationCard(StrictFinite):
@@ -60,10 +62,10 @@ class NormalizationCard(StrictFinite):
             raise ValueError("nonzero_only belongs to the scheme zscore")
         if self.scheme == "percentiles" and not 0 <= (self.lower or 0) < (self.upper or 0) <= 100:
             raise ValueError("percentiles must rise and lie between 0 and 100")
-        if self.scheme in ("rescale", "clip_zscore") and not (self.lower or 0) < (self.upper or 0):
-            raise ValueError("upper must be more than lower")
-        if self.scheme == "clip_zscore" and not (self.std or 0) > 0:
-            raise ValueError("std must be more than 0")
+        if self.scheme in ("rescale", "clip_zscore") and not (self.upper or 0) - (self.lower or 0) >= SMALLEST_RANGE:
+            raise ValueError(f"upper must be more than lower, by {SMALLEST_RANGE:g} or more")
+        if self.scheme == "clip_zscore" and not (self.std or 0) >= SMALLEST_RANGE:
+            raise ValueError(f"std must be {SMALLEST_RANGE:g} or more")
         return self
 
 

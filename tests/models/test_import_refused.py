@@ -15,6 +15,7 @@ from networks_for_tests import tiny_card
 from medseg import resources
 from medseg.errors import MedsegError, ModelError, UsageError
 from medseg.models import unzip
+from medseg.models.composite_card import GridCard
 from medseg.models.importing import import_model
 from medseg.models.package import load_package, write_package
 from medseg.models.registry import network_of
@@ -144,12 +145,31 @@ def test_a_limit_on_a_card_that_nothing_can_be_beyond_is_none(tmp_path, path, va
         load_package(folder)
 
 
+@pytest.mark.parametrize(("extent", "spacing"), [(36.0, 1e-9), (36.0, 1e-6), (10_000.0, 1.0), (36.0, 1e6)])
+def test_a_crop_of_more_voxels_than_there_are_in_any(tmp_path, extent, spacing):
+    folder = tmp_path / "package"
+    shutil.copytree(resources.models()["hippocampus"], folder)
+    card = yaml.safe_load((folder / "model.yaml").read_text())
+    card["locate"] |= {"extent_mm": [extent] * 3, "spacing_mm": spacing}
+    (folder / "model.yaml").write_text(yaml.safe_dump(card))
+    with pytest.raises(ModelError, match=r"model\.yaml: locate"):
+        load_package(folder)
+
+
+@pytest.mark.parametrize("spacing", [1e-9, 0.0, 1e6, math.inf])
+def test_a_grid_of_a_composite_that_no_scan_has(spacing):
+    with pytest.raises(ValueError, match="spacing"):
+        GridCard(spacing=(1.0, 1.0, spacing))
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
         ("input.spacing", [0.0, 1.0, 1.0]),
         ("input.spacing", [math.nan, 1.0, 1.0]),
         ("input.spacing", [1e30, 1.0, 1.0]),
+        ("input.spacing", [1e6, 1.0, 1.0]),
+        ("input.spacing", [1e-9, 1.0, 1.0]),
         ("input.patch", [16, 16, 0]),
         ("input.patch", [10**6, 16, 16]),
         ("network.arguments", {"features": [10**9, 8]}),
@@ -162,6 +182,8 @@ def test_a_limit_on_a_card_that_nothing_can_be_beyond_is_none(tmp_path, path, va
         ("input.channels.0.normalization", {"scheme": "rescale", "lower": 0, "upper": 1e308}),
         ("input.channels.0.normalization", {"scheme": "percentiles", "lower": 99, "upper": 1}),
         ("input.channels.0.normalization.to", [0, 10**400]),
+        ("input.channels.0.normalization", {"scheme": "clip_zscore", "lower": 0, "upper": 1, "mean": 0, "std": 1e-300}),
+        ("input.channels.0.normalization", {"scheme": "rescale", "lower": 0, "upper": 1e-300}),
         ("input.crop_above", -1e308),
         ("input.expected_spacing", [[-1, 1, 1], [2, 2, 2]]),
         ("input.expected_spacing", [[1, 1, 3], [2, 2, 2]]),

@@ -4,10 +4,16 @@ import pytest
 import torch
 from networks_for_tests import tiny_card
 
+from medseg import resources
 from medseg.errors import InputError, ModelError, UsageError
 from medseg.models.package import load_package, write_package
 from medseg.models.unzip import extract
 from medseg.models.zipping import write_zip
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture
@@ -23,6 +29,27 @@ def test_a_package_survives_the_zip(package, tmp_path):
     assert again.hash == package.hash
     assert torch.equal(again.weights()["w"], torch.arange(4.0))
     assert load_package(tmp_path / "b.zip").folder == again.folder
+
+
+def test_nothing_of_a_zip_is_kept_but_what_the_card_names(package, tmp_path):
+    write_zip(package, tmp_path / "a.zip")
+    with zipfile.ZipFile(tmp_path / "a.zip", "a") as archive:
+        archive.writestr(f"{package.card.name}/more.bin", bytes(1000))
+        archive.writestr("beside/more.bin", bytes(1000))
+    folder = load_package(tmp_path / "a.zip").folder
+    kept = [path.relative_to(folder) for path in folder.parent.rglob("*") if path.is_file()]
+    assert sorted(kept) == sorted(package.files())
+    assert torch.equal(load_package(tmp_path / "a.zip").weights()["w"], torch.arange(4.0))
+
+
+def test_damaged_weights_in_a_zip_are_not_kept(package, tmp_path):
+    (package.folder / package.card.weights_file).write_bytes(b"other")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for path in package.folder.iterdir():
+            archive.write(path, f"package/{path.name}")
+    with pytest.raises(ModelError, match="SHA-256 differs"):
+        load_package(tmp_path / "a.zip")
+    assert not [path for path in (resources.store_folder().parent / "unpacked").rglob("*") if path.is_file()]
 
 
 def test_damaged_weights_are_not_zipped(package, tmp_path):
