@@ -39,6 +39,18 @@ OF_A_PATH = {
     errno.ENAMETOOLONG, errno.ELOOP,
 }  # fmt: skip
 
+# The documentation's page that has a part for each code of an error; of the newest release, whatever its number.
+ERRORS_PAGE = "https://medseg.readthedocs.io/page/reference/errors.html"
+
+
+def page_of(code: str) -> str:
+    """Address of what the documentation says of a code.
+
+    >>> page_of("E-geometry-mismatch")
+    'https://medseg.readthedocs.io/page/reference/errors.html#e-geometry-mismatch'
+    """
+    return f"{ERRORS_PAGE}#{code.lower()}"
+
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Ask for the known name that a misspelled one is nearest to, be it text or not; empty where none is near.

@@ -101,12 +101,15 @@ def _run(arguments: list[str]) -> int:
 
 def _fail(message: str, code: int, kind: str | None = None) -> int:
     """Print what is wrong, and its kind in brackets: the documentation's page of errors has one part for each."""
+    from medseg.cli.error_link import write_code
     from medseg.cli.verb import state
 
     if state.debug:
         traceback.print_exc(file=sys.stderr)
-    end = "" if message.endswith((".", "?")) else "."
-    sys.stderr.write(f"medseg: {message}{end}{'' if kind is None else f' [{kind}]'}\n")
+    sys.stderr.write(f"medseg: {message}{'' if message.endswith(('.', '?')) else '.'}")
+    if kind is not None:
+        write_code(kind, sys.stderr)
+    sys.stderr.write("\n")
     return code
 
 

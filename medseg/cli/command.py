@@ -43,7 +43,8 @@ def _medseg(
 ) -> None:
     """From a folder of scans to reviewed, measured, exported masks.
 
-    `medseg VERB --help` shows the options of a verb, with an example.
+    `medseg VERB --help` shows the options of a verb, with an example. A message ends with a code, such as [E-input],
+    which https://medseg.readthedocs.io/page/reference/errors.html explains.
 
     Example: medseg predict scans/ --model hippocampus --out results
     """

@@ -12,6 +12,7 @@ from PIL import Image
 
 from medseg.draw.page import render, small_url
 from medseg.engine.measured_rows import COLUMNS, measured_rows
+from medseg.errors import page_of
 from medseg.harmless import TableWriter
 from medseg.io.files.atomic import write_text
 from medseg.models.card_summary import summaries_in
@@ -104,6 +105,7 @@ def report_pages(result: BatchResult, *, previews: int = 200) -> dict[str, str]:
             page=number,
             done=[_card(outcome, result.out, embed=place < embedded) for place, outcome in enumerate(good)],
             failed=bad,
+            page_of=page_of,
             skipped=[(item.source or item.path.name, item.reason) for item in result.skipped[:most]]
             if number == 0
             else [],

@@ -11,7 +11,7 @@ from PIL import Image
 from medseg.draw.page import small_url
 from medseg.engine.batch_report import render_report, table_of_cases
 from medseg.engine.outcomes import explained, record_failure
-from medseg.errors import InputError, NotForThisModel
+from medseg.errors import InputError, NotForThisModel, page_of
 from medseg.io.measurements import table_of_measurements
 from medseg.types import Skipped
 from medseg.types.run import BatchResult, CaseOutcome, ClassVolume, Volumes
@@ -154,6 +154,7 @@ def test_a_failed_case_has_the_code_of_its_kind_of_error_in_the_page_and_in_its_
     assert failed.code == "E-input"
     withheld = explained(CaseOutcome("d", "pending", "d.nii.gz"), NotForThisModel("is a knee"))
     assert (withheld.state, withheld.code) == ("withheld", "E-not-for-this-model")
-    assert "[E-input]" in render_report(BatchResult(tmp_path, (failed,)))
+    page = render_report(BatchResult(tmp_path, (failed,)))
+    assert f'[<a href="{page_of("E-input")}" rel="noreferrer">E-input</a>]' in page
     record_failure(failed)
     assert json.loads((tmp_path / "c" / "status.json").read_text())["code"] == "E-input"
