@@ -7,6 +7,7 @@ intensities inside the labeled foreground.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +21,9 @@ from medseg.data.label_moments import Moments
 from medseg.data.mirror_pairs import MirrorPair, mirror_pairs
 from medseg.errors import InputError
 from medseg.io.files.atomic import write_text
+from medseg.io.files.patient_names import public_name
 
+log = logging.getLogger("medseg.data")
 Triple = tuple[float, float, float]
 
 
@@ -82,7 +85,7 @@ class Fingerprint:
 
 
 def take_fingerprint(data: Dataset, examined: Iterable[Examined]) -> Fingerprint:
-    """Gather what was measured of each case; cases with trouble are skipped."""
+    """Gather what was measured of each case; cases with trouble are skipped, and it is logged which and why."""
     cases: list[CaseFingerprint] = []
     samples: list[Any] = []
     skipped: dict[str, str] = {}
@@ -90,6 +93,7 @@ def take_fingerprint(data: Dataset, examined: Iterable[Examined]) -> Fingerprint
     for one in examined:
         if one.trouble is not None:
             skipped[one.case.case_id] = one.trouble.message
+            log.warning("%s skipped: %s.", public_name(one.case.case_id), one.trouble.message.rstrip("."))
             continue
         assert one.shape is not None
         assert one.spacing is not None

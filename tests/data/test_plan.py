@@ -170,7 +170,7 @@ def test_what_does_not_exist_is_refused():
         make_plan(dataset(dimensions=2), seen, configuration="3d_fullres")
 
 
-def test_the_fingerprint_of_known_scans(tmp_path):
+def test_the_fingerprint_of_known_scans(tmp_path, caplog):
     images = [noise((8, 6, 5), seed=n) for n in range(2)]
     for image in images:
         image[:3] = 0
@@ -184,6 +184,8 @@ def test_the_fingerprint_of_known_scans(tmp_path):
     seen = take_fingerprint(data, examine(data))
     assert [c.case_id for c in seen.cases] == ["0", "1"]
     assert "broken" in seen.skipped
+    (line,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert line == f"broken skipped: {seen.skipped['broken'].rstrip('.')}."
     assert seen.cases[0].shape == (8, 6, 5)
     assert seen.cases[0].cropped_shape == (5, 6, 5)
     assert seen.cases[0].spacing == pytest.approx((1.0, 2.0, 3.0))
