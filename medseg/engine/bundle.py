@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import platform
 import shutil
 import subprocess
@@ -30,6 +31,11 @@ log = logging.getLogger("medseg.bundle")
 WHEELS, MODELS, CONSTRAINTS, SUMS, README, INSTALL = (
     *("wheels", "models", "constraints.txt", "SHA256SUMS", "README.md"),
     "install.py",
+)
+# Runs pip as `python -m pip` does, for no longer than its parent lives.
+PIP = (
+    "import runpy; from medseg.isolation.child import die_with; "
+    "die_with({parent}); runpy.run_module('pip', run_name='__main__', alter_sys=True)"
 )
 # What pip says first when it gets no further, of all it says.
 ERROR = "ERROR: "
@@ -153,14 +159,16 @@ def _packages(names: Sequence[str | Path]) -> list[ModelPackage]:
 def _collect(made: Path, extras: Sequence[str]) -> None:
     """Fill the folder with wheels: medseg's own first, then those of everything it needs."""
     log.info("Collecting medseg and the packages it needs; this takes some minutes.")
-    own = made / "own"
-    _pip("--no-deps", "--wheel-dir", str(own), _source())
+    own, temporary = made / "own", made / "temporary"
+    temporary.mkdir()
+    _pip(temporary, "--no-deps", "--wheel-dir", str(own), _source())
     (wheel,) = own.glob("medseg-*.whl")
     named = f"{wheel}[{','.join(extras)}]" if extras else str(wheel)
-    _pip("--constraint", str(made / CONSTRAINTS), "--wheel-dir", str(made / WHEELS), named)
+    _pip(temporary, "--constraint", str(made / CONSTRAINTS), "--wheel-dir", str(made / WHEELS), named)
     if not (made / WHEELS / wheel.name).exists():
         shutil.move(wheel, made / WHEELS / wheel.name)
     shutil.rmtree(own)
+    shutil.rmtree(temporary)
 
 
 def _source() -> str:
@@ -174,9 +182,12 @@ def _source() -> str:
     return f"medseg=={metadata.version('medseg')}"
 
 
-def _pip(*arguments: str) -> None:
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-input", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+def _pip(temporary: Path, *arguments: str) -> None:
+    """Call `pip wheel`, whose temporary files, of gigabytes, are nobody's once it is ended in their midst."""
+    pip = (sys.executable, "-c", PIP.format(parent=os.getpid()))
+    command = [*pip, "wheel", "--quiet", "--disable-pip-version-check", "--no-input", *arguments]
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=environment)
     if done.returncode:
         log.debug("%s", done.stderr)
         lines = [line.removeprefix(ERROR) for line in done.stderr.splitlines() if line.startswith(ERROR)]

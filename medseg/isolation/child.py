@@ -51,7 +51,7 @@ def serve(
 def _connected(outlives_thread: bool, one_case: bool) -> Connection[Any, Any]:
     """Make this process a child of the one that started it, and return the connection to it."""
     parent, descriptor, level = map(int, sys.argv[1:4])
-    _die_with(parent, outlives_thread)
+    die_with(parent, outlives_thread)
     if one_case and level > logging.DEBUG:
         _hush()
     _start_log(level)
@@ -68,7 +68,7 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     raise Interrupted(signal.Signals(number).name)
 
 
-def _die_with(parent: int, outlives_thread: bool) -> None:
+def die_with(parent: int, outlives_thread: bool = False) -> None:
     """End this process when its parent does, however that ends, so that it does not write beside the next run."""
     if sys.platform == "linux" and not outlives_thread:  # Linux takes the parent to be the thread
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -8,8 +8,10 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import psutil
 import pytest
 from networks_for_tests import tiny_card
+from node_peers import happens
 
 import medseg
 from medseg.engine import bundle as module
@@ -34,7 +36,7 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """What pip is asked for; instead of it, empty files with the names of wheels are made."""
     asked: list[tuple[str, ...]] = []
 
-    def collect(*arguments: str) -> None:
+    def collect(_: Path, *arguments: str) -> None:
         asked.append(arguments)
         folder = Path(arguments[arguments.index("--wheel-dir") + 1])
         folder.mkdir(exist_ok=True)
@@ -89,6 +91,33 @@ def test_what_a_killed_one_collected_is_deleted_by_the_next(pip, tmp_path, monke
     assert [*tmp_path.iterdir()]
     medseg.bundle(tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+STOPPED_PIP = """
+import os, pathlib, tempfile, time
+pathlib.Path(tempfile.mkdtemp(), "download").write_bytes(b"wheel")
+pathlib.Path(os.environ["STARTED"]).write_text(str(os.getpid()))
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stop_leaves_no_temporary_files_of_pip_and_no_pip(tmp_path, kind):
+    (tmp_path / "path" / "pip").mkdir(parents=True)
+    (tmp_path / "path" / "pip" / "__init__.py").touch()
+    (tmp_path / "path" / "pip" / "__main__.py").write_text(STOPPED_PIP)
+    (tmp_path / "tmp").mkdir()
+    place = os.pathsep.join([str(tmp_path / "path"), str(Path(medseg.__file__).parents[1])])
+    started = tmp_path / "started"
+    environment = {**os.environ, "PYTHONPATH": place, "TMPDIR": str(tmp_path / "tmp"), "STARTED": str(started)}
+    command = [sys.executable, "-m", "medseg", "bundle", "--out", str(tmp_path / "out" / "bundle")]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    assert happens(lambda: started.is_file() and started.read_text())
+    process.send_signal(kind)
+    assert process.wait(30) == (75 if kind == signal.SIGTERM else -kind)
+    assert happens(lambda: not psutil.pid_exists(int(started.read_text())), 5)
+    assert not list((tmp_path / "tmp").iterdir())
+    assert kind == signal.SIGKILL or not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("wheel", ["numpy-2.0-py3-none-any.whl", "numpy-2.0-1-py3-none-any.whl"])
