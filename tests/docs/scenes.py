@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 import totalsegmentator_networks
 import yaml
 from networks_for_tests import tiny_card
+from page_commands import ROOT
 from peers.orthanc import free_port
 from run_here import run_here
 from scanner_history import history, write_results
@@ -146,8 +148,12 @@ def _parts(here: Path) -> None:
 
 def _totalsegmentator(here: Path) -> None:
     """TotalSegmentator's weights where it keeps them in a person's home, with networks of random weights."""
+    results = here / ".totalsegmentator" / "nnunet" / "results"
     for number in totalsegmentator_networks.FOLDERS:
-        totalsegmentator_networks.write(here / ".totalsegmentator" / "nnunet" / "results", number)
+        totalsegmentator_networks.write(results, number)
+    page = (ROOT / "docs/how-to/from-totalsegmentator.md").read_text(encoding="utf-8")
+    (composite,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (results / "liver-spleen.yaml").write_text(composite)
 
 
 def _any_scan(here: Path) -> None:
