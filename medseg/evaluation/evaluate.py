@@ -247,8 +247,16 @@ def _log_unpaired(pairing: Pairing) -> None:
         (pairing.without_prediction, "reference", "prediction"),
     ):
         if names:
-            shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
             what = counted(len(names), f"{one} has", f"{one}s have")
-            log.warning("%s no %s and %s not measured: %s", what, other, "is" if len(names) == 1 else "are", shown)
+            log.warning(
+                "%s no %s and %s not measured: %s", what, other, "is" if len(names) == 1 else "are", _first(names)
+            )
+    if names := pairing.not_in_table:
+        what = counted(len(names), "measured case is", "measured cases are")
+        log.warning("%s not in the table and taken for a patient each, in no group: %s", what, _first(names))
     for case_id, why in pairing.failed.items():
         log.error("%s: %s", case_id, why)
+
+
+def _first(names: Sequence[str], most: int = 10) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

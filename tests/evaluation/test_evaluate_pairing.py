@@ -39,6 +39,24 @@ def test_output_of_predict(tmp_path):
     assert instances == {"x": "instances.nii.gz", "y": None}
 
 
+def test_a_table_that_is_of_other_cases_is_refused_and_cases_it_lacks_are_named(tmp_path):
+    made, wanted = (make(tmp_path / side, "a.nii.gz", "b.nii.gz") for side in ("made", "wanted"))
+    table = tmp_path / "table.csv"
+    table.write_text("case_id,patient\nx,P1\ny,P1\n")
+    with pytest.raises(InputError, match="the table names none of the cases that are measured: a, b"):
+        pair_cases(made, wanted, read_table(table))
+    table.write_text("case_id,patient\na,P1\ny,P1\n")
+    assert pair_cases(made, wanted, read_table(table)).not_in_table == ("b",)
+    table.write_text("case_id,patient\na,P1\nb,P1\n")
+    assert pair_cases(made, wanted, read_table(table)).not_in_table == ()
+
+
+def test_the_sentence_about_a_table_without_case_id_has_an_end(tmp_path):
+    (tmp_path / "table.csv").write_text(",".join(f"c{number}" for number in range(20_000)) + "\n")
+    with pytest.raises(InputError, match=r"has no column case_id.*c19 and 19980 more"):
+        read_table(tmp_path / "table.csv")
+
+
 def test_folder_for_each_case_with_images_beside(tmp_path):
     make(tmp_path, "id-1/id-1-seg.nii.gz", "id-1/id-1-t1n.nii.gz", "id-2/id-2-seg.nii.gz", "id-3/only.nii.gz")
     assert ids(tmp_path) == {"id-1": "id-1/id-1-seg.nii.gz", "id-2": "id-2/id-2-seg.nii.gz", "only": "id-3/only.nii.gz"}

@@ -53,10 +53,10 @@ def read_table(path: Path, by: Sequence[str] = ()) -> CaseTable:
         ) from error
     columns = [name.strip() for name in columns]
     if "case_id" not in columns:
-        raise InputError("has no column case_id", where=path, fix=f"Add it; there are {', '.join(columns) or 'none'}.")
+        raise InputError("has no column case_id", where=path, fix=f"Add it; there are {_first(columns)}.")
     records = [{key.strip(): value.strip() for key, value in row.items()} for row in cells]
     if unknown := [name for name in by if name not in columns]:
-        raise UsageError(f"the table has no column '{unknown[0]}'", where=path, fix=f"It has {', '.join(columns)}.")
+        raise UsageError(f"the table has no column '{unknown[0]}'", where=path, fix=f"It has {_first(columns)}.")
     kinds = {name: len({record[name] for record in records}) for name in columns if name not in KNOWN}
     groups = tuple(by) or tuple(name for name, count in kinds.items() if 2 <= count <= MOST_KINDS)
     rows: dict[str, CaseRow] = {}
@@ -76,6 +76,10 @@ def read_table(path: Path, by: Sequence[str] = ()) -> CaseTable:
     if not rows:
         raise InputError("names no case", where=path, fix="Give each case a row with its case_id.")
     return CaseTable(rows, groups, tuple(name for name in kinds if name not in groups), path.parent)
+
+
+def _first(columns: Sequence[str], most: int = 20) -> str:
+    return (", ".join(columns[:most]) or "none") + (f" and {len(columns) - most} more" if len(columns) > most else "")
 
 
 def _dialect(header: str) -> type[csv.Dialect]:

@@ -29,6 +29,7 @@ class Pairing:
     pairs: tuple[CasePair, ...]
     without_reference: tuple[str, ...] = ()  # predictions that match no reference
     without_prediction: tuple[str, ...] = ()  # references that no prediction matches
+    not_in_table: tuple[str, ...] = ()  # cases of which the table that is given says nothing
     failed: dict[str, str] = field(default_factory=dict)  # cases that have a reference and no readable prediction
 
 
@@ -79,7 +80,14 @@ def pair_cases(
             where=predictions,
             fix="Name them alike, or give --table with columns case_id, prediction, reference.",
         )
-    paired = Pairing(tuple(pairs), tuple(without_reference), tuple(without_prediction), failed)
+    missing = () if table is None else tuple(pair.case_id for pair in pairs if pair.row.case_id not in table.rows)
+    if len(missing) == len(pairs):
+        raise InputError(
+            f"the table names none of the cases that are measured: {_some(missing)}",
+            where=f"--table, case_id {_some(tuple(table.rows) if table else ())}",
+            fix="Give each case the name of its file without ending.",
+        )
+    paired = Pairing(tuple(pairs), tuple(without_reference), tuple(without_prediction), missing, failed)
     return paired if dataset is None else _annotated(paired, dataset)
 
 

@@ -126,7 +126,9 @@ def _warnings(name: str, placed: _Placed, combined: Mapping[int, Combined]) -> I
     if placed.open_lines:
         yield f"Points and open lines of '{name}' enclose nothing and were skipped ({placed.open_lines})"
     if placed.outside:
-        yield f"{placed.outside} contours of '{name}' lie outside the scan and were cut off"
+        yield _counted(
+            placed.outside, name, "lies outside the scan and was cut off", "lie outside the scan and were cut off"
+        )
     if placed.misplaced:
         yield _counted(
             placed.misplaced,
@@ -135,7 +137,7 @@ def _warnings(name: str, placed: _Placed, combined: Mapping[int, Combined]) -> I
             "lie on other slices than the images they name; they were taken where they lie",
         )
     if twice:
-        yield f"{twice} contours of '{name}' are given twice and were taken once"
+        yield _counted(twice, name, "is given twice and was taken once", "are given twice and were taken once")
     if joined:
         yield f"{joined} contours of '{name}' overlap each other in part and were taken as one area"
     if edging:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable
 
 
@@ -14,7 +15,7 @@ def columns_and_rows(
     Raises
     ------
     ValueError
-        When it is no such table, or a row has more cells than there are columns.
+        When it is no such table, two columns have one name, or a row has more cells than there are columns.
     """
     reader = csv.DictReader(lines, dialect=dialect, restval="")
     try:
@@ -22,6 +23,9 @@ def columns_and_rows(
         rows = list(reader)
     except csv.Error as error:
         raise ValueError(str(error)) from error
+    times = Counter(name.strip() for name in columns)
+    if twice := next((name for name, count in times.items() if name and count > 1), None):
+        raise ValueError(f"two columns are called '{twice}'")
     for number, row in enumerate(rows, start=2):
         if any(row.pop(None, [])):
             raise ValueError(f"row {number} has more cells than there are columns")

@@ -20,6 +20,9 @@ def test_rows_by_column_and_what_a_row_lacks_is_empty():
 def test_what_is_no_table_is_a_value_error():
     with pytest.raises(ValueError, match="row 3 has more cells"):
         table_rows(["a,b", "1,2", "1,2,3"])
+    with pytest.raises(ValueError, match="two columns are called 'a'"):
+        table_rows(["a,b, a", "1,2,3"])
+    assert table_rows(["a,,", "1,,"]) == [{"a": "1", "": ""}]
     with pytest.raises(ValueError, match="field"):
         table_rows(["a", "x" * (csv.field_size_limit() + 1)])
 
