@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 from urllib.error import HTTPError
@@ -22,6 +23,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "making"))
 
 import notebooks
+from page_archive import ADDRESS, page_archive
 from page_commands import PAGES, ROOT, Command, commands, every_command
 from run_here import run_here
 from scenes import SCENES, accepted, in_the_world, world
@@ -126,8 +128,16 @@ def follow(page: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("MEDSEG_HOME", str(here / "home"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     SCENES.get(page, in_the_world)(here)
+    asked = any(ADDRESS in command.words for command in run_of(page))
+    with page_archive(tmp_path / "archive") if asked else nullcontext((ADDRESS, [])) as (address, sent):
+        follow_commands(page, here, address)
+    assert bool(sent) == asked
+
+
+def follow_commands(page: str, here: Path, address: str) -> None:
+    """Run them, with the archive where it is."""
     for command in run_of(page):
-        words = [word.replace("~", str(here)) for word in command.words[1:]]
+        words = [word.replace("~", str(here)).replace(ADDRESS, address) for word in command.words[1:]]
         if is_served(words):
             serve(words, f"{page}:{command.line}")
             if page in JUDGES and JUDGES[page] in words:
