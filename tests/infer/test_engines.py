@@ -389,6 +389,16 @@ def test_auto_without_anything_that_runs_onnx_is_torch(make, monkeypatch):
 
 
 @needs_onnx
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about a PyTorch that finds no GPU")
+def test_with_a_driver_and_a_pytorch_for_the_cpu_auto_is_what_it_is_without_a_gpu(make, monkeypatch):
+    monkeypatch.setattr(select, "_has_gpu", lambda: True)
+    package = make()
+    chosen, without = (select.choose_engine(package, InferOptions(device=device)) for device in ("auto", "cpu"))
+    assert (chosen.engine.name, chosen.device, chosen.why) == (without.engine.name, "cpu", without.why)
+    assert "GPU" not in chosen.why
+
+
+@needs_onnx
 def test_predict_with_openvino_imports_neither_torch_nor_monai(make, tmp_path):
     pytest.importorskip("openvino")
     package = make()

@@ -79,7 +79,9 @@ def choose_engine(package: ModelPackage, options: InferOptions, progress: Progre
     check_available(package, options)
     precisions = allowed_precisions(package.card, options.precision)
     if runs_on_gpu(options) and package.card.network.name != "onnx":
-        return _choose_on_gpu(package, options, precisions)
+        chosen = _choose_on_gpu(package, options, precisions)
+        if chosen.device != "cpu":  # as where there is a driver, and a PyTorch for the CPU only
+            return chosen
     return _choose_on_cpu(package, options, precisions, progress)
 
 
