@@ -12,7 +12,6 @@ from pydicom.uid import UID
 
 from medseg.io.dicom.decode import PIXEL_DATA
 from medseg.io.dicom.header import UNDEFINED_LENGTH, lenient
-from medseg.isolation.boundary import attempt
 
 FORMAT = [
     Tag(keyword)
@@ -34,10 +33,11 @@ def lacking_pixels(stream: BinaryIO) -> tuple[int, int] | None:
     None where all are there, and where lengths do not tell: without pixel data, compressed, or with a header that does
     not say how large an image is, which whoever reads it finds out.
     """
-    found = attempt(_lengths, stream)  # pydicom raises nearly anything on damaged objects
-    if isinstance(found, Exception) or found is None or found[0] >= found[1]:
+    try:
+        found = _lengths(stream)
+    except Exception:  # pydicom raises nearly anything on damaged objects, in words that may quote the patient
         return None
-    return found
+    return None if found is None or found[0] >= found[1] else found
 
 
 def _lengths(stream: BinaryIO) -> tuple[int, int] | None:

@@ -55,6 +55,14 @@ def test_what_lacks_pixels_is_found_and_what_has_them_is_not(kind):
     assert states - has == 8
 
 
+def test_a_number_that_is_none_is_left_to_whoever_reads_it_and_its_text_is_logged_nowhere(caplog):
+    stream = image(8)
+    content = stream.getvalue().replace(b"\x28\x00\x02\x00US\x02\x00\x01\x00", b"\x28\x00\x08\x00IS\x02\x00Z1")
+    with caplog.at_level("DEBUG"):
+        assert lacking_pixels(BytesIO(content)) is None
+    assert "Z1" not in caplog.text
+
+
 def test_a_file_that_ends_within_its_pixels():
     content = image().getvalue()
     assert lacking_pixels(BytesIO(content[:-50])) == (46, 96)
