@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from medseg.api.prediction import Prediction
     from medseg.engine.bundle import bundle
     from medseg.engine.evaluate import evaluate
+    from medseg.engine.label_next import label_next
     from medseg.engine.predict import predict
     from medseg.engine.report import report
     from medseg.errors import (
@@ -81,6 +82,7 @@ __all__ = [
     "export",
     "follow",
     "inspect",
+    "label_next",
     "load_model",
     "load_scan",
     "monitor",
@@ -103,6 +105,7 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and no name that
         "medseg.monitoring.monitor": ("monitor",),
         "medseg.engine.bundle": ("bundle",),
         "medseg.engine.evaluate": ("evaluate",),
+        "medseg.engine.label_next": ("label_next",),
         "medseg.engine.predict": ("predict",),
         "medseg.engine.report": ("report",),
         "medseg.evaluation.compare": ("compare",),

@@ -92,6 +92,7 @@ NOT_KILLED = {
     ("review", "import"): "writes into the store of a review, which that test kills",
     ("run",): "runs what predict runs",
     ("report",): "reads what predict left and writes each file at once",
+    ("label-next",): "writes one file at once",
     ("compare",): "writes each file at once, as evaluate does",
     ("bench", "architectures"): "trains as train does",
     ("models", "optimize"): "writes a card at once, as models import does",

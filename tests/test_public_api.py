@@ -28,6 +28,7 @@ NAMES = {
         "export",
         "follow",
         "inspect",
+        "label_next",
         "monitor",
         "plan",
         "predict",
@@ -118,7 +119,7 @@ def test_signatures_are_real_and_say_every_type(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(NAMES["verbs"]))
 def test_options_have_the_names_of_the_command_line(name: str) -> None:
-    module = next(verbs[name] for verbs in VERBS.values() if name in verbs)
+    module = next(verbs[typed] for verbs in VERBS.values() if (typed := name.replace("_", "-")) in verbs)
     verb = getattr(importlib.import_module(f"medseg.cli.{module}"), name)
     parameters = inspect.signature(verb, eval_str=True).parameters.values()
     options = {typed_name(parameter) for parameter in parameters if parameter.name not in PRINTED}
@@ -170,6 +171,7 @@ reveal_type(medseg.crop("in.nii.gz", (0.0, 0.0, 0.0), "out.nii.gz"))
 reveal_type(medseg.audit("dataset"))
 reveal_type(medseg.plan("dataset"))
 reveal_type(medseg.train("dataset", "out"))
+reveal_type(medseg.label_next("dataset", "model"))
 reveal_type(medseg.evaluate("a", "b", "out"))
 reveal_type(medseg.compare(["a", "b"]))
 reveal_type(medseg.export("labels.nii.gz", "out", format=["nifti"]))

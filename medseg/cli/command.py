@@ -65,7 +65,7 @@ def _register() -> None:
                 kind = getattr(loaded, "group_class", VerbGroup)
                 app.add_typer(loaded.group, name=name, cls=kind, short_help=summary, rich_help_panel=title)
             else:
-                function = getattr(loaded, name)
+                function = getattr(loaded, module)
                 summary = _first_sentence(function.__doc__)
                 app.command(name=name, cls=VerbCommand, short_help=summary, rich_help_panel=title)(verb(function))
 

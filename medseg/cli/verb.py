@@ -29,7 +29,10 @@ VERBS: dict[str, dict[str, str]] = {
         name: name
         for name in ("inspect", "review", "follow", "crop", "convert", "export", "deidentify", "push", "pull")
     },
-    "Train and measure": {name: name for name in ("audit", "plan", "train", "evaluate", "compare", "monitor", "bench")},
+    "Train and measure": {
+        name: name.replace("-", "_")
+        for name in ("audit", "plan", "train", "label-next", "evaluate", "compare", "monitor", "bench")
+    },
     "This installation": {name: name for name in ("models", "list", "copy", "schema", "doctor", "bundle")},
 }
 

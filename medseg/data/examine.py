@@ -183,8 +183,8 @@ def _measure(
     return Examined(
         case,
         trouble,
-        image_hash=_hash(array),
-        reference_hash=None if reference is None else _hash(reference.array),
+        image_hash=voxel_hash(array),
+        reference_hash=None if reference is None else voxel_hash(reference.array),
         shape=order.select(scan.geometry.shape),
         cropped_shape=nonzero_box(order.apply(array)).shape,
         spacing=order.select(scan.geometry.spacing),
@@ -247,7 +247,8 @@ def _contrast(image: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_], dev
     return float(abs(np.median(image[inside]) - np.median(image[rim])) / deviation)
 
 
-def _hash(array: npt.NDArray[Any]) -> str:
+def voxel_hash(array: npt.NDArray[Any]) -> str:
+    """Return a hash of values and shape."""
     digest = hashlib.blake2b(repr((array.shape, array.dtype.kind)).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -124,6 +124,7 @@ FAST = ("--set", "segment.overlap=0", "--set", "segment.engine=torch", "--set", 
 VERBS: dict[str, Arguments] = {
     "predict": segment("predict", "--model", "tiny", *FAST),
     "run": segment("run", "batch-segmentation", "--set", "segment.model=tiny", *FAST),
+    "label-next": segment("label-next", "--model", "tiny", "--device", "cpu"),
     "inspect": files("inspect"),
     "convert": files("convert"),
     "deidentify": deidentify,

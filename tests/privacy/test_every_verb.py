@@ -74,6 +74,7 @@ LINES = {
     "audit {i} --out {o}": (4,),
     "audit {d} --out {o}": (0,),
     "plan {i}": (4,),
+    "label-next {i} --scans {b} --model {m} --anyway --device cpu --out {o}/next.csv --json": (3,),
     "train {d} --config {c} --out {o} --device cpu && models export {o}/model --out {o}/model.zip": (0, 0),
     "deidentify {i} {b} --out {o} --json": (3,),
     "push {i} {b} --to {n} --retries 0": (4,),
@@ -100,7 +101,7 @@ LONG = (
     "models register", "mercure",
 )  # fmt: skip
 # Files that lead back to the scans, for their owner alone.
-PRIVATE = ("sources.csv", ".medseg-inputs.json", "cases.1-of-2.jsonl", "cases.2-of-2.jsonl", "m.csv")
+PRIVATE = ("sources.csv", ".medseg-inputs.json", "cases.1-of-2.jsonl", "cases.2-of-2.jsonl", "m.csv", "next.csv")
 # What an audit and a training leave beside the package for whoever has the dataset: cases are called as there.
 OF_THE_DATASET = (
     "audit.json",
@@ -118,6 +119,8 @@ OF_NAMED_FILES = {
     "inspect {p} --out {o}": (3,),
     "inspect {p} --manifest {o}/m.csv": (3,),
     "audit {a} --out {o} --quiet": (0,),
+    "label-next {p} --model {m} --anyway --device cpu --out {o}/next.csv": (3,),
+    "label-next {a} --scans {p} --model {m} --anyway --device cpu --out {o}/next.csv": (3,),
     "evaluate {a}/labelsTr {a}/labelsTr --out {o}": (0,),
     "follow {f} {g} --registered --out {o}": (0,),
     "export {f} --manual --format nrrd --out {o}": (0,),
