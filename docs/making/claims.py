@@ -138,15 +138,19 @@ def cell(page: str, row: tuple[str, ...], column: str, part: str | None = None) 
 
 def overview(claims: Sequence[Claim] = CLAIMS) -> str:
     """The table of who wins what."""
-    lines = ["| task | measure | medseg | beside it | better |", "|---|---|---|---|---|"]
+    lines = ["| task | better | measure | medseg | beside it |", "|---|---|---|---|---|"]
     for claim in claims:
         ours, other = claim.figures()
         better = "medseg" if claim.we_win else claim.name
         task = f"{claim.task} ({claim.note})" if claim.note else claim.task
-        lines.append(
-            f"| [{task}]({claim.page}.md) | {claim.measure} | {ours:g} | {claim.name} {other:g} | "
-            f"{better}: {claim.by} |"
+        cells = (
+            f"[{task}]({claim.page}.md)",
+            f"{better}: {claim.by}",
+            claim.measure,
+            f"{ours:g}",
+            f"{claim.name} {other:g}",
         )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -30,7 +30,7 @@ def test_figures_are_read_from_the_page(tmp_path, monkeypatch: pytest.MonkeyPatc
     assert claim.figures() == (2.0, 5.0)
     assert claim.we_win
     assert claim.by == "2.5 times less"
-    assert claims.overview([claim]).endswith("| medseg: 2.5 times less |")
+    assert claims.overview([claim]).endswith("| medseg: 2.5 times less | s | 2 | theirs 5 |")
     with pytest.raises(KeyError, match="no figure"):
         claims.cell("p", ("nobody",), "s")
 
@@ -41,7 +41,7 @@ def test_of_parts_with_tables_alike_the_one_that_is_named_is_read(tmp_path, monk
     monkeypatch.setattr(claims, "PAGES", tmp_path)
     lost = claims.Claim("t", "Dice", "p", "Dice", ("ours",), ("theirs",), "theirs", more_is_better=True, part="b")
     assert lost.figures() == (0.1, 0.2)
-    assert claims.overview([lost]).endswith("| theirs: 0.100 more |")
+    assert claims.overview([lost]).endswith("| theirs: 0.100 more | Dice | 0.1 | theirs 0.2 |")
     with pytest.raises(KeyError, match="no figure"):
         claims.cell("p", ("ours",), "Dice", "c")
 
