@@ -93,7 +93,10 @@ def take_fingerprint(data: Dataset, examined: Iterable[Examined]) -> Fingerprint
     for one in examined:
         if one.trouble is not None:
             skipped[one.case.case_id] = one.trouble.message
-            log.warning("%s skipped: %s.", public_name(one.case.case_id), one.trouble.message.rstrip("."))
+            why = one.trouble.message.rstrip(".")
+            for path in one.case.files:  # its name may be the patient's
+                why = why.replace(str(path), path.name if path.stem == public_name(path.stem) else "its file")
+            log.warning("%s skipped: %s.", public_name(one.case.case_id), why)
             continue
         assert one.shape is not None
         assert one.spacing is not None
