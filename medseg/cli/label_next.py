@@ -7,14 +7,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-from medseg.cli.options import INPUT, RUN, WHAT, DatasetArgument, DeviceOption, JsonOption, ModelOption, option
+from medseg.cli.options import INPUT, RUN, WHAT, DeviceOption, JsonOption, ModelOption, argument, option
 from medseg.cli.verb import log, print_json
 from medseg.config.bounds import AtLeast1
 from medseg.harmless import tabbed
 
 
 def label_next(
-    dataset: DatasetArgument,
+    dataset: Annotated[
+        Path,
+        argument(
+            INPUT, "DATASET", help="Folder of the dataset, in any layout, or of scans without labels.", exists=True
+        ),
+    ],
     model: ModelOption,
     n: Annotated[
         int, option(WHAT, "--n", help="How many scans to choose, at least 1.", metavar="N", kind=AtLeast1)

@@ -1,7 +1,10 @@
 """Scans chosen to be labeled next: one bad scan stops nothing, none that is labeled is chosen, and none twice."""
 
 import csv
+import os
 import shutil
+from dataclasses import replace
+from functools import partial
 
 import clicks_package
 import nibabel as nib
@@ -12,6 +15,7 @@ from networks_for_tests import tiny_card
 from tiny_dataset import make_case, write_msd
 
 import medseg
+from medseg.engine.label_pool import find_pool
 from medseg.models.card import NetworkCard
 from medseg.models.package import write_package
 from medseg.models.registry import build_network
@@ -80,6 +84,22 @@ def test_without_a_label_the_most_uncertain_is_the_first(place, tmp_path):
     assert dice[0] == min(dice)
     assert found.cases[0].reason == "number 1 of 3 by uncertainty"
     assert found.exit_code == 0
+
+
+def test_a_scan_that_ends_the_process_costs_no_other(place, tmp_path, monkeypatch):
+    for number in range(3):
+        shutil.copy(place / "heap" / f"new_{number}.nii.gz", tmp_path)
+
+    def with_a_fatal_one(*given):
+        pool = find_pool(*given)
+        first, fatal, last = pool.unlabeled
+        return replace(pool, unlabeled=(first, replace(fatal, read=partial(os._exit, 9)), last))
+
+    monkeypatch.setattr("medseg.engine.label_next.find_pool", with_a_fatal_one)
+    found = medseg.label_next(tmp_path, place / "model", device="cpu")
+    assert sorted(one.case_id for one in found.cases) == ["new_0", "new_2"]
+    assert [outcome.state for outcome in found.outcomes] == ["done", "failed", "done"]
+    assert found.exit_code == 3
 
 
 def test_where_none_can_be_read_none_is_chosen(place, tmp_path):
