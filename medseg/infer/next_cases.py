@@ -1,7 +1,7 @@
 """Chooses which cases to label next: those that a model is uncertain of, and that differ from one another.
 
 Source: Sener and Savarese, Active Learning for Convolutional Neural Networks: A Core-Set Approach, ICLR 2018, for the
-farthest first; measured against random choice in docs/benchmarks/label-next.md.
+farthest first; compared with random choice in docs/benchmarks/label-next.md.
 """
 
 from __future__ import annotations
