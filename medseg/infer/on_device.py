@@ -21,6 +21,7 @@ from medseg.infer.decision import NOT_NUMBERS, Decision
 from medseg.infer.engines.torch import TorchEngine
 from medseg.infer.skipped_windows import WHOLE, ReuseUniform
 from medseg.infer.sliding_window import WindowOptions, mirror_combinations
+from medseg.infer.window_sums import half_weights
 
 # Voxels of the scan decided at a time.
 BLOCK = 1 << 24
@@ -49,8 +50,10 @@ def label_on_device(
         [torch.from_numpy(weights).to(device) for weights in windows.weights] for windows in (across_x, across_y, along)
     )
     depth = patch[2]
-    held = torch.zeros((decision.channels, *array.shape[1:3], depth + 1), device=device)
-    covered = None if skip is None else torch.zeros(held.shape[1:], device=device)
+    kind = torch.float16 if options.half else torch.float32
+    held = torch.zeros((decision.channels, *array.shape[1:3], depth + 1), device=device, dtype=kind)
+    covered = None if skip is None and not options.half else torch.zeros(held.shape[1:], device=device, dtype=kind)
+    whole = torch.from_numpy(half_weights(patch)).to(device) if options.half else None
     background = torch.from_numpy(decision.background).to(device)
     labels = _Labels(maps, offset, decision, out, device)
     reuse: ReuseUniform[torch.Tensor] = ReuseUniform(options.counter)
@@ -59,6 +62,8 @@ def label_on_device(
         for x, a in zip(across_x.starts, weights_x, strict=True)
         for y, b in zip(across_y.starts, weights_y, strict=True)
     ]
+    if options.half:  # in nnU-Net's order, on which rounded sums depend
+        every.sort(key=lambda place: (place[1], place[0]))
     base = -1
     for index, start in enumerate(along.starts):
         if advance := start - 1 - base:
@@ -73,15 +78,18 @@ def label_on_device(
             boxes = [_box((x, y, start), patch) for x, y, _ in chunk]
             given = reuse([array[box] for box in boxes], partial(_scores, engine, shown, boxes, options.mirror))
             for scores, (x, y, across) in zip(given, chunk, strict=True):
-                weights = across[..., None] * weights_z[index]
+                weights = across[..., None] * weights_z[index] if whole is None else whole
                 held[:, x : x + patch[0], y : y + patch[1], 1:] += scores * weights
                 if covered is not None:
                     covered[x : x + patch[0], y : y + patch[1], 1:] += weights
         final = along.starts[index + 1] if index + 1 < len(along.starts) else array.shape[3]
-        if covered is not None:
-            _complete(held[..., 1 : final - base], covered[..., 1 : final - base], background)
+        planes = slice(1, final - base)
+        if options.half and covered is not None:
+            held[..., planes] /= covered[..., planes]
+        elif covered is not None:
+            _complete(held[..., planes], covered[..., planes], background)
         known = 1 if index == 0 else 0
-        labels.add(held[..., known : final - base], base + known)
+        labels.add(held[..., known : final - base].float(), base + known)
 
 
 def _complete(scores: torch.Tensor, computed: torch.Tensor, background: torch.Tensor) -> None:

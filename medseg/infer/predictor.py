@@ -120,6 +120,7 @@ class Predictor:
             BATCH,
             self._skip(prepared),
             self.decision.background,
+            half=self.package.card.sums == "float16",
         )
         if on_windows is not None:
             windows.counter.watch = now_and_then(on_windows, windows.count(prepared.array.shape[1:]))
@@ -196,7 +197,7 @@ class Predictor:
                 network=engine.working_bytes,
                 kept=in_memory * (self.options.probabilities * self.decision.channels + self.options.entropy),
                 strips=strips(rows, count),
-                partial=self._skip_beyond is not None,
+                partial=self._skip_beyond is not None or self.package.card.sums == "float16",
             )
 
         count = strips_that_fit(need, self._available())

@@ -18,12 +18,8 @@ import numpy.typing as npt
 
 from medseg.infer.blend import AxisWindows, windows_along
 from medseg.infer.skipped_windows import Coverage, ReuseUniform, Skip, WindowCounter
-from medseg.threads import CORES, side_by_side
+from medseg.infer.window_sums import HalfWeights, add_window
 
-# Values weighted at a time: the product stays in the CPU's cache until it is added.
-CACHED = 1 << 16
-# Scores of a window from which on it pays to add them in several threads.
-WORTH_SHARING = 1 << 20
 Float32 = npt.NDArray[np.float32]
 Run = Callable[[Float32], Float32]
 Patch = tuple[int, int, int]
@@ -62,6 +58,8 @@ class WindowOptions:
     - `skip`: whether the window that begins at x, y, z is skipped. Scores are then averages over the other windows;
       where all windows over a voxel are run they are the same to the last bit.
     - `background`, shape (K,): with `skip`, the scores where no window was run.
+    - `half`: whether scores are summed as nnU-Net sums them, in float16; see `medseg.infer.window_sums`. Nothing can be
+      skipped then.
     """
 
     patch: Patch
@@ -71,6 +69,7 @@ class WindowOptions:
     skip: Skip | None = None
     background: Float32 | None = None
     counter: WindowCounter = field(default_factory=WindowCounter)
+    half: bool = False
 
     def along_axes(self, shape: Sequence[int]) -> tuple[AxisWindows, AxisWindows, AxisWindows]:
         """The windows along each of the three axes of a grid."""
@@ -105,18 +104,24 @@ def stream_scores(
     if skip is not None:
         assert options.background is not None
         covered = Coverage(held.shape[1:], options.background)
+    assert covered is None or not options.half
+    half = HalfWeights(patch, held.shape[1:]) if options.half else None
     base = -1
     for index, start in enumerate(along.starts):
         advance = start - 1 - base
         if advance:
             if covered is not None:
                 covered.advance(advance)
+            if half is not None:
+                half.advance(advance)
             for scores in held:  # one class at a time: NumPy copies what overlaps
                 scores[..., :-advance] = scores[..., advance:]
                 scores[..., -advance:] = 0
             base = start - 1
         layer = array[..., start : start + depth]
         windows = list(_over(across_x, across_y, rows, patch))
+        if half is not None:  # in nnU-Net's order, on which rounded sums depend
+            windows.sort(key=lambda window: (window[1], window[0]))
         if skip is not None:
             kept = [window for window in windows if not skip(window[0], window[1], start)]
             options.counter.add(skipped=len(windows) - len(kept))
@@ -128,13 +133,19 @@ def stream_scores(
                 window[...] = layer[:, x : x + patch[0], y : y + patch[1]]
             given = reuse(shown, partial(_run_mirrored, run, shown, options.mirror))
             for scores, (x, y, across) in zip(given, chunk, strict=True):
+                if half is not None:
+                    add_window(held[..., 1:], scores, half.of_window, x, y - rows.start, half=True)
+                    half.add(x, y - rows.start)
+                    continue
                 weights = across[..., None] * along.weights[index]
-                _add(held[..., 1:], scores, weights, x, y - rows.start)
+                add_window(held[..., 1:], scores, weights, x, y - rows.start)
                 if covered is not None:
-                    _add(covered.held[None, ..., 1:], np.ones_like(weights[None]), weights, x, y - rows.start)
+                    add_window(covered.held[None, ..., 1:], np.ones_like(weights[None]), weights, x, y - rows.start)
         final = along.starts[index + 1] if index + 1 < len(along.starts) else array.shape[3]
         if covered is not None:
             covered.complete(held, slice(1, final - base))
+        if half is not None:
+            half.divide(held, slice(1, final - base))
         known = 1 if index == 0 else 0
         yield Slab(held[..., known : final - base], base + known)
 
@@ -147,31 +158,6 @@ def _over(
         for y, weights_y in zip(across_y.starts, across_y.weights, strict=True):
             if y < rows.stop and y + patch[1] > rows.start:
                 yield x, y, np.multiply.outer(weights_x, weights_y)
-
-
-def _add(held: Float32, scores: Float32, weights: Float32, x: int, y: int) -> None:
-    """Add a window's weighted scores, shape (K, *patch), where it lies over the scores held, shape (K, X, Y, depth)."""
-    low, high = max(0, y), min(held.shape[2], y + scores.shape[2])
-    target, given = held[:, x : x + scores.shape[1], low:high], scores[:, :, low - y : high - y]
-    weights = weights[:, low - y : high - y]
-    count = min(len(scores), CORES) if given.size >= WORTH_SHARING else 1
-    if count == 1:
-        _add_classes(target, given, weights)
-        return
-    side_by_side(lambda n: _add_classes(target[n::count], given[n::count], weights), range(count))
-
-
-def _add_classes(target: Float32, scores: Float32, weights: Float32) -> None:
-    """Add weighted scores, shape (K, x, y, z), in blocks that stay in the cache."""
-    width = scores.shape[1]
-    step = max(1, CACHED // (weights.shape[1] * weights.shape[2]))
-    weighted = np.empty((step, *weights.shape[1:]), dtype=np.float32)
-    for sums, score in zip(target, scores, strict=True):
-        for begin in range(0, width, step):
-            block = slice(begin, begin + step)
-            product = weighted[: min(step, width - begin)]
-            np.multiply(score[block], weights[block], out=product)
-            sums[block] += product
 
 
 def _run_mirrored(run: Run, shown: Float32, mirror: Sequence[int]) -> Float32:

@@ -75,7 +75,7 @@ def segment_region(
         on_grid[1],
         dice(on_grid[0], on_grid[1]),
         fraction,
-        sum(int((np.take(labels, [0, -1], axis=axis) > 0).sum()) for axis in range(3)),
+        sum(int((np.moveaxis(labels, axis, 0)[[0, -1]] > 0).sum()) for axis in range(3)),
         moved,
         {value: float((on_grid[1] == value).sum() * ml) for value in values},
         image.geometry.to_world(np.argwhere(on_grid[1])).mean(axis=0),

@@ -200,6 +200,11 @@ class ModelCard(Strict):
         default=None,
         description="sliding-window overlap where the user leaves it to the model; null: 0.5",
     )
+    sums: Literal["float32", "float16"] = Field(
+        default="float32",
+        description="precision in which outputs of overlapping windows are summed; float16 is nnU-Net's, for labels "
+        "that are to be those of its own code",
+    )
     precisions: dict[Literal["bfloat16", "int8"], PrecisionCard] = Field(
         default={}, description="measured cost of lower precisions; one that costs little is used"
     )
@@ -236,6 +241,8 @@ class ModelCard(Strict):
             missing = {v for part in self.composite.parts for v in part.values.values()} - set(values)
             if missing:
                 raise ValueError(f"a part gives the value {min(missing)}, which no class has")
+        if self.sums == "float16" and self.low_resolution_stage is not None:
+            raise ValueError("sums in float16 are not for a cascade, some of whose windows are skipped")
         if self.interactive is not None and (self.regions, self.low_resolution_stage, self.composite) != (None,) * 3:
             raise ValueError("a network that takes clicks has no regions, low-resolution stage or parts")
         if self.network.is_whole and self.ensemble_members > 1:

@@ -79,9 +79,9 @@ def _bring(described: PartDescription, name: str, target: Path, base: Path, *, o
         found = load_package(path if path.exists() else described.model)
         check_package(found)
         package = copy_package(found, target)
-    if described.overlap is None:
-        return package
-    return write_card(target, package.card.model_copy(update={"overlap": described.overlap}))
+    own = {"overlap": described.overlap, "sums": described.sums}
+    changed = {key: value for key, value in own.items() if value is not None}
+    return write_card(target, package.card.model_copy(update=changed)) if changed else package
 
 
 def _check_part(package: ModelPackage, name: str, others: Sequence[ModelPackage]) -> None:

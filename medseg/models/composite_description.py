@@ -43,6 +43,9 @@ class PartDescription(Strict):
     overlap: Annotated[float, Field(ge=0, le=0.9)] | None = Field(
         default=None, description="sliding-window overlap; null: as the part's card says"
     )
+    sums: Literal["float32", "float16"] | None = Field(
+        default=None, description="precision in which outputs of windows are summed; null: as the part's card says"
+    )
 
 
 class LocatorDescription(Strict):

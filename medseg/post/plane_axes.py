@@ -21,7 +21,7 @@ def plane_axes(mask: npt.NDArray[np.bool_], matrix: npt.NDArray[np.float64], acr
     steps = np.linalg.qr(matrix[:, along])[1]  # of the slice's two axes in a plane of their own: lengths are kept
     longest, place, ends = 0.0, 0, np.zeros((2, 2))
     for index in np.flatnonzero(mask.any(axis=tuple(along))).tolist():
-        corners = _corners(np.take(mask, index, axis=across))
+        corners = _corners(np.moveaxis(mask, across, 0)[index])
         hull = corners[ConvexHull(corners).vertices]
         world = hull @ steps.T
         lengths = np.linalg.norm(world[:, None] - world[None], axis=-1)

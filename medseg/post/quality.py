@@ -150,5 +150,7 @@ def _cut_off(labels: AnyLabels) -> set[int]:
     found: set[int] = set()
     for axis, size in enumerate(labels.array.shape):
         for index in (0, size - 1) if size > 1 else ():
-            found |= set(np.flatnonzero(np.bincount(np.take(labels.array, index, axis=axis).ravel())).tolist())
+            # Not `np.take`, which copies the whole array where its axes lie in another order.
+            face = np.moveaxis(labels.array, axis, 0)[index]
+            found |= set(np.flatnonzero(np.bincount(face.ravel())).tolist())
     return found - {0}

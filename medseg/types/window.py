@@ -16,10 +16,9 @@ def gray_window(image: npt.NDArray[Any], modality: str | None) -> tuple[float, f
     """Intensities drawn black and white, of an image of shape (..., X, Y, Z)."""
     if modality == "CT":
         return SOFT_TISSUE
-    sample = image
-    for axis in (-1, -2, -3):
-        sample = np.take(sample, sampled(image.shape[axis]), axis=axis)
-    sample = sample.astype(np.float32)
+    places = np.ix_(*(sampled(size) for size in image.shape[-3:]))
+    everything: tuple[Any, ...] = (..., *places)
+    sample = image[everything].astype(np.float32)
     sample = sample[np.isfinite(sample)]
     if sample.size == 0:
         return 0.0, 1.0

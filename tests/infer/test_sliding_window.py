@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks_for_tests import Analytic, blended, position_dependent
 
-from medseg.infer import sliding_window
+from medseg.infer import window_sums
 from medseg.infer.sliding_window import WindowOptions, mirror_combinations, stream_scores
 
 RNG = np.random.default_rng(0)
@@ -80,8 +80,8 @@ def test_threads_that_share_a_window_add_the_same(monkeypatch):
         return np.concatenate([windows * k for k in range(1, 6)], axis=1)
 
     expected = collect(array, run, 5, patch=(12, 12, 12))
-    monkeypatch.setattr(sliding_window, "WORTH_SHARING", 0)
-    monkeypatch.setattr(sliding_window, "CORES", 3)
+    monkeypatch.setattr(window_sums, "WORTH_SHARING", 0)
+    monkeypatch.setattr(window_sums, "CORES", 3)
     assert np.array_equal(collect(array, run, 5, patch=(12, 12, 12)), expected)
 
 

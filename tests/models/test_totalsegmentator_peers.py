@@ -1,5 +1,4 @@
-"""TotalSegmentator's own code and medseg on the same weights folder; labels agree on 99.9% of voxels,
-but along the edges of a scan.
+"""TotalSegmentator's own code and medseg on the same weights folder; labels agree on 99.95% of voxels.
 
 `python benchmarks/peer_environments.py totalsegmentator` installs it into an environment of its own.
 """
@@ -47,12 +46,5 @@ def test_labels_agree(home, mode):
     expected = np.asanyarray(theirs.dataobj)
     assert len(np.unique(expected)) > (20 if mode == "normal" else 4)
     same = expected == found.labels.array
-    # Along the edges and in the corners of a scan, a window's weights underflow in half precision, so that what nnU-Net
-    # blends there is rounded away; medseg blends in single precision. A scan this small is much edge.
-    spacing = np.array(theirs.header.get_zooms())
-    margin = np.ceil(4 * package.card.composite.grid.spacing[0] / spacing).astype(int)
-    place = np.moveaxis(np.indices(same.shape), 0, -1)
-    faces = (np.minimum(place, np.array(same.shape) - 1 - place) <= margin).sum(axis=-1)
-    print(mode, "all", same.mean(), "away from edges and corners", same[faces <= 1].mean(), "of", np.mean(faces <= 1))
-    assert same[faces <= 1].mean() >= 0.999
-    assert same.mean() >= 0.998
+    print(mode, same.mean())
+    assert same.mean() >= 0.9995

@@ -133,7 +133,14 @@ def _description(task: Task, folders: Sequence[Path]) -> CompositeDescription:
         _check(rows, folder)
         values: dict[int | str, int | str] = {int(row["part_value"]): int(row["value"]) for row in rows}
         parts.append(
-            PartDescription(model=str(folder), name=_part_name(folder), values=values, folds=("0",), overlap=OVERLAP)
+            PartDescription(
+                model=str(folder),
+                name=_part_name(folder),
+                values=values,
+                folds=("0",),
+                overlap=OVERLAP,
+                sums="float16",
+            )
         )
         classes |= {int(row["value"]): _class(row) for row in rows}
     return CompositeDescription(
