@@ -11,6 +11,20 @@ import typer
 from medseg.cli.spelling import placeholder
 from medseg.errors import did_you_mean
 
+# What other tools of the field call what a verb does.
+ELSEWHERE = {
+    "segment": "predict",
+    "infer": "predict",
+    "inference": "predict",
+    "fit": "train",
+    "finetune": "train",
+    "validate": "evaluate",
+    "preprocess": "plan",
+    "anonymize": "deidentify",
+    "view": "review",
+    "annotate": "review",
+}
+
 
 def usage_message(error: typer.TyperException, arguments: Sequence[str]) -> str:
     """Return one sentence such as ``--overlap 2: must be between 0 and 0.9.``, and where the options are shown."""
@@ -66,7 +80,9 @@ def _wrong_line(error: Any) -> str:
     """What is wrong with no single option."""
     message = str(error.message)
     if match := re.match(r"No such command '(.*?)'\.?", message):
-        near = did_you_mean(match[1], list(error.ctx.command.commands))
+        verbs = list(error.ctx.command.commands)
+        meant = ELSEWHERE.get(match[1])
+        near = f"Did you mean '{meant}'?" if meant in verbs else did_you_mean(match[1], verbs)
         return f"there is no verb '{match[1]}'. {near}"
     if message.startswith("Missing command"):
         return f"a verb is missing, so add one of {', '.join(error.ctx.command.commands)}"

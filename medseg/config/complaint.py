@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from medseg.errors import did_you_mean
 
 UNKNOWN = "unknown key"
+TYPE_ALONE = "a value of type "
 KINDS = {
     "int": "a whole number",
     "float": "a number",
@@ -72,14 +73,15 @@ def complaint(model: type[BaseModel], values: Mapping[str, Any], errors: Sequenc
         what = (_between(model, path) if same[0]["type"] in _BOUNDS else None) or must[0]
     but = "" if errors[0]["type"] in ("missing", "value_error") else f", not {_shown(errors[0].get('input'))}"
     if errors[0]["type"] == "value_error":
-        return Complaint(path, what, fix=f"It was {_shown(errors[0].get('input'))}." if path else None)
+        shown = _shown(errors[0].get("input"))
+        return Complaint(path, what, fix=f"It was {shown}." if path and not shown.startswith(TYPE_ALONE) else None)
     return Complaint(path, what, but)
 
 
 def _shown(value: Any) -> str:
     """A value as it is written, or its type where that takes more than a line."""
     text = repr(value)
-    return text if len(text) <= 100 and "\n" not in text else f"a value of type {type(value).__name__}"
+    return text if len(text) <= 100 and "\n" not in text else f"{TYPE_ALONE}{type(value).__name__}"
 
 
 def _path(model: type[BaseModel], values: Any, error: Any) -> tuple[int | str, ...]:

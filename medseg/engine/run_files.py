@@ -151,7 +151,7 @@ def _place(found: FoundScan) -> Path | str:
     if any(scheme_of(address) is not None for group in addresses for address in group):
         several = [address for group in addresses for address in group]
         return several[0] if len(several) == 1 else os.path.commonprefix(several).rpartition("/")[0]  # noqa: RUF071
-    return Path(os.path.commonpath(found.files))
+    return Path(os.path.commonpath(found.places))
 
 
 def _relative(path: Path, roots: Collection[Path]) -> str:

@@ -162,7 +162,7 @@ def _scan(found: FoundScan, *, how: _How) -> Converted:
         item = read_any_labels(found.files[0])
     else:
         item = read_scan(found, **how.allowed)
-    return _write(found.case_id, how, found.files, item)
+    return _write(found.case_id, how, found.places, item)
 
 
 def _declares_labels(found: FoundScan) -> bool:

@@ -242,7 +242,17 @@ def _named(found: list[FoundScan], shown: Mapping[Path, Path], keep_names: bool)
     ids = [scan.case_id or next(names) for scan in found]
     places = [place(scan) for scan in found]
     marks = [scan.series_uid or where for scan, where in zip(found, places, strict=True)]
+
+    def inside(scan: FoundScan) -> tuple[Path, ...]:
+        named = tuple(shown.get(file, file) for file in scan.files)
+        return () if named == scan.files else named
+
     return tuple(
-        replace(scan, case_id=case_id, file_name=file_name(shown[scan.files[0]], keep_names=keep_names))
+        replace(
+            scan,
+            case_id=case_id,
+            file_name=file_name(shown[scan.files[0]], keep_names=keep_names),
+            inside=inside(scan),
+        )
         for case_id, scan in zip(unique(unique(ids, marks), places), found, strict=True)
     )

@@ -131,7 +131,7 @@ class ModelCard(Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = Field(
         description="name of the model, as `--model` takes it"
     )
-    version: str = Field(default="1", description="version of the model")
+    version: Annotated[str, Field(max_length=100)] = Field(default="1", description="version of the model")
     title: str = Field(description="what the model segments, and in what, in one line")
     notice: str = Field(
         default="Research use only; not a medical device.", description="what every user must know before using it"

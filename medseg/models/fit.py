@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medseg.config.safe_json import parse_json
 from medseg.errors import ConfigError, ModelError, UsageError
 from medseg.models.card import ModelCard
 
@@ -62,8 +63,28 @@ def check_package(package: ModelPackage) -> None:
     if not package.card.network.is_whole and package.card.composite is None:
         fix = "Get the package again from whoever made it."
         check_weights(package.card, package.weights(), package.folder, fix=fix)
+    check_export(package)
     if package.low_resolution_stage is not None:
         check_package(package.low_resolution_stage)
+
+
+def check_export(package: ModelPackage) -> None:
+    """Raise where the ONNX file that came beside the weights is not the one its report describes."""
+    from medseg.models.package import ONNX_FILE, REPORT_FILE, file_sha256
+
+    file, report = package.folder / ONNX_FILE, package.folder / REPORT_FILE
+    if not file.is_file() or not report.is_file():
+        return
+    try:
+        stated = parse_json(report.read_text(encoding="utf-8"))["onnx_sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        stated = None  # no report of an export, which is then made anew
+    if stated is not None and stated != file_sha256(file):
+        raise ModelError(
+            "the ONNX file is not the one its report describes (SHA-256 differs)",
+            where=file,
+            fix="Get the package again from whoever made it, or delete this file, which medseg makes again.",
+        )
 
 
 def _empty_network(card: ModelCard) -> nn.Module:

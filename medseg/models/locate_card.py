@@ -74,7 +74,7 @@ class LocateCard(StrictFinite):
     regions: tuple[RegionCard, ...] = Field(description="where crops are made, in the order of the values of labels")
     extent_mm: tuple[Length, Length, Length] = Field(description="size of a crop along its axes, mm")
     spacing_mm: VoxelSpacing = Field(default=1.0, description="spacing of a crop, mm")
-    pitch_degrees: float = Field(
+    pitch_degrees: Annotated[float, Field(ge=-90, le=90)] = Field(
         default=0.0, description="how far a crop's axes are turned from the template's, front downwards"
     )
     parts_up_to_mm: Length = Field(

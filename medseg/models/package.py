@@ -206,10 +206,15 @@ def write_package(folder: Path, card: ModelCard, weights: Mapping[str, torch.Ten
 
     - `card`: its ``weights_sha256`` is computed here, whatever it was.
     """
+    return write_content(folder, card, weights_content(weights))
+
+
+def weights_content(weights: Mapping[str, torch.Tensor]) -> bytes:
+    """Content of the weights file of a package."""
     from safetensors.torch import save
 
-    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
-    return write_content(folder, card, content)
+    content: bytes = save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+    return content
 
 
 def write_content(folder: Path, card: ModelCard, content: bytes) -> ModelPackage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -15,6 +16,7 @@ Length = Annotated[float, Field(ge=0)]  # mm
 Triple = tuple[Length, Length, Length]
 Spacing = VoxelSpacing | None
 LARGEST_PATCH = 4096  # along one axis
+LARGEST_PATCH_VOXELS = 1 << 30
 SMALLEST_RANGE = 1e-20  # of intensities; divided by it, none is infinite in 32 bits
 
 
@@ -185,6 +187,8 @@ class InputCard(StrictFinite):
             raise ValueError("patch sizes must be 1 or more")
         if max(self.patch) > LARGEST_PATCH:
             raise ValueError(f"patch sizes must be {LARGEST_PATCH} or less")
+        if math.prod(self.patch) > LARGEST_PATCH_VOXELS:
+            raise ValueError(f"a patch must have {LARGEST_PATCH_VOXELS:,} voxels or fewer")
         if not self.channels:
             raise ValueError("there must be at least one channel")
         for name, limits in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -9,15 +10,23 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 
 import yaml
 
 from medseg.data.dataset import DatasetCase
 from medseg.infer.engines.onnx_export import ensure_export
-from medseg.io.files.atomic import write_text
+from medseg.io.files.atomic import atomic_folder, write_text
 from medseg.io.files.leftovers import sweep
 from medseg.io.files.lock import exclusive
-from medseg.models.package import ModelPackage, load_package, write_card, write_package
+from medseg.models.package import (
+    CARD_FILE,
+    ModelPackage,
+    load_package,
+    weights_content,
+    write_card,
+    write_package,
+)
 from medseg.progress import step_bar
 from medseg.training.build import build_loop
 from medseg.training.card import build_card, with_validation
@@ -43,14 +52,15 @@ from medseg.training.time_left import (
 from medseg.training.training_run import TrainingRun
 
 log = logging.getLogger("medseg.train")
+PACKAGE = "model"
 
 
 def train_model(run: TrainingRun) -> ModelPackage:
     """Train a model, or resume the run that the folder holds; the package is ``model/`` in it.
 
-    Stopped by a signal, it raises `Interrupted` and the same call resumes. The folder also gets ``checkpoint.pt``,
-    ``config.yaml``, ``split.json``, ``history.csv``, ``validation.csv``, ``test.csv``, ``prepared/`` and
-    ``report.html``.
+    Stopped by a signal, it raises `Interrupted` and the same call resumes; of a run that has come to its end it returns
+    the model. The package is there when all has been measured. The folder also gets ``checkpoint.pt``, ``config.yaml``,
+    ``split.json``, ``history.csv``, ``validation.csv``, ``test.csv``, ``prepared/`` and ``report.html``.
     """
     started = time.monotonic() if run.started is None else run.started
     with ExitStack() as stack:
@@ -61,6 +71,9 @@ def train_model(run: TrainingRun) -> ModelPackage:
                 sweep(run.out)
             inputs = gather(run)
         loop = build_loop(inputs)
+        if (made := _made(run, loop)) is not None:
+            log.info("This training came to its end before; its model is %s.", made.folder)
+            return made
         if not run.processes.is_first:
             if not run.steps_only:
                 took = seconds_a_step(loop)
@@ -70,7 +83,7 @@ def train_model(run: TrainingRun) -> ModelPackage:
             if not run.steps_only:
                 check_epoch_done(loop)
             run.processes.wait()
-            return load_package(run.out / "model")
+            return load_package(run.out / PACKAGE)
         # Only now is it sure that the folder holds no run of another configuration.
         write_text(run.out / "config.yaml", yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False))
         split = {**asdict(inputs.split), "skipped": inputs.skipped}
@@ -89,26 +102,25 @@ def train_model(run: TrainingRun) -> ModelPackage:
                 loop.run(record.epoch, on_step=advance)
             if not run.steps_only:
                 check_epoch_done(loop)
-            package = _packed(inputs, loop)
             worst = WorstCases()
             results: list[CaseDice] = []
             test: list[CaseDice] = []
-            if run.config.interactive is not None:
-                package, results = _clicked(inputs, package)
-            elif not run.steps_only:
-                package = calibrated(package, inputs, measured)
-                results = _validated(inputs, package, measured, worst)
-                if results:
-                    package = write_package(
-                        package.folder, with_validation(package.card, inputs, results), loop.ema.state
-                    )
-                package, test = measure_test(package, inputs)
-            if not run.steps_only:
-                # Beside the weights, so that nobody who uses the package needs PyTorch to export it.
-                ensure_export(package, package.folder)
-            record.finish(package, Measured(package.card, results, worst, test))
+            with atomic_folder(run.out / PACKAGE) as folder:
+                package = _packed(inputs, loop, folder)
+                if run.config.interactive is not None:
+                    package, results = _clicked(inputs, package)
+                elif not run.steps_only:
+                    package = calibrated(package, inputs, measured)
+                    results = _validated(inputs, package, measured, worst)
+                    if results:
+                        package = write_package(folder, with_validation(package.card, inputs, results), loop.ema.state)
+                    package, test = measure_test(package, inputs)
+                if not run.steps_only:
+                    # Beside the weights, so that nobody who uses the package needs PyTorch to export it.
+                    ensure_export(package, folder)
+                record.finish(package, Measured(package.card, results, worst, test))
         run.processes.wait()
-    return package
+    return load_package(run.out / PACKAGE)
 
 
 def _measured_after(inputs: Inputs, loop: Loop, took: float, before: float) -> tuple[tuple[DatasetCase, ...], float]:
@@ -158,8 +170,18 @@ def _clicked(inputs: Inputs, package: ModelPackage) -> tuple[ModelPackage, list[
     return package, results
 
 
-def _packed(inputs: Inputs, loop: Loop) -> ModelPackage:
-    folder = inputs.run.out / "model"
+def _made(run: TrainingRun, loop: Loop) -> ModelPackage | None:
+    """Return the package that this very run made when it came to its end, None where it did not."""
+    folder = run.out / PACKAGE
+    if not loop.finished or run.processes.count > 1 or run.compares_cleanup or not (folder / CARD_FILE).is_file():
+        return None
+    package = load_package(folder)
+    # A longer run in the same folder has other weights, and a package that was being measured is not there yet.
+    is_own = package.card.weights_sha256 == hashlib.sha256(weights_content(loop.ema.state)).hexdigest()
+    return package if is_own else None
+
+
+def _packed(inputs: Inputs, loop: Loop, folder: Path) -> ModelPackage:
     card = build_card(inputs, loop.elapsed, loop.step, loop.extra.get("run_id"))
     if inputs.low_resolution is not None:
         card = inputs.low_resolution.embed(card, folder, inputs.split.validation)

@@ -137,6 +137,12 @@ class FoundScan:
     # Of a case of several scans, one for each channel of a model, in its order; `files` are then those of all.
     channels: tuple[FoundScan, ...] = ()
     recorded: Recorded | None = None  # where a manifest lists it
+    inside: tuple[Path, ...] = ()  # of files unpacked from an archive, where each lies in it: ``study.zip/1.dcm``
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Where its files lie for whoever gave them, and will when what was unpacked is gone."""
+        return tuple(path for one in self.channels or (self,) for path in one.inside or one.files)
 
     @property
     def title(self) -> str:

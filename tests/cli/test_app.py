@@ -113,6 +113,7 @@ PREDICT = ["predict", ".", "-m", "hippocampus", "-o", "never-made"]
     [
         (["nonsense"], "there is no verb 'nonsense'. `medseg --help` shows the verbs."),
         (["predikt"], "Did you mean 'predict'"),
+        (["segment", "scans"], "there is no verb 'segment'. Did you mean 'predict'?"),
         (["models", "shw"], "there is no verb 'shw'. Did you mean 'show'?"),
         (["models", "--quiet"], "a verb is missing, so add one of list, show"),
         ([*PREDICT, "--set", "segment.model=nosuch"], "--set segment.model=nosuch: there is no model called 'nosuch'"),

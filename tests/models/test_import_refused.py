@@ -333,3 +333,33 @@ def test_names_in_a_zip_that_cannot_be_read_are_none(tmp_path):
     (tmp_path / "a").write_bytes(b"PK\x05\x06" + bytes(18))
     assert unzip.zip_names(tmp_path / "a") == []
     assert unzip.zip_names(tmp_path) == []
+
+
+def test_an_export_that_is_not_the_one_of_its_report(tmp_path):
+    shutil.copytree(resources.models()["hippocampus"], tmp_path / "p")
+    (tmp_path / "p" / "model.onnx").write_bytes(b"5" * 5000)
+    with pytest.raises(ModelError, match="the ONNX file is not the one its report describes"):
+        import_model(tmp_path / "p", "mine", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("input.patch", [4096, 4096, 4096], "voxels or fewer"),
+        ("locate.pitch_degrees", 1e9, "pitch_degrees"),
+        ("version", "1" * 1000, "version"),
+    ],
+)
+def test_impossible_values_of_a_card(tmp_path, key, value, said):
+    shutil.copytree(resources.models()["hippocampus"], tmp_path / "p")
+    card = yaml.safe_load((tmp_path / "p" / "model.yaml").read_text())
+    *within, last = key.split(".")
+    place = card
+    for part in within:
+        place = place[part]
+    place[last] = value
+    (tmp_path / "p" / "model.yaml").write_text(yaml.safe_dump(card))
+    with pytest.raises(ModelError, match=said) as refused:
+        import_model(tmp_path / "p", "mine", out=tmp_path / "out")
+    assert "It was a value of type" not in str(refused.value)

@@ -15,6 +15,7 @@ from tiny_dataset import train_config, write_config
 from medseg.cli.app import run
 from medseg.errors import ConfigError, InputError, Interrupted
 from medseg.training import step as step_module
+from medseg.training import train as train_module
 from medseg.training.checkpoint import read_checkpoint, write_checkpoint
 from medseg.training.run import train
 
@@ -99,10 +100,25 @@ def test_killed_and_stopped_processes(balls, undisturbed, tmp_path, capsys):
 
 
 def test_a_finished_run_is_not_trained_again(balls, undisturbed, monkeypatch):
+    """Nor measured again: whoever ends that in the middle would be left with a model that nothing is known of."""
     monkeypatch.setattr(step_module, "segmentation_loss", None)
-    before = (undisturbed / "model" / "weights.safetensors").read_bytes()
+    monkeypatch.setattr(train_module, "calibrated", None)
+    before = {path.name: path.read_bytes() for path in (undisturbed / "model").iterdir()}
     train(balls, undisturbed, config=train_config(), device="cpu")
-    assert (undisturbed / "model" / "weights.safetensors").read_bytes() == before
+    assert {path.name: path.read_bytes() for path in (undisturbed / "model").iterdir()} == before
+
+
+def test_no_package_before_it_is_measured(balls, undisturbed, tmp_path, monkeypatch):
+    def stopped(*_given):
+        raise Interrupted("SIGTERM")
+
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        patched.setattr(train_module, "measure_test", stopped)
+        train(balls, tmp_path, config=train_config(), device="cpu")
+    assert not (tmp_path / "model").exists()
+    assert not list(tmp_path.glob(".medseg-part-*"))
+    train(balls, tmp_path, config=train_config(), device="cpu")
+    assert_same(undisturbed, tmp_path)
 
 
 def test_a_finished_run_resumes_with_more_epochs(balls, tmp_path):
