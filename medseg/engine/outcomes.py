@@ -15,6 +15,7 @@ from medseg.engine.staging import is_here, listed_hash
 from medseg.errors import MedsegError, NotForThisModel
 from medseg.io.files.case_id import stem
 from medseg.io.files.patient_names import names_a_patient
+from medseg.io.files.temporary import PREFIX
 from medseg.isolation.boundary import as_failure
 from medseg.types.how_computed import HowComputed
 from medseg.types.run import CaseOutcome, Volumes
@@ -69,6 +70,8 @@ def explained(base: CaseOutcome, error: BaseException) -> CaseOutcome:
             return replace(base, state="withheld", error=error.what, fix=error.fix, code=error.code)
         case MedsegError():
             where = Path(error.where or base.source).name
+            if where.startswith(PREFIX):  # where an archive was unpacked
+                where = base.source
             if names_a_patient(stem(where)) and stem(where) not in base.case_id:
                 where = base.source
             # A single file is named beside its reason anyway.

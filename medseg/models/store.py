@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from medseg.errors import UsageError
+from medseg.errors import ModelError, UsageError
 from medseg.io.files.atomic import kept_once
 from medseg.io.files.temporary import temporary_folder
 from medseg.models.unzip import extract, zip_names
@@ -54,7 +54,11 @@ def unpacked_for_now(path: Path) -> Iterator[Path]:
     """Give the folder of a package that came as a zip, unpacked until whoever asked is done with it."""
     with temporary_folder() as folder:
         extract(path, folder)
-        yield _package_in(folder, path)
+        try:
+            yield _package_in(folder, path)
+        except ModelError as error:  # by the name that whoever asked knows
+            where = None if error.where is None else error.where.replace(str(folder), str(path))
+            raise type(error)(error.what, where=where, fix=error.fix) from error
 
 
 def _package_in(folder: Path, archive: Path) -> Path:

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from small_nifti import phantom, save
 
+from medseg.engine.outcomes import explained
 from medseg.engine.run_files import origins_of
+from medseg.errors import InputError
 from medseg.io.convert import convert
 from medseg.io.discover import discover
-from medseg.types.run import Inputs
+from medseg.io.files.temporary import PREFIX
+from medseg.types.run import CaseOutcome, Inputs
 
 
 @pytest.fixture
@@ -42,3 +45,9 @@ def test_a_file_that_lies_alone_is_its_own_place(study):
     (found,) = discover([study.parent / "a.nii.gz"]).found
     assert found.inside == ()
     assert found.places == found.files
+
+
+def test_a_reason_names_no_temporary_folder():
+    base = CaseOutcome("c", "pending", "MR, 32 slices")
+    lacking = InputError("1 of 32 slices are missing", where=Path(f"/tmp/{PREFIX}abc"))
+    assert explained(base, lacking).error == "1 of 32 slices are missing"

@@ -76,8 +76,9 @@ def test_what_an_import_unpacked_is_gone_after_it(package, tmp_path, is_good):
         for path in (tmp_path / "bad" if not is_good else package.folder).iterdir():
             archive.write(path, f"package/{path.name}")
         archive.writestr("package/more.bin", bytes(1000))
-    with contextlib.nullcontext() if is_good else pytest.raises(ModelError):
+    with contextlib.nullcontext() if is_good else pytest.raises(ModelError) as refused:
         import_model(tmp_path / "a.zip", "mine")
+    assert is_good or str(tmp_path / "a.zip") in str(refused.value)
     left = [path for path in resources.store_folder().parent.rglob("*") if path.is_file()]
     assert sorted(path.name for path in left) == (sorted(map(str, package.files())) if is_good else [])
 
