@@ -15,6 +15,7 @@ import numpy as np
 from medseg.combine.segment import AnyPredictor, open_model, segment_scan
 from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import AtLeast1, Device
+from medseg.counted import counted
 from medseg.data.examine import voxel_hash
 from medseg.data.looks_like_labels import looks_like_labels
 from medseg.engine.label_pool import Pool, PoolCase, find_pool
@@ -78,6 +79,9 @@ class NextCases:
     labeled: int
     candidates: int
     outcomes: tuple[CaseOutcome, ...]
+
+    def __repr__(self) -> str:
+        return f"NextCases({len(self.cases)} of {counted(self.candidates, 'scan')}, {self.labeled} labeled)"
 
     @property
     def exit_code(self) -> int:

@@ -28,7 +28,8 @@ def limits_in(kind: Any) -> Iterator[Any]:
 
 def parameters() -> Iterator[Any]:
     for verb in sorted(NAMES["verbs"]):
-        module = next(verbs[verb] for verbs in VERBS.values() if verb in verbs)
+        typed = verb.replace("_", "-")
+        module = next(verbs[typed] for verbs in VERBS.values() if typed in verbs)
         function = getattr(importlib.import_module(f"medseg.cli.{module}"), verb)
         for parameter in inspect.signature(function, eval_str=True).parameters.values():
             if parameter.name not in PRINTED:

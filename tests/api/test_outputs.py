@@ -31,13 +31,15 @@ def call(name: str, out: Path) -> None:
 
 
 def test_every_function_with_an_output_is_here() -> None:
-    verbs = "audit, bundle, compare, convert, crop, evaluate, export, follow, inspect, monitor, plan, predict, train"
+    verbs = "audit, bundle, compare, convert, crop, evaluate, export, follow, inspect, label_next, monitor, "
+    verbs += "plan, predict, train"
     assert set(WITH_OUT) == set(verbs.split(", "))
 
 
 NO_FOLDERS = ["/proc/x", "file/below", "n" * 300]
-# `crop` writes one file, which may take another one's place.
-PLACES = [(name, out) for name in WITH_OUT for out in NO_FOLDERS + ([] if name == "crop" else ["file", "link"])]
+# These write one file, which may take another one's place.
+ONE_FILE = ("crop", "label_next")
+PLACES = [(name, out) for name in WITH_OUT for out in NO_FOLDERS + ([] if name in ONE_FILE else ["file", "link"])]
 
 
 @pytest.mark.parametrize(("name", "out"), PLACES)
