@@ -11,7 +11,7 @@ from medseg.errors import InputError, UsageError
 from medseg.io.files.review_folder import REVIEW, is_review
 from medseg.models.weights_file import is_weights_file
 from medseg.review.dataset_export import corrections
-from medseg.review.dataset_files import DESCRIPTION
+from medseg.review.dataset_files import DESCRIPTION, HELD_OUT
 
 log = logging.getLogger("medseg.review")
 
@@ -58,6 +58,12 @@ def training_data(dataset: Path, out: Path, start: str | Path | None = None) -> 
             "nobody has accepted a case with corrections there",
             where=dataset,
             fix="Correct and accept cases in `medseg review` first.",
+        )
+    if all(row.split == HELD_OUT for row in done.rows):
+        raise UsageError(
+            "every corrected case is one that the model's card lists as held out, and such a case is not trained on",
+            where=dataset,
+            fix="Correct cases that are not on its list too, or start from another model: --from.",
         )
     log.info("Training on the corrections of %s, in %s.", counted(len(done.rows), "case"), place)
     return place

@@ -65,6 +65,11 @@ def test_what_the_model_to_start_from_held_out_stays_held_out(out, tmp_path, mon
     monkeypatch.setattr(dataset_export, "resolve_model", lambda *_: started)
     data = read_dataset(training_data(out, tmp_path / "run", "mine"))
     assert {case.case_id: case.split for case in data.labeled}["scan_2"] == "validation"
+    training = start.card.training.model_copy(update={"held_out": ("scan_0", "scan_1", "scan_2")})
+    started = type(start)(start.folder, start.card.model_copy(update={"training": training}))
+    monkeypatch.setattr(dataset_export, "resolve_model", lambda *_: started)
+    with pytest.raises(UsageError, match="every corrected case is one that the model's card lists as held out"):
+        training_data(out, tmp_path / "another", "mine")
 
 
 def test_a_case_that_cannot_be_exported_is_not_left_out_in_silence(out, tmp_path):

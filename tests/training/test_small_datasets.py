@@ -7,6 +7,7 @@ import logging
 import pytest
 from tiny_dataset import train_config, write_msd
 
+from medseg.errors import InputError
 from medseg.models.card_text import card_text
 from medseg.models.package import load_package
 from medseg.review.audit import audit
@@ -86,3 +87,12 @@ def test_test_cases_are_measured_at_the_end_and_never_trained_on(marked, tmp_pat
     if folds is None:
         page = (tmp_path / "report.html").read_text()
         assert page.index("Every test case") < page.index("<td>case_04</td>")
+
+
+def test_what_a_dataset_holds_out_is_never_trained_on(tmp_path):
+    """Also where that leaves nothing: a card that says a case was held out has to be true of the next model, too."""
+    dataset = write_msd(tmp_path / "two", cases=2)
+    (dataset / "splits_final.json").write_text(json.dumps([{"train": ["case_00"], "val": ["case_01"]}]))
+    (dataset / "imagesTr" / "case_00.nii.gz").write_bytes(b"no image")
+    with pytest.raises(InputError, match="no case can be trained on"):
+        train(dataset, tmp_path / "out", config=train_config(**UNSPLIT), device="cpu")

@@ -68,7 +68,9 @@ def gather(run: TrainingRun) -> Inputs:
     # A plan looks at fewer cases than an audit: only what holds in every label holds in theirs too.
     _check_mirroring(data, config, [pair for pair in found.mirrored if pair.is_always])
     blocked = found.blocked
-    split = keep_in_training(without(split, blocked, requested=config.split.folds is not None), tuple(found.kept))
+    # What the dataset holds out stays so, whatever becomes of the others: a model's card says that it never had them.
+    requested = config.split.folds is not None or any(case.split == "validation" or case.folds for case in data.labeled)
+    split = keep_in_training(without(split, blocked, requested=requested), tuple(found.kept))
     low_resolution = None
     if config.low_resolution_stage is not None:
         low_resolution = LowResolutionRun(Path(config.low_resolution_stage))
@@ -80,7 +82,8 @@ def gather(run: TrainingRun) -> Inputs:
     cases, failed = prepare_cases(data, chosen, config.input, run.prepared, low_resolution)
     skipped = {**blocked, **failed}
     if not cases:
-        why = next(iter(skipped.values()), "there is no labeled case")
+        every = "every labeled case is held out" if data.labeled else "there is no labeled case"
+        why = next(iter(skipped.values()), every)
         raise InputError(
             f"no case can be trained on. The first: {why}",
             where=data.folder,
