@@ -109,7 +109,7 @@ def test_a_picture_that_promises_terabytes(tmp_path):
 def test_a_tiff_of_tens_of_thousands_of_pages(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 4, 6), np.uint8), photometric="minisblack")
     assert load_scan(tmp_path / "a.tif").geometry.shape == (6, 4, 5)
-    tifffile.imwrite(tmp_path / "b.tif", np.zeros((20_001, 1, 1), np.uint8), photometric="minisblack", metadata=None)
+    tifffile.imwrite(tmp_path / "b.tif", np.zeros((20_001, 1, 2), np.uint8), photometric="minisblack", metadata=None)
     with pytest.raises(InputError, match="it has 20,001 pages"):
         load_scan(tmp_path / "b.tif")
 
