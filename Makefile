@@ -41,7 +41,7 @@ coverage: setup  ## the fast tests, with the fraction of lines they run; fails b
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-report=xml
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow --timeout 1800
+	$(BIN)/python -m pytest -m slow --timeout 1800 --hypothesis-profile anew
 
 test-peers:  ## with dciodvfy, dcmtk, dcmqi, plastimatch, Orthanc, OHIF and SLURM, where they can be installed
 	@$(PYTHON) bootstrap.py dev,peers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import resource
 import signal
 import socketserver
@@ -11,10 +12,12 @@ import time
 from collections.abc import Generator
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hypothesis
 import numpy as np
+import pydicom.uid
 import pytest
 import typer
 from run_here import log_restored
@@ -32,8 +35,10 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 socketserver.BaseServer.serve_forever.__defaults__ = (0.05,)
 # Building the command line takes longer than most of what small verbs do, and it stays the same.
 typer.main.get_command = cache(typer.main.get_command)
-# Time by the clock says how busy the machine is, not whether the code is right.
-hypothesis.settings.register_profile("medseg", deadline=None)
+# Time by the clock says how busy the machine is, and another draw each day what is new today: neither says whether a
+# change is right. `make test-slow` draws anew.
+hypothesis.settings.register_profile("anew", deadline=None)
+hypothesis.settings.register_profile("medseg", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("medseg")
 _started = pytest.StashKey[float]()
 
@@ -83,6 +88,13 @@ def _forker(request: pytest.FixtureRequest) -> Generator[Any]:
 def _workers(request: pytest.FixtureRequest, _forker: Any) -> None:
     on_cluster = "raylets" in request.fixturenames  # where Ray starts and ends processes in its own way
     _forker.is_on = request.node.get_closest_marker("starts_workers") is None and not on_cluster
+
+
+@pytest.fixture(autouse=True)
+def _same_uids(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test have the same UIDs each time: how long a file is, and in what order, depends on them."""
+    drawn = random.Random(request.node.nodeid)
+    monkeypatch.setattr(pydicom.uid, "secrets", SimpleNamespace(randbelow=drawn.randrange))
 
 
 @pytest.fixture(autouse=True)
