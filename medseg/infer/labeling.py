@@ -79,8 +79,10 @@ class Labeling:
         ]
         kept = None if outputs.only_labels else ProbabilityStream(maps, offset, self.decision, *boxed)
         labels = LabelStream(maps, offset, self.decision, target, watch)
+        layer = getattr(self.engine, "output_layer", None)
+        run = self.engine.run if layer is None else getattr(self.engine, "features")  # noqa: B009
         for slab in stream_scores(
-            self.prepared.array, self.engine.run, self.decision.channels, self.windows, rows=rows
+            self.prepared.array, run, self.decision.channels, self.windows, rows=rows, output_layer=layer
         ):
             if self.decision.output != self.decision.interpolated:
                 slab = Slab(self.decision.to_interpolate(slab.scores), slab.first)

@@ -13,6 +13,7 @@ from medseg.errors import ResourceLimit
 from medseg.infer import labels_from_scores
 from medseg.infer.axis_map import Strip
 from medseg.infer.decision import Decision
+from medseg.infer.window_sums import MADE
 from medseg.prepare import blockwise
 from medseg.prepare.route import Route
 from medseg.threads import CORES
@@ -76,11 +77,13 @@ def predict_need(
     kept: int,
     strips: Sequence[Strip],
     partial: bool = False,
+    features: int | None = None,
 ) -> Need:
     """Predict what a case takes.
 
     - `network`: bytes the engine takes while it runs, its weights not counted.
     - `kept`: arrays of float32 on the scan's grid kept in memory besides the labels: scores and entropies.
+    - `features`: channels that the engine gives for a window, where the last layer is computed apart.
     - `partial`: whether windows may be skipped, so that what each voxel's scores are made of is counted beside them.
     """
     padded = math.prod(route.padded_size)
@@ -97,7 +100,8 @@ def predict_need(
     # Where probabilities are interpolated, they stand beside the scores they were made of.
     copies = 1 if decision.output == decision.interpolated else 2
     slab = (copies * classes + partial) * route.padded_size[0] * width * (patch[2] + 1) * FLOAT
-    windows = batch * math.prod(patch) * (channels + 2 * classes) * FLOAT
+    given = 2 * classes if features is None else features
+    windows = batch * math.prod(patch) * (channels + given) * FLOAT + (features is not None) * MADE * FLOAT
     labeled = max(labels_from_scores.BLOCK, plane)
     threads = min(CORES, math.ceil(source / labeled))
     deciding = DECIDED_VOXEL * route.padded_size[0] * width * (patch[2] + 1)

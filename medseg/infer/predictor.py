@@ -186,6 +186,7 @@ class Predictor:
         self, route: Route, rows: AxisMap, engine: Engine, window: tuple[int, int, int], *, in_memory: bool
     ) -> tuple[Strip, ...]:
         """Cut the case into as many strips as memory makes necessary, one as a rule."""
+        layer = getattr(engine, "output_layer", None)
 
         def need(count: int) -> Need:
             return predict_need(
@@ -198,6 +199,7 @@ class Predictor:
                 kept=in_memory * (self.options.probabilities * self.decision.channels + self.options.entropy),
                 strips=strips(rows, count),
                 partial=self._skip_beyond is not None or self.package.card.sums == "float16",
+                features=None if layer is None else layer.weights.shape[1],
             )
 
         count = strips_that_fit(need, self._available())

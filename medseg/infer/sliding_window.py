@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.infer.blend import AxisWindows, windows_along
+from medseg.infer.output_layer import OutputLayer
 from medseg.infer.skipped_windows import Coverage, ReuseUniform, Skip, WindowCounter
 from medseg.infer.window_sums import HalfWeights, add_window
 
@@ -82,7 +83,13 @@ class WindowOptions:
 
 
 def stream_scores(
-    array: Float32, run: Run, classes: int, options: WindowOptions, *, rows: slice | None = None
+    array: Float32,
+    run: Run,
+    classes: int,
+    options: WindowOptions,
+    *,
+    rows: slice | None = None,
+    output_layer: OutputLayer | None = None,
 ) -> Iterator[Slab]:
     """Yield blended scores along the last axis.
 
@@ -92,6 +99,7 @@ def stream_scores(
     - `array`, shape (C, X, Y, Z): what the network is shown; at least one patch large.
     - `rows`: the part of the Y axis that is wanted; scores have this part only. Each row's scores are those it would
       have without, because all windows over it are still run.
+    - `output_layer`: makes scores of what `run` gives, where that is features.
     """
     rows = slice(0, array.shape[2]) if rows is None else rows
     across_x, across_y, along = options.along_axes(array.shape[1:])
@@ -134,11 +142,11 @@ def stream_scores(
             given = reuse(shown, partial(_run_mirrored, run, shown, options.mirror))
             for scores, (x, y, across) in zip(given, chunk, strict=True):
                 if half is not None:
-                    add_window(held[..., 1:], scores, half.of_window, x, y - rows.start, half=True)
+                    add_window(held[..., 1:], scores, half.of_window, x, y - rows.start, half=True, layer=output_layer)
                     half.add(x, y - rows.start)
                     continue
                 weights = across[..., None] * along.weights[index]
-                add_window(held[..., 1:], scores, weights, x, y - rows.start)
+                add_window(held[..., 1:], scores, weights, x, y - rows.start, layer=output_layer)
                 if covered is not None:
                     add_window(covered.held[None, ..., 1:], np.ones_like(weights[None]), weights, x, y - rows.start)
         final = along.starts[index + 1] if index + 1 < len(along.starts) else array.shape[3]

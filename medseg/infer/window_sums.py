@@ -7,6 +7,7 @@ nnU-Net's own code has to round as it does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -14,11 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.infer.blend import SIGMA
+from medseg.infer.output_layer import OutputLayer
 from medseg.threads import CORES, side_by_side
 
 Float32 = npt.NDArray[np.float32]
 # Values weighted at a time: the product stays in the CPU's cache until it is added.
 CACHED = 1 << 16
+# Scores made of features at a time.
+MADE = 1 << 24
 # Scores of a window from which on it pays to add them in several threads.
 WORTH_SHARING = 1 << 20
 # nnU-Net's weight in the middle of a window.
@@ -31,8 +35,26 @@ GRID = np.float32(0.75)
 SPLIT = np.float32(2**13 + 1)
 
 
-def add_window(held: Float32, scores: Float32, weights: Float32, x: int, y: int, *, half: bool = False) -> None:
-    """Add a window's weighted scores, shape (K, *patch), where it lies over the scores held, shape (K, X, Y, depth)."""
+def add_window(
+    held: Float32,
+    scores: Float32,
+    weights: Float32,
+    x: int,
+    y: int,
+    *,
+    half: bool = False,
+    layer: OutputLayer | None = None,
+) -> None:
+    """Add a window's weighted scores, shape (K, *patch), where it lies over the scores held, shape (K, X, Y, depth).
+
+    With a `layer` what is given are features, shape (F, *patch), of which it makes the scores.
+    """
+    if layer is not None:
+        step = max(1, MADE // (len(held) * math.prod(scores.shape[2:])))
+        for first in range(0, scores.shape[1], step):
+            planes = slice(first, first + step)
+            add_window(held, layer.scores(scores[:, planes]), weights[planes], x + first, y, half=half)
+        return
     low, high = max(0, y), min(held.shape[2], y + scores.shape[2])
     target, given = held[:, x : x + scores.shape[1], low:high], scores[:, :, low - y : high - y]
     weights = weights[:, low - y : high - y]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from medseg.errors import MissingDependency, ModelError, first_line
 from medseg.infer.agreement import EnsembleAgreement
 from medseg.infer.engines.base import with_window
+from medseg.infer.engines.openvino_graph import sum_in_parts, without_output_layer
 from medseg.infer.engines.precision import Precision
 from medseg.models.card import ModelCard
 from medseg.threads import thread_limit
@@ -33,6 +34,7 @@ class OpenVinoEngine:
 
     - `multiple`: what the sides of a window must be multiples of, where the network may be shown others than its own.
     - `activations`: bytes of its results alive together in float32, for the memory it will take.
+    - `output_layer`: the network's last one, where that is computed apart.
     - `precision`: OpenVINO by itself takes bfloat16 where the CPU has it; here the caller decides. A network for int8
       has been quantized, and runs what is not quantized in bfloat16 where the CPU has it.
     """
@@ -60,6 +62,9 @@ class OpenVinoEngine:
             network = openvino_core().read_model(str(path))
             if multiple is not None:
                 network.reshape([1, card.channels, *card.input.patch[: card.network.dimensions]])
+            if precision == "float32" and card.sums == "float16":  # which makes much of little
+                sum_in_parts(network)
+            network, self.output_layer = without_output_layer(network, openvino_core())
             compiled = openvino_core().compile_model(network, "CPU", settings)
         except RuntimeError as error:
             raise ModelError(
@@ -99,13 +104,19 @@ class OpenVinoEngine:
 
     def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Compute scores; see `Engine.run`."""
-        if len(windows) == 1:
-            return self._scores(windows)
-        # Copies: each window's scores are written where those of the one before were.
-        return np.concatenate([self._scores(window).copy() for window in windows[:, None]])
+        if self.output_layer is not None:
+            return np.stack([self.output_layer.scores(self._result(window)[0]) for window in windows[:, None]])
+        return self.features(windows)
 
-    def _scores(self, window: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Scores of one window in OpenVINO's own memory, as a copy is a gigabyte where there are a hundred classes."""
+    def features(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Compute what `output_layer` makes scores of, shape (N, F, X, Y, Z); scores where it is None."""
+        if len(windows) == 1:
+            return self._result(windows)
+        # Copies: each window's result is written where that of the one before was.
+        return np.concatenate([self._result(window).copy() for window in windows[:, None]])
+
+    def _result(self, window: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The result for one window in OpenVINO's own memory, as a copy may be a gigabyte."""
         shown = window[..., 0] if self._flat else window
         given = self._request().infer([shown], share_inputs=True, share_outputs=True)
         if self.agreement is not None:
