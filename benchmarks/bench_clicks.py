@@ -3,8 +3,9 @@
     python benchmarks/bench_clicks.py
     python benchmarks/bench_clicks.py --clicks 5 --page /tmp/clicks.md
 
-The random walker: a sphere of a third of the box in noise, its contrast 60, 30 and 20 with noise of 10, is clicked at
-one voxel inside and one outside, drawn at random. The model: the network of `configs/hippocampus.yaml` with channels
+The random walker: a sphere of a third of the box in noise, its contrast 60, 30 and 20 with noise of 10, is drawn from
+nothing by one voxel inside and one outside, drawn at random, and corrected by one click where a drawing of it that is
+moved by 3 voxels is wrong. The model: the network of `configs/hippocampus.yaml` with channels
 for clicks and random weights, in OpenVINO where that is installed, in a scan of 192 voxels a side; each click corrects
 a sphere, once where all lies in one patch and once where patches of two and four times as wide voxels are looked at
 too. Everything is measured in processes of its own, once as the CPU is and once held to AVX2. Times mean something on
@@ -29,6 +30,7 @@ from markdown import machine, table, write
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "clicks.md"
 NOISE, CONTRASTS = 10.0, (60, 30, 20)
+MOVED = 3  # voxels by which what the random walker corrects is wrong
 SIDE = 192  # of the scan that the model is clicked in
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 COLUMNS = ["p50 s", "p95 s", "CPU-s, p50"]
@@ -55,7 +57,7 @@ def main() -> None:
         "How long a click takes",
         [
             f"`python benchmarks/bench_clicks.py`: {given.clicks} clicks of each kind that a model answers, and "
-            f"{given.walks} pairs of clicks for the random walker, in the server's own code, without the way to the "
+            f"{given.walks} of each kind for the random walker, in the server's own code, without the way to the "
             "browser and back.",
             "## A model that takes clicks",
             "The network of `configs/hippocampus.yaml`, patches of 32 x 40 x 32 voxels, random weights. The first "
@@ -63,7 +65,8 @@ def main() -> None:
             f"{native['prepare']} s and is done when a case is opened.",
             *(part for found in (native, held) for part in (f"On {found['machine']}:", table(COLUMNS, found["rows"]))),
             "## The random walker",
-            f"In a box of {given.side} voxels a side, without probabilities; Dice against the sphere that is clicked.",
+            f"In a scan of {given.side} voxels a side, without probabilities; Dice against the sphere that is clicked. "
+            f"What is corrected is the sphere moved by {MOVED} voxels, with a Dice of {walker['before']}.",
             table([*COLUMNS, "lowest Dice", "median Dice"], walker["rows"]),
         ],
     )
@@ -74,7 +77,8 @@ def _aside(what: str, given: argparse.Namespace, limits: dict[str, str]) -> dict
     command += ["--side", str(given.side), "--walks", str(given.walks)]
     done = subprocess.run(command, env={**os.environ, **limits}, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    found["prepare"] = found["rows"].pop("prepare", [""])[0]
+    for name in ("prepare", "before"):
+        found[name] = found["rows"].pop(name, [""])[0]
     return found
 
 
@@ -164,27 +168,43 @@ def _times(works: list[Callable[[], object]]) -> list[str]:
 
 
 def walker_rows(side: int, clicks: int) -> Rows:
-    """Seconds and Dice of the random walker by the sphere's contrast."""
-    return {f"contrast {contrast}": _walked(side, contrast, clicks) for contrast in CONTRASTS}
-
-
-def _walked(side: int, contrast: float, clicks: int) -> list[str]:
-    from medseg.review.marks import Marks
-    from medseg.review.random_walk import random_walk
-
-    rng = np.random.default_rng(0)
+    """Seconds and Dice of the random walker by the sphere's contrast, from nothing and corrected."""
     away = np.sqrt(((np.indices((side, side, side)) - (side - 1) / 2) ** 2).sum(axis=0))
     truth = away < side / 6
-    dice: list[float] = []
+    moved = np.roll(truth, MOVED, axis=0)
+    rows = {"before": [f"{_dice(moved, truth):.3f}"]}
+    for name, present in (("from nothing", np.zeros_like(truth)), ("corrected", moved)):
+        for contrast in CONTRASTS:
+            rows[f"{name}, contrast {contrast}"] = _walked(truth, away > side / 4, present, contrast, clicks)
+    return rows
+
+
+def _walked(truth: np.ndarray, beyond: np.ndarray, present: np.ndarray, contrast: float, clicks: int) -> list[str]:
+    from medseg.infer.clicks.interaction import Interaction
+    from medseg.infer.clicks.session import Present
+    from medseg.review.walker_answer import walker_answer
+
+    rng = np.random.default_rng(0)
+    found: list[float] = []
 
     def walk() -> None:
         scan = 40 + contrast * truth + rng.normal(0, NOISE, truth.shape)
-        marks = Marks(_one_of(rng, truth), _one_of(rng, away > side / 4))
-        found = random_walk(scan, marks, (1.0, 1.0, 1.0))
-        dice.append(2 * np.count_nonzero(found & truth) / (np.count_nonzero(found) + np.count_nonzero(truth)))
+        if present.any():
+            place = _one_of(rng, present != truth)
+            marks = [Interaction(place, not truth[tuple(place[0])])]
+        else:
+            marks = [Interaction(_one_of(rng, truth)), Interaction(_one_of(rng, beyond), is_outside=True)]
+        box, is_class = walker_answer(scan, Present((0, 0, 0), present), marks, (1.0, 1.0, 1.0))
+        after = present.copy()
+        after[box.slices] = is_class
+        found.append(_dice(after, truth))
 
     times = _times([walk] * (clicks + 2))
-    return [*times, f"{min(dice):.3f}", f"{np.median(dice):.3f}"]
+    return [*times, f"{min(found):.3f}", f"{np.median(found):.3f}"]
+
+
+def _dice(a: np.ndarray, b: np.ndarray) -> float:
+    return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
 
 
 def _one_of(rng: np.random.Generator, allowed: np.ndarray) -> np.ndarray:

@@ -112,7 +112,7 @@ def measured(given: argparse.Namespace, packages: Mapping[str, ModelPackage]) ->
             if not truth.any():
                 continue
             probability = np.asarray(prediction.probabilities[channel], np.float32)
-            readers = (by_model(session), by_walker(scan, start, probability), by_pen(truth))
+            readers = (by_model(session), by_walker(scan, probability), by_pen(truth))
             for name, correct in zip(READERS, readers, strict=True):
                 curve = Reader(start, truth, correct).dice(NUMBERS)
                 rows.append({"case": case.case_id, "class": entry.name, "reader": name, "dice": list(curve.values())})

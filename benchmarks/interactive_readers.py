@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import label
 
-from medseg.errors import MedsegError
+from medseg.errors import InputError
 from medseg.infer.clicks.interaction import Interaction
 from medseg.infer.clicks.session import ClickSession, Present
 from medseg.infer.clicks.simulate import next_click
-from medseg.review.marks import Marks, box_around
-from medseg.review.random_walk import random_walk
+from medseg.review.walker_answer import walker_answer
 from medseg.types import Scan
 
 Mask = npt.NDArray[np.bool_]
@@ -57,28 +55,18 @@ def by_model(session: ClickSession) -> Callable[[Mask, list[Interaction]], Mask]
     return correct
 
 
-def by_walker(scan: Scan, start: Mask, probability: npt.NDArray[np.float32]) -> Callable[..., Mask]:
-    """All marks so far are answered by the random walker, and drawn on what was there first, as the page does."""
-    x, y, z = scan.geometry.shape
+def by_walker(scan: Scan, probability: npt.NDArray[np.float32]) -> Callable[[Mask, list[Interaction]], Mask]:
+    """Each click is answered by the random walker, on what the one before left, as the review does it."""
+    in_255ths = np.rint(255 * probability).astype(np.uint8)
 
     def correct(present: Mask, interactions: list[Interaction]) -> Mask:
-        inside = np.array([one.center for one in interactions if not one.is_outside], np.int64).reshape(-1, 3)
-        outside = np.array([one.center for one in interactions if one.is_outside], np.int64).reshape(-1, 3)
-        if not len(inside):
-            return present  # it needs a mark of what belongs
+        drawn = Present((0, 0, 0), present)
         try:
-            box = box_around(Marks(inside, outside), (x, y, z))
-            low = np.array(box.low)
-            marks = Marks(inside - low, outside - low)
-            found = random_walk(scan.array[0][box.slices], marks, scan.geometry.spacing, probability[box.slices])
-        except MedsegError:
-            return present
-        result = start.copy()
-        part = result[box.slices]
-        wrong, _ = label(part & ~found)
-        taken = np.unique(wrong[tuple((outside - low).T)]) if len(outside) else np.zeros(0, int)
-        part[np.isin(wrong, taken[taken > 0])] = False
-        part |= found
+            box, is_class = walker_answer(scan.array[0], drawn, interactions, scan.geometry.spacing, in_255ths)
+        except InputError:
+            return present  # which the page says; nothing changes
+        result = present.copy()
+        result[box.slices] = is_class
         return result
 
     return correct

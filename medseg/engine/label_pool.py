@@ -66,7 +66,7 @@ def find_pool(dataset: Path, scans: Sequence[Path], segment: Segment) -> Pool:
         labeled = [_of_dataset(data, case) for case in data.labeled]
         unlabeled = [_of_dataset(data, case) for case in data.cases if case.reference is None]
         places, own = [*_more_scans(data), *scans], {real(file) for case in data.cases for file in case.files}
-    found, corrupt = _heap(places, own, segment)
+    found, corrupt = _heap(places, scans, own, segment)
     taken = [case.case_id for case in (*labeled, *unlabeled)]
     ids = unique([scan.case_id for scan in found], [absolute(scan.files[0]) for scan in found], taken)
     unlabeled += [_of_heap(replace(scan, case_id=case_id)) for case_id, scan in zip(ids, found, strict=True)]
@@ -97,12 +97,26 @@ def _more_scans(data: Dataset) -> list[Path]:
     return [folder] if is_there else []
 
 
-def _heap(places: Sequence[Path], own: set[Path], segment: Segment) -> tuple[list[FoundScan], tuple[CaseOutcome, ...]]:
-    """Scans in some folders that are none of a dataset's own files, chosen and brought together as `predict` does."""
+def _heap(
+    places: Sequence[Path], named: Sequence[Path], own: set[Path], segment: Segment
+) -> tuple[list[FoundScan], tuple[CaseOutcome, ...]]:
+    """Scans in some folders that are none of a dataset's own files, chosen and brought together as `predict` does.
+
+    Those that the reader named must hold scans.
+    """
     if not places:
         return [], ()
     inputs = Inputs(tuple(places), series_criteria=segment.series_criteria(), channels=segment.channels())
     discovery = Discover(Discover.Options()).run(inputs, RunContext(Path()))
+    read = [real(_place(file)) for scan in discovery.found for file in scan.files]
+    read += [real(_place(left.path)) for left in discovery.skipped if left.corrupt]
+    for place in map(real, named):
+        if not any(place in (path, *path.parents) for path in read):
+            raise InputError(
+                "no scan was found there",
+                where=f"--scans {place}",
+                fix="Check the path (medseg inspect says what is in a folder), or leave it out.",
+            )
     corrupt = tuple(
         failure(CaseOutcome(left.case_id, "pending", left.source or "a file"), left.reason, left.fix, left.code)
         for left in discovery.skipped
@@ -118,9 +132,15 @@ def _of_dataset(data: Dataset, case: DatasetCase) -> PoolCase:
     return PoolCase(case.case_id, Path(os.path.commonpath(files)), outcome, read)
 
 
+def _place(file: Path) -> Path:
+    """Where a file lies, also of what is in an archive."""
+    inside = place_within(file)
+    return file if inside is None else Path(inside[0]) / inside[1]
+
+
 def _of_heap(found: FoundScan) -> PoolCase:
-    inside = place_within(found.files[0])
-    place = Path(os.path.commonpath(found.files)) if inside is None else Path(inside[0]) / inside[1]
+    is_packed = place_within(found.files[0]) is not None
+    place = _place(found.files[0]) if is_packed else Path(os.path.commonpath(found.files))
     return PoolCase(found.case_id, place, pending(found, Path()), partial(_read, found))
 
 

@@ -60,16 +60,22 @@ class Box:
         return x, y, z
 
 
-def box_around(marks: Marks, shape: tuple[int, int, int]) -> Box:
+def box_around(voxels: Array, shape: tuple[int, int, int], margin: Array | int = MARGIN) -> Box:
     """Return the box around marks: a margin on every side, at most 96 voxels along an axis, and inside the scan.
+
+    Parameters
+    ----------
+    voxels : ndarray of int, shape (N, 3)
+        What is marked; not empty.
+    margin : int or ndarray of int, shape (3,)
+        Voxels on every side.
 
     Raises
     ------
     InputError
         When a mark lies outside the scan, or the marks lie too far from each other.
     """
-    every = np.concatenate([marks.inside, marks.outside])
-    low, high = every.min(axis=0), every.max(axis=0) + 1
+    low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
     if (low < 0).any() or (high > shape).any():
         raise InputError("a mark lies outside the scan", fix=f"Give voxels within {shape}.")
     if (high - low > MOST_SIDE).any():
@@ -77,6 +83,6 @@ def box_around(marks: Marks, shape: tuple[int, int, int]) -> Box:
             f"the marks lie {int((high - low).max())} voxels apart, more than the {MOST_SIDE} of a box",
             fix="Mark one part after the other.",
         )
-    size = np.minimum(np.minimum(high - low + 2 * MARGIN, MOST_SIDE), shape)
+    size = np.minimum(np.minimum(high - low + 2 * np.asarray(margin), MOST_SIDE), shape)
     start = np.clip((low + high - size) // 2, 0, np.array(shape) - size)
     return Box((int(start[0]), int(start[1]), int(start[2])), (int(size[0]), int(size[1]), int(size[2])))

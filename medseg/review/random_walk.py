@@ -45,15 +45,30 @@ def random_walk(
     InputError
         When the box holds one value only, so that there is no edge to find.
     """
-    from scipy.ndimage import gaussian_filter
-    from skimage.segmentation import random_walker
-
     markers = np.zeros(intensities.shape, np.uint8)
     if not len(marks.outside):
         markers[_faces(intensities.shape)] = OUTSIDE
     markers[tuple(marks.outside.T)] = OUTSIDE
     markers[tuple(marks.inside.T)] = INSIDE
-    if markers.all() or not (markers == OUTSIDE).any():
+    return reached(intensities, markers, spacing, probability)
+
+
+def reached(
+    intensities: Array, markers: npt.NDArray[np.uint8], spacing: tuple[float, float, float], probability: Array | None
+) -> npt.NDArray[np.bool_]:
+    """Return the voxels from which a random walker reaches an `INSIDE` marker before an `OUTSIDE` one; 0 is neither.
+
+    Where there are none of one kind, what is marked as inside is all that is found.
+
+    Raises
+    ------
+    InputError
+        When there is no edge to find.
+    """
+    from scipy.ndimage import gaussian_filter
+    from skimage.segmentation import random_walker
+
+    if markers.all() or not {INSIDE, OUTSIDE} <= {*np.unique(markers).tolist()}:
         return np.asarray(markers == INSIDE)
     steps = np.array(spacing) / min(spacing)
     channels = [gaussian_filter(_scaled(intensities, markers), SIGMA / steps)]

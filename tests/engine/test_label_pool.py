@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 
 import nibabel as nib
 import numpy as np
@@ -53,6 +54,26 @@ def test_scans_beside_those_with_labels_are_to_choose_from(tmp_path):
     assert np.array_equal(others[0].read().array[0], make_case(20)[0])
     assert np.array_equal(pool.labeled[2].read().array[0], make_case(2)[0])
     assert ids(find_pool(data, [data], model).unlabeled) == ["new_20", "new_21"]  # labeled scans and labels are none
+
+
+def test_a_folder_that_was_named_and_holds_no_scan_is_refused_by_its_name(tmp_path):
+    """Beside a dataset that is all labeled it is not the dataset's fault, and beside others it is not overlooked."""
+    data, model = write_msd(tmp_path / "data", 2), segment(tmp_path / "model")
+    scan(tmp_path / "heap" / "new.nii.gz")
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as packed:
+        packed.write(tmp_path / "heap" / "new.nii.gz", "inside.nii.gz")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "readme.txt").write_text("nothing to see")
+    for places in (["empty"], ["text"], ["heap", "empty"]):
+        with pytest.raises(InputError) as error:
+            find_pool(data, [tmp_path / place for place in places], model)
+        assert error.value.what == "no scan was found there"
+        assert error.value.where == f"--scans {tmp_path / places[-1]}"
+    assert len(find_pool(data, [tmp_path / "heap"], model).unlabeled) == 1
+    assert len(find_pool(data, [tmp_path / "packed.zip"], model).unlabeled) == 1
+    with pytest.raises(InputError, match="every case has a label"):
+        find_pool(data, [data], model)
 
 
 def test_a_test_set_with_labels_is_not_to_choose_from(tmp_path):

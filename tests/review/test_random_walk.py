@@ -55,9 +55,9 @@ def test_a_box_holds_all_marks_lies_in_the_scan_and_is_bounded(inside) -> None:
     shape, array = (150, 10, 80), np.array(inside)
     if (np.ptp(array, axis=0) + 1 > MOST_SIDE).any():
         with pytest.raises(InputError, match="apart"):
-            box_around(marks(inside), shape)
+            box_around(array, shape)
         return
-    box = box_around(marks(inside), shape)
+    box = box_around(array, shape)
     low, size = np.array(box.low), np.array(box.size)
     assert (low >= 0).all()
     assert (low + size <= shape).all()

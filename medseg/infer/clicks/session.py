@@ -72,9 +72,10 @@ class ClickSession:
         """Return what becomes of a class after interactions, the oldest first; there must be one.
 
         The patch lies around the newest of them. Where what changes reaches beyond it, patches of coarser voxels are
-        looked at as well, and count outside the finer ones. Only changes that hang together with the newest interaction
-        are made, or with one that was not answered yet, so that a click somewhere leaves what is elsewhere. What the
-        newest one marks is as it says, whatever the network makes of it.
+        looked at as well, and count outside the finer ones. Only changes of an interaction's kind that hang together
+        with it are made, of the newest and of those that were not answered yet: what belongs only adds, what does not
+        only takes away, and what is elsewhere stays. What the newest one marks is as it says, whatever the network
+        makes of it.
         """
         shape = self.image.shape[1:]
         on_network = [self._on_network(one) for one in interactions]
@@ -93,7 +94,7 @@ class ClickSession:
         after = before.copy()
         for first, step, found in reversed(parts):  # finer ones last: they count where there are several
             self._paste(after, box, first, step, found)
-        after = hanging_together(before, after, unanswered(before, interactions, box.start))
+        after = corrected(before, after, interactions, box.start)
         return Answer(box, as_marked(after, interactions[-1], box.start), zoom)
 
     def _on_network(self, one: Interaction) -> Interaction:
@@ -137,17 +138,26 @@ class ClickSession:
         target[place] = values > 0.5
 
 
-def unanswered(before: Mask, interactions: Sequence[Interaction], start: Triple) -> list[npt.NDArray[np.int64]]:
-    """Voxels of the newest interaction, and of those that the mask contradicts: their answer came too late to be drawn.
+def corrected(before: Mask, after: Mask, interactions: Sequence[Interaction], start: Triple) -> Mask:
+    """Return `before` with what an answer may change of it toward `after`.
 
-    - `start`: where the mask begins; what is returned counts from there and lies within.
+    That is what hangs together with the newest interaction, or with one that the mask contradicts, as its answer came
+    too late to be drawn; and of that what is of the interaction's kind: one that belongs to the class only adds, one
+    that does not only takes away.
+
+    - `start`: where the masks begin.
     """
-    found = []
-    for one in interactions:
-        inside = _within(one.voxels - np.array(start), before.shape)
-        if one is interactions[-1] or (before[tuple(inside.T)] == one.is_outside).any():
-            found.append(inside)
-    return found
+    result = before
+    for is_outside, toward in ((False, before | after), (True, before & after)):
+        marks = []
+        for one in interactions:
+            inside = _within(one.voxels - np.array(start), before.shape)
+            is_open = one is interactions[-1] or bool((before[tuple(inside.T)] == one.is_outside).any())
+            if one.is_outside == is_outside and is_open:
+                marks.append(inside)
+        if marks:  # what is connected takes long to find in a large box
+            result = result ^ before ^ hanging_together(before, toward, marks)
+    return result
 
 
 def as_marked(mask: Mask, mark: Interaction, start: Triple) -> Mask:

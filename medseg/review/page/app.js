@@ -80,7 +80,7 @@ export class App {
     addEventListener('hashchange', () => this.follow())
     if (readLink(location.hash).id) await this.follow()
     else if (list.rows.length) await this.open((list.rows.find((row) => !row.isJudged) ?? list.rows[0]).id)
-    else this.say('No case has labels to review.')
+    else this.say((this.toolbar.unopened = 'No case has labels to review.'))
   }
 
   /** Go where the address points. */
@@ -110,6 +110,8 @@ export class App {
       await this.show(data, turn, voxel, window)
     } catch (error) {
       if (error.name === 'AbortError' || turn !== this.opening) return
+      this.toolbar.unopened = error.message
+      this.toolbar.hint()
       this.say(error.message, true)
       if (this.data && this.data === before && this.editor.labels) this.stay()
     }
@@ -122,6 +124,11 @@ export class App {
   }
 
   async leave() {
+    if (this.editor.clicks.isWaiting) {
+      this.say('The answer to your mark is on its way. Look at it first, or press z to take the mark back.', true)
+      if (this.data) this.status.address()
+      return false
+    }
     if (this.saving.isDirty) {
       if (this.saving.conflict) {
         this.say('First decide which labels to keep.', true)

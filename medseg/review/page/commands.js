@@ -73,7 +73,7 @@ export function commands(app) {
     },
     center: () => app.center(editor.pen),
     preset: (name) => app.usePreset(name), nextPreset: () => app.nextPreset(),
-    over: (value) => (editor.rules.over = value === '' ? null : Number(value)),
+    over: (value) => editor.setOver(value === '' ? null : Number(value)),
     limits: (low, high) => app.setLimits(low, high),
     save: () => app.saveNow(),
     accept: () => app.judge('accept'), reject: () => app.verdict?.askReason(), takeBack: () => app.judge('take_back'),

@@ -3,6 +3,7 @@
 import { Brush } from './brush.js'
 import { Edit, History } from './history.js'
 import { Rules } from './rules.js'
+import { ChangeWriter } from './runs.js'
 import { fillBetween, slicesDrawn, slicesThatDiffer } from './tools/between.js'
 import { Clicks } from './tools/clicks.js'
 import { keepIsland, removeIsland } from './tools/island.js'
@@ -14,6 +15,7 @@ import { revert } from './tools/revert.js'
 
 export const TOOLS = ['crosshair', 'pen', 'eraser', 'lasso', 'click']
 const DRAWING = new Set(['pen', 'eraser', 'lasso']) // what fill between goes by
+const DRAWS_CLASS = new Set(['pen', 'lasso', 'click'])
 export const OBJECT_TOOLS = ['merge', 'split']
 
 export class Editor {
@@ -62,10 +64,19 @@ export class Editor {
 
   setTool(tool) {
     this.tool = tool
-    if (tool !== 'click') this.clicks.clear()
+    if (tool !== 'click') this.clicks.hide()
     this.planes.look.crosshair = true
     this.on.tool?.()
     this.planes.draw()
+  }
+
+  /** What may be drawn over: by clicks, and by all other tools. */
+  get over() {
+    return this.rules[this.tool === 'click' ? 'overByClicks' : 'over']
+  }
+
+  setOver(pen) {
+    this.rules[this.tool === 'click' ? 'overByClicks' : 'over'] = pen
   }
 
   setPen(pen) {
@@ -78,6 +89,10 @@ export class Editor {
   beginStroke(plane, isOutside = false) {
     if (!this.labels || this.stroke) return false
     const { labels, rules, brush, spacing } = this
+    if (DRAWS_CLASS.has(this.tool) && rules.locked.has(this.pen)) {
+      this.on.say(`${this.penName} is locked, so nothing is drawn. Untick Lock beside it in the list of classes.`, true)
+      return false
+    }
     const edit = new Edit(labels, rules)
     const pen = this.tool === 'eraser' ? 0 : this.pen
     const make = {
@@ -131,11 +146,12 @@ export class Editor {
     return result
   }
 
-  finish(edit) {
-    const change = edit.done()
+  /** `mark`: the click that an edit answers, which is a step also where nothing changes. */
+  finish(edit, mark = null) {
+    const change = edit.done() ?? (mark && new ChangeWriter().done())
     if (change) {
-      this.history.record(change)
-      this.touch()
+      this.history.record(Object.assign(change, { mark }))
+      if (change.voxels) this.touch()
     }
     this.planes.draw()
     return change
@@ -148,20 +164,26 @@ export class Editor {
   }
 
   undo() {
-    this.step(() => this.history.undo(), 'Nothing to undo.')
+    if (this.labels && !this.stroke && this.clicks.cancel()) this.planes.draw()
+    else this.step(true)
   }
 
   redo() {
-    this.step(() => this.history.redo(), 'Nothing to redo.')
+    if (this.clicks.isWaiting) this.on.say('The answer to your mark is on its way. Wait for it, then redo.', true)
+    else this.step(false)
   }
 
-  step(move, otherwise) {
+  step(isBack) {
     if (!this.labels || this.stroke) return
-    if (!move()) {
-      this.on.say(otherwise)
+    const before = this.changes
+    const change = isBack ? this.history.undo() : this.history.redo()
+    if (!change) {
+      this.on.say(isBack ? 'Nothing to undo.' : 'Nothing to redo.')
       return
     }
-    this.touch()
+    if (change.voxels) this.touch()
+    if (change.mark) this.clicks.stepped(change.mark, isBack, before)
+    if (!change.voxels) this.on.say(isBack ? 'The mark that changed nothing was taken back.' : 'The mark that changes nothing is back.')
     this.planes.draw()
   }
 

@@ -94,6 +94,6 @@ export class History {
       for (let i = start; i < start + length; i++) this.labels.restore(i, back ? before : after)
     })
     to.push(change)
-    return true
+    return change
   }
 }

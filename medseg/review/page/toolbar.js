@@ -9,7 +9,7 @@ const KEYS = { crosshair: 'q', pen: 'w', eraser: 'e', lasso: 'r', click: 't', me
 export class Toolbar {
   /** `act`: commands by name, as `keys.js` calls them too. */
   constructor(editor, planes, act) {
-    Object.assign(this, { editor, planes, act })
+    Object.assign(this, { editor, planes, act, unopened: '' }) // why there is no case, if so
     this.tools = TOOLS.map((tool) => button(tool, KEYS[tool], () => act.tool(tool), { dataset: { tool } }))
     this.objectTools = OBJECT_TOOLS.map((tool) => button(tool, KEYS[tool], () => act.tool(tool), {
       dataset: { tool }, title: `${tool} objects by a stroke`, hidden: true }))
@@ -70,15 +70,20 @@ export class Toolbar {
     this.window.value = chosen
   }
 
-  /** Who answers clicks, while they are the tool. */
+  /** Who answers clicks, and what they do, while they are the tool. */
   hint() {
     const hint = find('#hint')
     hint.hidden = this.editor.tool !== 'click'
-    const model = this.editor.data?.about.clicks?.model
+    const { labels, data } = this.editor
+    if (!labels) {
+      hint.textContent = `No case is open, so nothing can be marked. ${this.unopened}`
+      return
+    }
+    const model = data.about.clicks?.model
     const by = model
       ? `The interactive model ${model} corrects the class around your newest mark.`
-      : 'There is no interactive model, so a random walker fills the class around your marks: by the edges of the scan, and of the model’s probabilities where they were saved.'
-    hint.textContent = `${by} Left: belongs to the class. Right, or Ctrl and left: does not.`
+      : 'There is no interactive model: a random walker corrects what is drawn of the class near your newest mark, and draws it from nothing elsewhere.'
+    hint.textContent = `${by} Left: belongs to the class, only adds. Right, or Ctrl and left: does not, only takes away.`
   }
 
   update() {
@@ -90,6 +95,7 @@ export class Toolbar {
     press(this.visible, planes.look.visible)
     this.layouts.forEach((made, n) => press(made, (planes.host.dataset.only === 'all' ? 'all' : planes.host.dataset.only) === ['all', 'axial', 'coronal', 'sagittal'][n]))
     if (!editor.brush) return
+    this.over.value = String(editor.over ?? '')
     this.size.value = Number(editor.brush.diameter.toPrecision(3))
     this.unit.textContent = editor.data.about.is2d ? 'px' : 'mm' // no longer for one voxel: the planes would move
     this.size.title = editor.brush.isVoxel ? 'Diameter: one voxel' : 'Diameter'

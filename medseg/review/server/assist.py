@@ -11,7 +11,7 @@ import numpy as np
 
 from medseg.errors import InputError, MissingDependency, UsageError
 from medseg.infer.clicks.interaction import Interaction
-from medseg.infer.clicks.session import Answer, Present, as_marked, cut, hanging_together, unanswered
+from medseg.infer.clicks.session import Answer, Present, as_marked, corrected, cut
 from medseg.review.server.listening import is_loopback
 from medseg.types import Geometry, Scan
 from medseg.types.axis_order import nearest_ras
@@ -106,7 +106,7 @@ class ServerSession:
             for number, one in enumerate(interactions, start=1):
                 self._tell(one, last=number == len(interactions))
         before, after = cut(present, box), np.asarray(self.remote.target_buffer)[box.slices] > 0
-        after = hanging_together(before, after, unanswered(before, interactions, box.start))
+        after = corrected(before, after, interactions, box.start)
         return Answer(box, as_marked(after, interactions[-1], box.start), 1)
 
     def _tell(self, one: Interaction, *, last: bool) -> None:

@@ -11,13 +11,14 @@ import numpy as np
 import psutil
 
 from medseg.errors import UsageError
+from medseg.infer.clicks.session import Present
 from medseg.io.instances import IDS, TABLE, read_instances
 from medseg.io.nifti import read_scan as read_nifti
 from medseg.io.read import read_scan
 from medseg.review.case_table import with_values_of
 from medseg.review.label_files import checked
 from medseg.review.server.reading import Reading
-from medseg.review.server.transport import pack, pack_image
+from medseg.review.server.transport import pack, pack_image, packed_voxels
 from medseg.types import Geometry, LabelMap
 from medseg.types.instances import InstanceRow
 from medseg.types.labels import smallest_label_dtype
@@ -77,6 +78,11 @@ class CaseImages:
 
         values = ",".join(f"{entry.name}={entry.value}" for entry in table)
         return self._get(("labels", case_id, sha, str(revision), reader or "", values), make)
+
+    def newest_mask(self, case_id: str, who: str, value: int) -> Present:
+        """Return a class in the newest labels, for clients that do not say what is drawn."""
+        revision = self.reading.store.case(case_id, self.reading.reader(who)).revision
+        return Present((0, 0, 0), packed_voxels(self.labels(case_id, revision, who).file) == value)
 
     def reading_labels(self, case_id: str, name: str, who: str) -> Packed:
         """Return the labels of one of the two readings to settle, A or B.

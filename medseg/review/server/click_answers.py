@@ -21,7 +21,6 @@ from medseg.io.read import read_scan
 from medseg.review.server.case_images import CaseImages
 from medseg.review.server.marks_request import MarksRequest
 from medseg.review.server.reading import Reading
-from medseg.review.server.transport import packed_voxels
 from medseg.types import Geometry, Scan
 from medseg.types.axis_order import nearest_ras
 
@@ -163,13 +162,8 @@ class ClickAnswers:
             When a mark lies outside the scan, or there is nothing that a mark could take away from.
         """
         session = self.session(case_id)
-        shape = np.array(session.grid.shape)
-        for one in asked.interactions:
-            if (one.voxels >= shape).any():
-                raise InputError("a mark lies outside the scan", fix=f"Give voxels within {tuple(shape.tolist())}.")
-        present = asked.present or self._newest(case_id, who, asked.value)
-        if (np.array(present.low) + present.mask.shape > shape).any():
-            raise InputError("the box of the present mask lies outside the scan", fix="Give one within the scan.")
+        asked.check_within(session.grid.shape)
+        present = asked.present or self.images.newest_mask(case_id, who, asked.value)
         if not present.mask.any() and all(one.is_outside for one in asked.interactions):
             raise InputError(
                 "nothing is marked as belonging to the class, and nothing of it is drawn here",
@@ -188,9 +182,3 @@ class ClickAnswers:
         with self._lock:
             for key in [key for key, one in self._sessions.items() if one is session]:
                 self.by.give_back(self._sessions.pop(key))
-
-    def _newest(self, case_id: str, who: str, value: int) -> Present:
-        """The class in the newest labels, for clients that do not say what is drawn."""
-        revision = self.reading.store.case(case_id, self.reading.reader(who)).revision
-        voxels = packed_voxels(self.images.labels(case_id, revision, who).file)
-        return Present((0, 0, 0), voxels == value)

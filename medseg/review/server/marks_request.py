@@ -40,10 +40,18 @@ class MarksRequest:
     interactions: tuple[Interaction, ...]
     present: Present | None = None
 
-    @property
-    def marks(self) -> Marks:
-        """The marked voxels; raises `InputError` where they mean nothing."""
-        return Marks(self.inside, self.outside)
+    def check_within(self, shape: tuple[int, ...]) -> None:
+        """Refuse marks, or a box of what is drawn, that lie outside a scan.
+
+        Raises
+        ------
+        InputError
+            When they do.
+        """
+        if any((one.voxels >= np.array(shape)).any() for one in self.interactions):
+            raise InputError("a mark lies outside the scan", fix=f"Give voxels within {tuple(shape)}.")
+        if self.present is not None and (np.array(self.present.low) + self.present.mask.shape > shape).any():
+            raise InputError("the box of the present mask lies outside the scan", fix="Give one within the scan.")
 
 
 def read_marks(body: bytes, most: int) -> MarksRequest:
@@ -66,6 +74,8 @@ def read_marks(body: bytes, most: int) -> MarksRequest:
     )
     if not interactions:
         raise InputError("nothing is marked as belonging to the class", fix="Mark at least one voxel.")
+    if not strokes and len(inside):
+        Marks(*marked)  # raises where a voxel is marked as both: of these, none is the newest
     return MarksRequest(value, *marked, interactions, None if present is None else _present(present, most))
 
 

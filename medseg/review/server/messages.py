@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from medseg.config.safe_json import parse_json
@@ -22,6 +22,7 @@ log = logging.getLogger("medseg.review.server")
 SECONDS_TO_SEND = 120
 LONGEST_SECONDS = 86_400.0
 LONGEST_WINDOW = 64
+CLIENT_LEFT = 499  # what servers call it; HTTP has no code for it
 Endpoint = Callable[[Any, Request], Awaitable[Response]]
 
 
@@ -34,6 +35,9 @@ def answered(endpoint: Endpoint) -> Endpoint:
             return await endpoint(self, request)
         except HTTPException:
             raise
+        except ClientDisconnect:
+            log.debug("the browser left during a request for %s", request.url.path)
+            return Response(status_code=CLIENT_LEFT)  # to nobody
         except MedsegError as error:
             code = 409 if isinstance(error, RevisionConflict) else 422
             return PlainTextResponse(f"{error.what.rstrip('.')}. {error.fix or ''}".strip(), code)

@@ -18,13 +18,13 @@ from medseg.errors import InputError
 from medseg.post.measure import channel_of_class
 from medseg.review import label_files
 from medseg.review.events import SUGGESTED
-from medseg.review.marks import Box, Marks, box_around
-from medseg.review.random_walk import random_walk
+from medseg.review.marks import Box
 from medseg.review.server.case_images import CaseImages
 from medseg.review.server.click_answers import ClickAnswers
 from medseg.review.server.marks_request import MarksRequest
 from medseg.review.server.reading import Reading
 from medseg.review.server.transport import packed_voxels
+from medseg.review.walker_answer import walker_answer
 from medseg.types import Geometry
 from medseg.types.axis_order import nearest_ras
 
@@ -117,14 +117,12 @@ class Suggester:
         image = self.images.image(case_id)
         order = nearest_ras(image.geometry)
         voxels = packed_voxels(image.file)
-        x, y, z = voxels.shape
-        box = box_around(asked.marks, (x, y, z))
-        low = np.array(box.low)
-        marks = Marks(asked.inside - low, asked.outside - low)
+        asked.check_within(voxels.shape)
+        present = asked.present or self.images.newest_mask(case_id, who, asked.value)
         probability = self._probability(case_id, who, asked.value, image.geometry)
-        prior = None if probability is None else order.apply(probability)[box.slices] / 255
+        prior = None if probability is None else order.apply(probability)
         spacing = order.select(image.geometry.spacing)
-        is_class = random_walk(voxels[box.slices], marks, spacing, prior)
+        box, is_class = walker_answer(voxels, present, asked.interactions, spacing, prior)
         return Suggestion(box, is_class, prior is not None, 0.0)
 
     def _recorded(self, case_id: str, who: str, asked: MarksRequest, found: Suggestion) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from clicks_package import bright_model
 from medseg.errors import ModelError
 from medseg.infer.clicks.interaction import Interaction
 from medseg.infer.clicks.model import ClickModel
-from medseg.infer.clicks.session import ClickSession, Present, hanging_together
+from medseg.infer.clicks.session import ClickSession, Present, corrected, hanging_together
 from medseg.infer.options import InferOptions
 from medseg.models.package import load_package
 from medseg.types import Geometry, Scan
@@ -108,6 +108,32 @@ def test_a_click_leaves_what_an_older_one_settled_and_makes_up_for_one_without_a
 
     assert np.array_equal(drawn(cut_off), cut_off | second)
     assert np.array_equal(drawn(np.zeros(first.shape, bool)), first | second)
+
+
+def test_a_mark_that_belongs_only_adds_and_one_that_does_not_only_takes_away():
+    before, network = np.zeros((9, 9, 9), bool), np.zeros((9, 9, 9), bool)
+    before[1:5, 4, 4], network[3:8, 4, 4] = True, True
+    inside, outside = Interaction(np.array([[5, 4, 4]])), Interaction(np.array([[2, 4, 4]]), True)
+    assert np.array_equal(corrected(before, network, [inside], (0, 0, 0)), before | network)
+    assert np.array_equal(corrected(before, network, [outside], (0, 0, 0)), before & network)
+    # An older mark that nothing answered is made up for, each by what is of its kind.
+    assert np.array_equal(corrected(before, network, [outside, inside], (0, 0, 0)), network)
+    settled = Interaction(np.array([[8, 8, 8]]), True)
+    assert np.array_equal(corrected(before, network, [settled, inside], (0, 0, 0)), before | network)
+
+
+@pytest.mark.parametrize("is_outside", [False, True])
+def test_a_click_gives_up_nothing_that_was_not_asked_for(is_outside):
+    """The network would move a ball by three voxels: a click that belongs only adds, one that does not only takes."""
+    scan, (ball,) = balls(((33, 25, 20), 5))
+    present = np.roll(ball, -3, axis=0)
+    place = [[25, 25, 20]] if is_outside else [[38, 25, 20]]
+    session = ClickSession(bright_model((24, 24, 24)), scan)
+    answer = session.answer(Present((0, 0, 0), present), [Interaction(np.array(place), is_outside)])
+    after = present.copy()
+    after[answer.box.slices] = answer.is_class
+    assert np.array_equal(after, present & ball if is_outside else present | ball)
+    assert not np.array_equal(after, present)
 
 
 def test_an_automatic_model_takes_no_clicks():

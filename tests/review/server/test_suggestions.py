@@ -94,6 +94,29 @@ def test_without_a_mark_outside_the_faces_of_the_box_are(client: Client, sphere)
     assert dice(drawn(ask(client, outside=()).json(), sphere[1].shape), sphere[1]) > 0.9
 
 
+def test_what_is_drawn_is_corrected_around_the_newest_mark_and_kept_elsewhere(client: Client, sphere) -> None:
+    """A mark that does not belong takes a spur away, not the sphere that it hangs together with."""
+    _, truth, _ = sphere
+    drawn_before = truth.copy()
+    drawn_before[17:22, 23:26, 12:17] = True
+    present = {"low": [0, 0, 0], "size": list(truth.shape), "runs": suggestions.runs_of(drawn_before)}
+    body = {"class": 1, "inside": [], "outside": [[19, 24, 14]], "present": present}
+    body["strokes"] = [{"outside": True, "voxels": [[19, 24, 14]]}]
+    address = f"{client.at}/api/case/{CASE}/suggest"
+    answer = client.session.post(address, json=body, headers=WRITE, timeout=60).json()
+    box = Box(tuple(answer["box"]["low"]), tuple(answer["box"]["size"])).slices
+    after = drawn_before.copy()
+    after[box] = drawn(answer, truth.shape)[box]
+    assert not (after & ~drawn_before).any()
+    assert not after[19, 24, 14]
+    assert dice(after, truth) > max(0.97, dice(drawn_before, truth))
+    event = client.store.events(CASE)[-1]
+    assert (event.body["method"], event.body["inside"], event.body["outside"]) == ("random walker", 0, 1)
+    far = body | {"outside": [[3, 3, 3]], "strokes": [{"outside": True, "voxels": [[3, 3, 3]]}]}
+    refused = client.session.post(address, json=far, headers=WRITE, timeout=60)
+    assert (refused.status_code, "nothing is marked" in refused.text) == (422, True)
+
+
 @pytest.mark.parametrize(
     ("inside", "outside", "value", "says"),
     [
@@ -169,13 +192,13 @@ def test_the_models_probabilities_lead_the_walker_where_the_scan_shows_no_edge(t
 def test_a_newer_request_takes_the_place_of_an_older_and_the_slow_are_ended(client: Client, monkeypatch) -> None:
     begun, go, walked = threading.Event(), threading.Event(), []
 
-    def slow(intensities, marks, spacing, probability):
-        walked.append(marks)
+    def slow(scan, present, interactions, spacing, probability):
+        walked.append(interactions)
         begun.set()
         assert go.wait(30)
-        return np.zeros(intensities.shape, bool)
+        return Box((0, 0, 0), (1, 1, 1)), np.zeros((1, 1, 1), bool)
 
-    monkeypatch.setattr(suggestions, "random_walk", slow)
+    monkeypatch.setattr(suggestions, "walker_answer", slow)
     before, answers = client.store.log.head, []
 
     def in_turn():

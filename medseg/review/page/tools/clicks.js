@@ -1,193 +1,221 @@
-// Clicks: what belongs to the class and what does not is marked, and the server suggests its voxels around the marks.
+// Clicks: each mark is answered by the server, one after the other, and each answer is one step for undo.
 
-import { footprint } from '../brush.js'
 import { Edit } from '../history.js'
-import { line } from './pen.js'
-import { applyAnswer, applySuggestion, boxAround, presentRuns } from './suggestion.js'
+import { Mark, marked, Round } from './marks.js'
+import { applyAnswer, boxAround, presentRuns } from './suggestion.js'
 
 const INSIDE = '#7CFC00'
 const OUTSIDE = '#ff5c5c'
-const MOST_MARKS = 20000 // of one kind, as the server takes them
+const WALKER_REACH = 48 // voxels around all marks: no less than the random walker looks at
+const NOTHING = new Set()
 
-/** What a stroke marks: the voxels under the brush along its way. */
-class MarkStroke {
-  constructor(clicks, plane, isOutside) {
-    const { labels, brush, spacing } = clicks.editor
-    Object.assign(this, { clicks, labels, plane, isOutside, last: null, marked: new Set(), first: null })
-    this.offsets = footprint(brush, spacing, plane)
-  }
-
-  to(voxel) {
-    const { plane, labels, clicks, isOutside } = this
-    for (const center of this.last ? line(this.last, voxel, plane) : [voxel]) {
-      for (const [du, dv, dk] of this.offsets) {
-        const at = [0, 0, 0]
-        at[plane.u] = center[plane.u] + du
-        at[plane.v] = center[plane.v] + dv
-        at[plane.k] = center[plane.k] + dk
-        if (!at.every((index, axis) => index >= 0 && index < labels.dims[axis])) continue
-        clicks.mark(labels.index(at), isOutside)
-        this.marked.add(labels.index(at))
-      }
-    }
-    this.isScribble = this.first !== null && (this.isScribble || voxel.some((at, axis) => at !== this.first[axis]))
-    this.first ??= voxel
-    this.last = voxel
-  }
-
-  end() {
-    if (!this.last) return
-    const { labels, isOutside, first } = this
-    this.clicks.aim(labels, first, isOutside, this.marked)
-    const scribbled = () => [...this.marked].slice(0, MOST_MARKS).map((index) => labels.voxel(index))
-    this.clicks.strokes.push({ outside: isOutside, voxels: this.isScribble ? scribbled() : [first] })
-    this.clicks.ask()
-  }
-}
-
-/** The marks of one class, kept until something else is drawn; each new one asks for a suggestion that replaces the last. */
 export class Clicks {
-  /** `suggest({value, inside, outside}, signal)`: what the server answers. */
+  /** `suggest(asked, signal)`: what the server answers. */
   constructor(editor, suggest) {
     Object.assign(this, { editor, suggest })
-    this.clear()
+    this.waiting = [] // marks without an answer, the oldest first
+    this.round = null // whose marks are shown, and which the next mark joins
+    this.changes = -1 // of the editor, as the marks know them
   }
 
+  /** The case is being left: nothing of it is waited for. */
   clear() {
     this.abort?.abort()
-    this.inside = new Set()
-    this.outside = new Set()
-    this.strokes = [] // clicks and scribbles, the oldest first
-    this.object = 0 // that the clicks are about, where there are objects
-    this.box = null
-    this.change = null // the suggestion that is drawn, which the next one replaces
-    this.changes = -1
+    this.waiting = []
+    this.round = null
   }
 
-  /** Whether the marks are still about what is on the screen. */
-  get isCurrent() {
-    const { labels, pen, changes } = this.editor
-    return this.labels === labels && this.pen === pen && this.changes === changes
+  /** The tool is put aside: marks are hidden; what was asked for is still drawn. */
+  hide() {
+    this.round = null
+  }
+
+  get isWaiting() {
+    return this.waiting.length > 0
+  }
+
+  /** Whether an answer to these marks fits what is on the screen. */
+  fits(round) {
+    const { labels, changes, stroke } = this.editor
+    return round.labels === labels && this.changes === changes && (!stroke || stroke.tool instanceof Mark)
   }
 
   begin(plane, isOutside) {
-    if (!this.isCurrent) {
-      this.clear()
-      const { labels, pen, changes } = this.editor
-      Object.assign(this, { labels, pen, changes })
+    const { editor } = this
+    const { labels, pen, changes } = editor
+    if (this.changes !== changes) this.giveUp()
+    if (!this.round || this.round.labels !== labels || this.round.pen !== pen || this.changes !== changes) {
+      this.round = new Round(labels, pen, editor.data.about.classes[pen - 1])
     }
-    this.abort?.abort() // an answer to fewer marks is no longer wanted
-    return new MarkStroke(this, plane, isOutside)
+    this.changes = changes
+    return new Mark(this.round, editor, plane, isOutside, (mark) => this.add(mark))
   }
 
-  mark(index, isOutside) {
-    const [to, from] = isOutside ? [this.outside, this.inside] : [this.inside, this.outside]
-    from.delete(index)
-    if (to.size < MOST_MARKS) to.add(index)
-  }
-
-  async ask() {
-    const { editor, labels } = this
-    const { clicks: model, classes } = editor.data.about
-    if (!this.inside.size && !model) {
-      editor.on.say(`Now mark what does belong to ${editor.penName}, with the left button.`)
-      return
-    }
-    const { signal } = (this.abort = new AbortController())
-    const voxels = (set) => [...set].map((index) => labels.voxel(index))
-    editor.on.say(model ? `${model.model} is at work…` : 'The random walker is at work…')
-    const { value } = classes[this.pen - 1]
-    const marks = { value, inside: voxels(this.inside), outside: voxels(this.outside) }
-    if (model) Object.assign(marks, this.forModel(model))
-    try {
-      const answer = await this.suggest(marks, signal)
-      if (signal.aborted || editor.stroke) return
-      if (this.isCurrent) answer.byModel ? this.drawAnswer(answer) : this.draw(answer)
-      else editor.on.say('You drew meanwhile, so the suggestion was not used. Mark again.')
-    } catch (error) {
-      if (!signal.aborted) editor.on.say(error.message, true)
-    }
+  add(mark) {
+    this.aim(mark)
+    mark.round.marks.push(mark)
+    this.waiting.push(mark)
+    this.work()
   }
 
   /**
-   * Of a class of objects, a model's clicks are about one: that under the stroke's first voxel, or a new one where a
-   * stroke inside begins on the background. Marks of another object are let go.
+   * Of a class of objects, a model's clicks are about one: that under the mark's first voxel, or a new one where a mark
+   * that belongs begins on the background. Marks of another object are let go.
    */
-  aim(labels, voxel, isOutside, marked) {
-    const { editor, pen } = this
-    const { clicks: model, things, classes } = editor.data.about
-    if (!model || !labels.ids || !things.has(classes[pen - 1].value)) return
-    const index = labels.index(voxel)
+  aim(mark) {
+    const { round, first, isOutside } = mark
+    const { labels, pen } = round
+    const { clicks: model, things } = this.editor.data.about
+    if (!model || !labels.ids || !things.has(round.value)) return
+    const index = labels.index(first)
     const object = labels.pens[index] === pen ? labels.ids[index] : 0
-    if (object ? object === this.object : isOutside) return
-    this.strokes = []
-    this.inside = new Set(isOutside ? [] : marked)
-    this.outside = new Set(isOutside ? marked : [])
-    this.object = object || labels.newId()
+    if (object ? object === round.object : isOutside) return
+    mark.round = this.round = new Round(labels, pen, round, object || labels.newId())
   }
 
-  /** What a model needs besides: the strokes in turn, and what is drawn around the newest. */
-  forModel({ reach }) {
-    const { labels, editor, strokes } = this
-    this.object ||= editor.objectFor(this.pen, strokes[0].voxels[0])
-    const box = boxAround(strokes.at(-1).voxels[0], reach, labels.dims)
-    return { strokes, present: presentRuns(labels, box, (index) => this.belongs(index)) }
-  }
-
-  /** Whether a voxel is of what the clicks are about: the class, or of several objects the one. */
-  belongs(index) {
-    const { labels, pen, object } = this
-    return labels.pens[index] === pen && (!labels.ids || labels.ids[index] === object)
-  }
-
-  /** Draw what a model answers: one step, after which the marks stay for the next click. */
-  drawAnswer(answer) {
-    const { editor, labels } = this
-    const edit = new Edit(labels, editor.rules, this.object)
-    const { added, removed } = applyAnswer(edit, labels, answer, this.pen, editor.rules.over ?? 0, (index) => this.belongs(index))
-    editor.finish(edit)
-    this.changes = editor.changes
-    this.box = answer.box
-    const { model } = editor.data.about.clicks
-    const by = answer.fault ? `only what you marked: ${model} ${answer.fault}` : model
-    editor.on.say(`${editor.penName}: +${added} −${removed} voxels (${by}).`, Boolean(answer.fault))
-  }
-
-  /** Draw an answer as the one step that undo takes back, in place of the one before. */
-  draw(answer) {
-    const { editor, labels } = this
-    const { history, rules } = editor
-    if (this.change && history.past.at(-1) === this.change) {
-      history.undo()
-      history.future.pop()
-      editor.touch()
+  /** Have what waits answered, one mark after the other. */
+  async work() {
+    if (this.isBusy) return
+    this.isBusy = true
+    while (this.isWaiting) {
+      const [mark] = this.waiting
+      await this.answer(mark)
+      if (this.waiting[0] === mark) this.waiting.shift()
     }
-    const [first] = this.inside
-    const edit = new Edit(labels, rules, labels.ids ? editor.objectFor(this.pen, labels.voxel(first)) : 0)
-    const { added, removed } = applySuggestion(edit, labels, answer, this.pen, this.outside, rules.over ?? 0)
-    this.change = editor.finish(edit)
-    this.changes = editor.changes
-    this.box = answer.box
-    const by = answer.usesProbabilities ? 'scan and probabilities' : 'scan'
-    const instead = answer.fault ? `; ${editor.data.about.clicks.model} ${answer.fault}` : ''
-    editor.on.say(`${editor.penName}: +${added} −${removed} voxels (random walker, ${by}${instead}).`, Boolean(answer.fault))
+    this.isBusy = false
+  }
+
+  async answer(mark) {
+    const { editor } = this
+    if (!this.fits(mark.round)) return this.giveUp()
+    const asked = this.question(mark)
+    if (asked.isFromNothing && !asked.inside.length) {
+      return this.settle(mark, `Now mark what does belong to ${mark.round.name}, with the left button.`)
+    }
+    // A random walker that draws from nothing hears all marks at once, so only the newest that waits is asked.
+    if (asked.isFromNothing && this.waiting.some((one) => one !== mark && one.round === mark.round)) return this.settle(mark)
+    const { signal } = (this.abort = new AbortController())
+    const { clicks: model } = editor.data.about
+    editor.on.say(model ? `${model.model} is at work…` : 'The random walker is at work…')
+    try {
+      const answer = await this.suggest(asked, signal)
+      if (signal.aborted) return
+      if (this.fits(mark.round)) this.draw(mark, answer, asked)
+      else this.giveUp()
+    } catch (error) {
+      if (signal.aborted) return
+      if (this.fits(mark.round)) this.settle(mark, error.message, true)
+      else editor.on.say(error.message, true)
+    }
+  }
+
+  /** What the server is asked: all marks up to one, and what is drawn around them. */
+  question(mark) {
+    const { round } = mark
+    const { labels, value, pen } = round
+    const { clicks: model } = this.editor.data.about
+    const marks = round.upTo(mark)
+    const places = marks.map((one) => one.voxels)
+    round.object ||= this.editor.objectFor(pen, marks[0].first)
+    const box = model ? boxAround([mark.first], model.reach, labels.dims)
+      : boxAround(places.flat(), [WALKER_REACH, WALKER_REACH, WALKER_REACH], labels.dims)
+    let present = presentRuns(labels, box, (index) => round.belongs(index))
+    const drawn = marks.at(-2)?.drawn ?? NOTHING
+    if (!model && drawn.size) {
+      // What these marks drew from nothing is drawn anew, by all of them, while nothing else of the class is here.
+      const others = presentRuns(labels, box, (index) => round.belongs(index) && !drawn.has(index))
+      if (others.runs.length === 1) present = others
+    }
+    const isFromNothing = !model && present.runs.length === 1
+    const [inside, outside] = marked(marks).map((indices) => indices.map((index) => labels.voxel(index)))
+    const strokes = marks.map(({ isOutside }, n) => ({ outside: isOutside, voxels: places[n] }))
+    return { value, inside, outside, strokes, present, isFromNothing, drawn }
+  }
+
+  /** Draw an answer, and say what it did. */
+  draw(mark, answer, { isFromNothing, drawn }) {
+    const { editor } = this
+    const { round } = mark
+    const { labels, pen, name } = round
+    const { rules } = editor
+    const edit = new Edit(labels, { allows: (...voxel) => rules.allowsAnswer(...voxel) }, round.object)
+    const made = isFromNothing ? new Set(drawn) : null
+    const { added, removed, taken, left } = applyAnswer(edit, labels, answer, pen, (index) => round.belongs(index), made)
+    round.box = answer.box
+    mark.drawn = made
+    const others = labels.ids ? 'other classes or objects' : 'other classes'
+    const parts = [
+      added + removed ? `${name}: +${added} −${removed} voxels` : `${name}: nothing changed`,
+      taken && `${taken} of them taken from ${others}`,
+      left && `${left} left to ${others}`,
+    ].filter(Boolean).join(', ')
+    this.step(mark, edit)
+    editor.on.say(`${parts} (${this.answeredBy(answer)}).`, Boolean(answer.fault))
+  }
+
+  answeredBy({ byModel, fault, usesProbabilities }) {
+    const model = this.editor.data.about.clicks?.model
+    if (byModel) return fault ? `only what you marked: ${model} ${fault}` : model
+    return `random walker, ${usesProbabilities ? 'scan and probabilities' : 'scan'}${fault ? `; ${model} ${fault}` : ''}`
+  }
+
+  /** A mark that changes nothing is a step, too, so that undo takes it back and nothing before it. */
+  settle(mark, text = '', isBad = false) {
+    const { labels } = mark.round
+    mark.drawn = mark.round.upTo(mark).at(-2)?.drawn
+    this.step(mark, new Edit(labels, this.editor.rules))
+    if (text) this.editor.on.say(text, isBad)
+  }
+
+  step(mark, edit) {
+    this.editor.finish(edit, mark)
+    this.changes = this.editor.changes
+  }
+
+  /** Undo takes a mark that waits back; whether there was one. */
+  cancel() {
+    const mark = this.waiting.pop()
+    if (!mark) return false
+    if (!this.waiting.length) this.abort?.abort()
+    mark.round.remove(mark)
+    this.editor.on.say('The mark was taken back before its answer came.')
+    return true
+  }
+
+  /** A step was undone or done again, `changes` before: its mark goes or comes with it. */
+  stepped(mark, isBack, changes) {
+    mark.round.remove(mark)
+    if (!isBack) mark.round.marks.push(mark)
+    if (this.changes === changes) this.changes = this.editor.changes
+  }
+
+  /** Something else was drawn: what waits is not about that. */
+  giveUp() {
+    if (!this.isWaiting) return
+    this.abort?.abort()
+    for (const mark of this.waiting) mark.round.remove(mark)
+    this.waiting = []
+    this.editor.on.say('You drew meanwhile, so the answer was not used. Mark again.')
   }
 
   /** Marks in the slice that is shown, and the box that was looked at. */
   paint(plane, context, at) {
-    if (!this.isCurrent) return
+    const { round } = this
+    const { labels, pen, changes, stroke } = this.editor
+    if (!round || round.labels !== labels || round.pen !== pen || this.changes !== changes) return
     const { a, b } = plane.frame()
-    for (const [set, color] of [[this.inside, INSIDE], [this.outside, OUTSIDE]]) {
-      context.fillStyle = color
-      for (const index of set) {
-        const voxel = this.labels.voxel(index)
+    const marks = stroke?.tool instanceof Mark ? [...round.marks, stroke.tool] : round.marks
+    marked(marks).forEach((indices, kind) => {
+      context.fillStyle = kind ? OUTSIDE : INSIDE
+      for (const index of indices) {
+        const voxel = labels.voxel(index)
         if (voxel[plane.k] !== at[plane.k]) continue
         const [x, y] = plane.center(voxel)
         context.fillRect(x - a / 4, y - b / 4, a / 2, b / 2)
       }
-    }
-    if (!this.box) return
-    const { low, size } = this.box
+    })
+    if (!round.box) return
+    const { low, size } = round.box
     if (at[plane.k] < low[plane.k] || at[plane.k] >= low[plane.k] + size[plane.k]) return
     const last = low.map((value, axis) => value + size[axis] - 1)
     const [x0, y0] = plane.center(last)

@@ -1,4 +1,4 @@
-// Voxels of a box, as the server is sent them and suggests them, and how a suggestion is drawn.
+// Voxels of a box, as the server is sent them and answers with them, and how an answer is drawn.
 
 /** The voxels of runs outside and inside in turn, of a box, as bytes; x fastest. */
 function boxMask({ box, runs }) {
@@ -22,44 +22,6 @@ function eachOfBox(labels, { low, size }, each) {
   }
 }
 
-/**
- * Draw a suggestion: adds what belongs, over background or the class to draw over, and takes away what hangs together
- * with a mark that says it does not. The rest of the class stays. Returns the voxels added and taken away.
- */
-export function applySuggestion(edit, labels, answer, pen, outside, over) {
-  const mask = boxMask(answer)
-  const { low, size } = answer.box
-  const placeOf = (index) => {
-    const at = labels.voxel(index).map((value, axis) => value - low[axis])
-    return at.some((value, axis) => value < 0 || value >= size[axis]) ? -1 : at[0] + size[0] * (at[1] + size[1] * at[2])
-  }
-  const wrong = (index, place) => place >= 0 && !mask[place] && labels.pens[index] === pen
-  const visited = new Uint8Array(mask.length)
-  const todo = []
-  const visit = (index) => {
-    const place = placeOf(index)
-    if (!wrong(index, place) || visited[place]) return
-    visited[place] = 1
-    todo.push(index)
-  }
-  outside.forEach(visit)
-  let removed = 0
-  while (todo.length) {
-    const index = todo.pop()
-    const voxel = labels.voxel(index)
-    for (let axis = 0; axis < 3; axis++) {
-      if (voxel[axis] > 0) visit(index - labels.steps[axis])
-      if (voxel[axis] < labels.dims[axis] - 1) visit(index + labels.steps[axis])
-    }
-    removed += edit.put(index, 0)
-  }
-  let added = 0
-  eachOfBox(labels, answer.box, (index, place) => {
-    if (mask[place] && labels.pens[index] === over) added += edit.put(index, pen)
-  })
-  return { added, removed }
-}
-
 /** What is drawn in a box, as runs outside and inside in turn; x fastest. `belongs(index)`: whether it counts. */
 export function presentRuns(labels, box, belongs) {
   const runs = []
@@ -76,20 +38,34 @@ export function presentRuns(labels, box, belongs) {
   return { ...box, runs }
 }
 
-/** Draw what a model made of the clicks: in its box the class, or the object, becomes what it says, over nothing else. */
-export function applyAnswer(edit, labels, answer, pen, over, belongs) {
+/**
+ * Draw an answer: in its box the class, or the object, becomes what it says, as far as the rules allow. Returns how many
+ * voxels were added and removed, how many of the added were of others, and how many were left to others. `drawn`: where
+ * given, a set that follows what is added and removed.
+ */
+export function applyAnswer(edit, labels, answer, pen, belongs, drawn = null) {
   const mask = boxMask(answer)
-  let [added, removed] = [0, 0]
+  const done = { added: 0, removed: 0, taken: 0, left: 0 }
   eachOfBox(labels, answer.box, (index, place) => {
-    if (mask[place]) {
-      if (labels.pens[index] === over) added += edit.put(index, pen)
-    } else if (belongs(index)) removed += edit.put(index, 0)
+    if (belongs(index)) {
+      if (mask[place] || !edit.put(index, 0)) return
+      done.removed++
+      drawn?.delete(index)
+    } else if (mask[place]) {
+      const isOther = labels.pens[index] > 0
+      if (edit.put(index, pen)) {
+        done.added++
+        done.taken += isOther
+        drawn?.add(index)
+      } else done.left += isOther
+    }
   })
-  return { added, removed }
+  return done
 }
 
-/** The box of so many voxels around a place, inside the scan. */
-export function boxAround(voxel, reach, dims) {
-  const low = voxel.map((at, axis) => Math.max(0, at - reach[axis]))
-  return { low, size: voxel.map((at, axis) => Math.min(dims[axis], at + reach[axis] + 1) - low[axis]) }
+/** The box of so many voxels around places, inside the scan. */
+export function boxAround(voxels, reach, dims) {
+  const ends = (end) => dims.map((_, axis) => voxels.reduce((far, voxel) => end(far, voxel[axis]), voxels[0][axis]))
+  const low = ends(Math.min).map((at, axis) => Math.max(0, at - reach[axis]))
+  return { low, size: ends(Math.max).map((at, axis) => Math.min(dims[axis], at + reach[axis] + 1) - low[axis]) }
 }
