@@ -1,4 +1,4 @@
-"""A Ray cluster of three raylets on this machine."""
+"""A Ray cluster of three raylets on this machine, started as docs/how-to/cluster-ray.md says."""
 
 import os
 import secrets
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from page_commands import page_block
 
 HERE = Path(__file__).parent
 
@@ -55,23 +56,22 @@ def three_raylets() -> Iterator[Raylets]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    export, head, join = page_block("docs/how-to/cluster-ray.md", "export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=...")
+    secret = export.with_names({"...": secrets.token_hex(32)})
     environment = {
         **os.environ,
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        **dict(word.split("=", 1) for word in secret.words[1:]),
         "PYTHONPATH": os.pathsep.join([str(HERE / "engine"), str(HERE.parent)]),
         "RAY_health_check_period_ms": "500",
     }
-    common = ["--block", "--num-cpus=1", "--object-store-memory=100000000", "--disable-usage-stats"]
-    common += ["--node-ip-address=127.0.0.1"]
-    starts = [["--head", f"--port={port}", f"--temp-dir={place}", "--include-dashboard=false"]]
-    starts += [[f"--address=127.0.0.1:{port}"]] * 2
-    program = str(Path(sys.executable).parent / "ray")
+    common = ["--block", "--num-cpus=1", "--object-store-memory=100000000", "--node-ip-address=127.0.0.1"]
+    starts = [[*head.with_names({"6379": port}).words, f"--temp-dir={place}", "--include-dashboard=false"]]
+    starts += [join.with_names({"10.0.0.5:6379": f"127.0.0.1:{port}"}).words] * 2
     processes = []
     try:
         for number, start in enumerate(starts):
             with (place / f"start{number}.log").open("wb") as log:
-                command = [program, "start", *start, *common]
+                command = [str(Path(sys.executable).parent / start[0]), *start[1:], *common]
                 processes.append(subprocess.Popen(command, env=environment, cwd=place, stdout=log, stderr=log))
             wait_for(place / f"start{number}.log", "Ray runtime started")
         yield Raylets(f"127.0.0.1:{port}", environment, processes)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
 
 # CPUs of a worker where nothing is said: inference gains little from more, and another worker gains all of it.
 CPUS = 4
@@ -26,7 +29,8 @@ class Machine:
 class Place:
     """Where one worker may run: a machine, and which of its workers it is, of `count`.
 
-    `gib` is the worker's part of the machine's memory, and `of_cpus` how many CPUs the cluster counts there.
+    `gib` is the worker's part of the machine's memory, `of_cpus` how many CPUs the cluster counts there, and `folder`
+    the one that the run was started in.
     """
 
     node: str
@@ -37,6 +41,12 @@ class Place:
     of_cpus: int
     gpus: int
     gib: float
+    folder: Path = field(default_factory=Path.cwd)
+
+    def enter(self) -> None:
+        """Let relative paths of scans and models mean what they mean to the run; a machine may not have its folder."""
+        with suppress(OSError):
+            os.chdir(self.folder)
 
 
 def places_on(machines: Iterable[Machine], *, cpus: int | None, use_gpus: bool) -> list[Place]:

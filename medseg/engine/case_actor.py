@@ -40,6 +40,7 @@ class CaseActor:
 
     def __init__(self, work: Work, guard: Guard, place: Place) -> None:
         self.place = place
+        place.enter()
         _use_cores(place)
         self.process = CaseProcess(work, replace(guard, memory=guard.memory or place.gib))
 

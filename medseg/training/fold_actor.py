@@ -23,6 +23,7 @@ class FoldActor:
 
     def __init__(self, version: str, place: Place) -> None:
         self.place, self.version = place, version
+        place.enter()
         self._child: ChildProcess | None = None
 
     def train(self, run: TrainingRun) -> Iterator[tuple[int, str] | MedsegError]:

@@ -1,18 +1,55 @@
-"""The archive that the pages send to and fetch from: it keeps what it is sent, and has a CT of its own."""
+"""The archives that the pages send to and fetch from: they keep what they are sent, and one has a CT of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import base64
+import shutil
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pydicom
+import pytest
 from pydicom.uid import AllTransferSyntaxes, CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, evt, sop_class
+from service.test_web import DICOM_JSON, answering, listed
 from small_series import small_series
 
-# As the pages name it.
-ADDRESS = "dicom://pacs.example:104/ARCHIVE"
+LOGIN = {"MEDSEG_PACS_PASSWORD": "secret"}  # as the pages say that it is given
+Archive = Callable[[Path], AbstractContextManager[tuple[str, list[Any]]]]
+
+
+def certificate(folder: Path, host: str = "localhost") -> tuple[Path, Path]:
+    """Make a certificate of this machine, of its own making, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed, which makes the certificate")
+    wanted = f"-days 1 -subj /CN={host} -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *wanted.split()]
+    subprocess.run(request, check=True, capture_output=True, cwd=folder)
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@contextmanager
+def web_archive(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Run one that speaks DICOMweb over TLS, with a certificate of the system, and takes what the user `me` sends."""
+    folder.mkdir()
+    made, key = certificate(folder)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(made, key)
+    login = "Basic " + base64.b64encode(f"me:{LOGIN['MEDSEG_PACS_PASSWORD']}".encode()).decode()
+
+    def answer(request: Any, body: bytes) -> tuple[int, str, bytes]:
+        is_known = request.headers.get("Authorization") == login
+        return (200, DICOM_JSON, listed(body)) if is_known else (401, "text/plain", b"")
+
+    with pytest.MonkeyPatch.context() as patch, answering(answer, tls) as (address, asked):
+        patch.setenv("REQUESTS_CA_BUNDLE", str(made))
+        for name, value in LOGIN.items():
+            patch.setenv(name, value)
+        yield address, asked
 
 
 @contextmanager
@@ -54,3 +91,10 @@ def page_archive(folder: Path) -> Iterator[tuple[str, list[pydicom.Dataset]]]:
         yield f"dicom://127.0.0.1:{server.server_address[1]}/ARCHIVE", sent
     finally:
         server.shutdown()
+
+
+# As the pages name them.
+ARCHIVES: dict[str, Archive] = {
+    "dicom://pacs.example:104/ARCHIVE": page_archive,
+    "https://pacs.example/dicom-web": web_archive,
+}

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import pytest
+import pydicom
 import totalsegmentator_networks
 import yaml
 from networks_for_tests import tiny_card
+from page_archive import certificate
 from page_commands import ROOT
 from peers.orthanc import free_port
+from pydicom.uid import generate_uid
 from run_here import run_here
 from scanner_history import history, write_results
 from skimage.measure import label
+from small_labels import MODEL
 from small_series import small_series
 from tiny_dataset import make_case, write_config, write_msd
 
 from medseg.demo.scans import lay_out
+from medseg.io.dicom_results.rtstruct import write_rtstruct
 from medseg.io.instances import write_instances
 from medseg.io.read import read_labels
 from medseg.models.card import NetworkCard
@@ -31,8 +36,12 @@ from medseg.models.registry import build_network
 from medseg.post.components import components
 from medseg.prepare.card import ChannelCard, InputCard
 from medseg.review.opening import open_store
+from medseg.tracking.runs import Tracker
+from medseg.types import LabelClass, LabelMap, LabelTable
 
-Scene = Callable[[Path], None]
+# What lays down all that the page needs; it returns what has another name here than in the page.
+Scene = Callable[[Path], Mapping[str, str] | None]
+LARGE = 40  # voxels along each axis of a scan that a patch of a small machine does not cover
 
 
 def world(folder: Path) -> Path:
@@ -49,6 +58,8 @@ def world(folder: Path) -> Path:
     shutil.rmtree(demo)
     for name in ("DATASET", "datasets/example", "Task04_Hippocampus", "dataset", "original-dataset", "PATH/data"):
         write_msd(folder / name)
+    described = folder / "Task04_Hippocampus" / "dataset.json"
+    described.write_text(described.read_text().replace("bright", "Anterior").replace("dark", "Posterior"))
     for name in ("runs/mine/model", "runs/hippocampus/model", "home/models/my-model", "home/models/my-lesions"):
         _package(folder / name)
     write_config(folder / "recipe.yaml", iterations_per_epoch=1, epochs=1)
@@ -79,8 +90,8 @@ def _labels(here: Path) -> list[Path]:
     return sorted(here.glob("results/*/labels.nii.gz"))
 
 
-def _measured(here: Path) -> None:
-    """References of the results' cases: the labels, a little moved."""
+def _measured(here: Path) -> Mapping[str, str]:
+    """References of the results' cases: the labels, a little moved; and a run in MLflow."""
     _segmented(here)
     for folder in ("dataset/labelsTr", "references", "a", "b", "nuclei", "instances"):
         shutil.rmtree(here / folder, ignore_errors=True)
@@ -94,6 +105,9 @@ def _measured(here: Path) -> None:
     (here / "cases.csv").write_text("\n".join(["case_id,site,sex", *rows]) + "\n")
     for name in ("evaluation-old", "evaluation-new"):
         assert run_here("evaluate", "a" if name.endswith("old") else "b", "references", "--out", name).returncode == 0
+    tracker = Tracker(here, name="train", parameters={})
+    tracker.end()
+    return {"4f1c…": tracker.run_id}
 
 
 def _reviewed(here: Path, *readers: str) -> None:
@@ -104,8 +118,6 @@ def _reviewed(here: Path, *readers: str) -> None:
 
 def accepted(results: Path, readers: tuple[str, ...], cases: str = "*") -> None:
     """What a person does in the page: correct a voxel of every case, and accept."""
-    from medseg.types import LabelMap
-
     with open_store(results, create=True) as store:
         for reader in readers or ("Ada",):
             for labels in sorted(results.glob(f"{cases}/labels.nii.gz")):
@@ -116,6 +128,20 @@ def accepted(results: Path, readers: tuple[str, ...], cases: str = "*") -> None:
                 drawn = LabelMap(array, model.geometry, model.table)
                 saved = store.save_labels(case_id, drawn, who=reader, expected=0, origin="drawn", reader=reader)
                 store.verdict(case_id, kind="accept", revision=saved.number, who=reader, reader=reader)
+
+
+def _retraining(here: Path) -> None:
+    """Reviewed results, and a dataset of the same classes that the model was not trained on."""
+    _reviewed(here)
+    dataset = here / "original-dataset"
+    names = [entry.name for entry in read_labels(next(here.glob("results/case/labels.nii.gz"))).table]
+    (labels,) = here.glob("results/case/labels.nii.gz")
+    for number, path in enumerate(sorted((dataset / "imagesTr").iterdir())):
+        _shifted(here / "scans" / "case.nii.gz", path, number)
+        _shifted(labels, dataset / "labelsTr" / path.name, number + 1)  # of what is a little wrong, Dice can rise
+    described = json.loads((dataset / "dataset.json").read_text())
+    described["labels"] = {"0": "background"} | {str(n): name for n, name in enumerate(names, 1)}
+    (dataset / "dataset.json").write_text(json.dumps(described))
 
 
 def _of_the_dataset(here: Path) -> None:
@@ -214,15 +240,38 @@ def _node(here: Path) -> None:
     (here / "node.yaml").write_text(yaml.safe_dump(values))
 
 
-def _lesions(here: Path) -> None:
-    """A dataset without a description, of a folder for each patient; the example is the page's to make."""
+def _trainings(here: Path) -> None:
+    """Datasets: without a description, of scans that take several patches, of DICOM. The example is the page's."""
     shutil.rmtree(here / "datasets" / "example")
     for number, image in enumerate(sorted((here / "DATASET" / "imagesTr").iterdir())):
-        patient = here / "datasets" / "lesions" / f"p{number}"
-        patient.mkdir(parents=True)
+        folder = here / "datasets" / "lesions" / f"p{number}"
+        folder.mkdir(parents=True)
         for name in ("flair", "t1"):
-            shutil.copy(image, patient / f"{name}.nii.gz")
-        shutil.copy(here / "DATASET" / "labelsTr" / image.name, patient / "seg.nii.gz")
+            shutil.copy(image, folder / f"{name}.nii.gz")
+        shutil.copy(here / "DATASET" / "labelsTr" / image.name, folder / "seg.nii.gz")
+    for path in here.glob("DATASET/*Tr/*.nii.gz"):
+        image = nib.load(path)
+        around = [(0, LARGE - size) for size in image.shape]
+        wider = np.pad(np.asarray(image.dataobj), around, mode="edge" if "images" in str(path) else "constant")
+        nib.save(nib.Nifti1Image(wider, image.affine), path)
+    for number in range(4):
+        _sarcoma(here / "Soft-tissue-Sarcoma", number)
+
+
+def _sarcoma(folder: Path, number: int) -> None:
+    """CT and PET of a patient, no two of whom are alike, and a tumor drawn on the CT."""
+    same = {"PatientID": f"P{number}", "FrameOfReferenceUID": generate_uid()}
+    for modality in ("PT", "CT"):
+        series, geometry = small_series(folder / f"{modality}{number}", Modality=modality, **same)
+        for path in series.files:
+            image = pydicom.dcmread(path)
+            image.PixelData = (image.pixel_array + 10 * number).tobytes()
+            image.save_as(path)
+    array = np.zeros(geometry.shape, np.uint8)
+    array[4 : 7 + number, 3:7, 2:4] = 1
+    labels = LabelMap(array, geometry, LabelTable((LabelClass(1, "GTV_1"),)))
+    source = replace(series, frame_of_reference_uid=same["FrameOfReferenceUID"])
+    write_rtstruct(labels, source, folder / f"drawn{number}.dcm", model=MODEL)
 
 
 def _study(here: Path) -> None:
@@ -278,11 +327,7 @@ def _judged(here: Path) -> None:
     accepted(here / "results", ("Ada",), "mr-*")
     _from_slicer(here, "case")
     shutil.copytree(here / "scans", here / "archive" / "2026")
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed, which makes the certificate")
-    wanted = "-days 1 -subj /CN=radiology.example -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
-    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *wanted.split()]
-    subprocess.run(request, check=True, capture_output=True, cwd=here)
+    certificate(here, "radiology.example")
 
 
 def _two_readers(here: Path) -> None:
@@ -304,10 +349,10 @@ SCENES: dict[str, Scene] = {
     "docs/how-to/monitor.md": _months,
     "docs/how-to/node.md": _node,
     "docs/how-to/reading-study.md": lambda here: _reviewed(here, "Ada", "Bob"),
-    "docs/how-to/retrain.md": _reviewed,
+    "docs/how-to/retrain.md": _retraining,
     "docs/how-to/review-results.md": _judged,
     "docs/how-to/run-faster.md": _of_the_dataset,
     "docs/how-to/segment-a-folder.md": _study,
-    "docs/how-to/train.md": _lesions,
+    "docs/how-to/train.md": _trainings,
     "docs/how-to/two-readers.md": _two_readers,
 }

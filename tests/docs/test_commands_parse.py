@@ -11,7 +11,18 @@ from typing import Any
 
 import pytest
 import typer
-from page_commands import NEEDS, NOTE, PAGES, ROOT, Command, commands, every_command, mentions
+from page_commands import (
+    NEEDS,
+    NOTE,
+    PAGES,
+    ROOT,
+    Command,
+    commands,
+    every_command,
+    mentions,
+    page_block,
+    taken_blocks,
+)
 
 PLACEHOLDER = {"VERB": "predict"}
 
@@ -88,25 +99,37 @@ def test_a_wrong_command_is_found(root: Any) -> None:
             parse(root, wrong)
 
 
-def test_the_test_that_a_note_names_has_the_verb_and_every_option_of_the_command() -> None:
+def test_a_block_with_a_note_is_taken_from_the_page_by_every_test_that_the_note_names() -> None:
     for command in with_notes():
         note = NOTE.fullmatch(command.note or "")
-        if not command.is_medseg or note is None or note["need"] == "a checkout":
-            continue
-        tests = " ".join((ROOT / file).read_text(encoding="utf-8") for file in note["where"].split(", "))
-        verb, *words = command.words[1:]
-        # Where it writes is the second argument of a function, and tests give a training less time.
-        options = {word.partition("=")[0][2:] for word in words if word.startswith("--")} - {"out", "time-budget"}
-        for name in (verb, *options):
-            known = re.search(rf"(\b|_){name.replace('-', '[-_]')}\b", tests)
-            assert known, f"{command.page}:{command.line}: {note['where']} has no {name}"
+        (first, *_) = [one.text for one in commands(ROOT / command.page) if one.block == command.block]
+        for file in note["where"].split(", ") if note else ():
+            runs_pages = file == "tests/docs/test_commands_run.py"
+            assert runs_pages or (command.page, first) in taken_blocks(ROOT / file), (
+                f'{command.page}:{command.line}: {file} has no page_block("{command.page}", "{first}")'
+            )
+
+
+def test_a_block_is_taken_whole_and_only_as_the_page_has_it(tmp_path: Path) -> None:
+    page = "docs/how-to/cluster.md"
+    (command,) = page_block(page, "medseg inspect scans/ --model hippocampus --manifest cases.csv")
+    assert command.with_names({"scans/": tmp_path}).words[2] == str(tmp_path)
+    with pytest.raises(AssertionError, match="has no command medseg inspect scans/"):
+        page_block(page, "medseg inspect scans/")
+    with pytest.raises(AssertionError, match="has no more/"):
+        command.with_names({"more/": tmp_path})
+    calls = {"a.py": "page_block('p.md', 'medseg x')", "b.py": "ROWS = [('p.md', 'medseg x')]"}
+    for name, text in calls.items():
+        (tmp_path / name).write_text(text)
+    assert taken_blocks(tmp_path / "a.py") == {("p.md", "medseg x")}
+    assert not taken_blocks(tmp_path / "b.py")
 
 
 def with_notes() -> list[Command]:
     return [command for command in every_command() if command.note]
 
 
-def test_a_command_that_no_test_of_the_page_runs_says_what_it_needs_and_which_test_runs_the_like() -> None:
+def test_a_command_that_no_test_of_the_page_runs_says_what_it_needs_and_which_test_runs_it() -> None:
     for command in with_notes():
         note = NOTE.fullmatch(command.note or "")
         assert note, f"{command.page}:{command.line}: {command.note} is no note; see page_commands.py"

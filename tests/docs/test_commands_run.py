@@ -1,6 +1,6 @@
 """Every command that a page shows is run, in the page's order, in a folder that has what the page speaks of.
 
-Those that a note says need something else (see `page_commands.py`) are run by the test that the note names.
+Those whose note names another file (see `page_commands.py`) are run by that one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import ssl
 import subprocess
 import sys
 import threading
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from urllib.error import HTTPError
@@ -23,13 +25,15 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "making"))
 
 import notebooks
-from page_archive import ADDRESS, page_archive
-from page_commands import PAGES, ROOT, Command, commands, every_command
+from page_archive import ARCHIVES
+from page_commands import NOTE, PAGES, ROOT, Command, commands, every_command, shortened
 from run_here import run_here
 from scenes import SCENES, accepted, in_the_world, world
 
-# A training is shortened: what is tested is that the command is right, not what it learns.
-SHORT = ("--set", "iterations_per_epoch=1", "--set", "epochs=1", "--device", "cpu")
+from medseg.data.presets import PRESETS
+
+SMALL_MACHINE = replace(PRESETS["cpu"], scale_3d=0.002)  # whose patches take a second
+OWN = "tests/docs/test_commands_run.py"
 # Pages whose commands end with another exit code than 0, and why.
 CODES = {
     # one of the demonstration's scans is corrupt
@@ -54,10 +58,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_of(page: str) -> list[Command]:
     """Commands of a page that this file runs."""
-    return [command for command in commands(ROOT / page) if not command.note]
+    return [command for command in commands(ROOT / page) if is_run_here(command)]
 
 
-HERE = [c for c in every_command() if not (c.note or c.page in IN_NOTEBOOKS or c.page.startswith(BENCHMARKS))]
+def is_run_here(command: Command) -> bool:
+    """Whether no other file of tests runs it: no other that its note names, nor its page's notebook."""
+    if command.note:
+        note = NOTE.fullmatch(command.note)
+        return note is not None and note["where"] == OWN
+    return command.page not in IN_NOTEBOOKS and not command.page.startswith(BENCHMARKS)
+
+
+HERE = [command for command in every_command() if is_run_here(command)]
 RUN = list(dict.fromkeys(command.page for command in HERE))
 
 
@@ -67,29 +79,18 @@ def test_every_command_without_a_note_is_run_here() -> None:
     assert not others, "what is no command of medseg needs a note on what it needs and which test runs it"
 
 
-def shortened(words: list[str]) -> list[str]:
-    if words[0] != "train":
-        return words
-    if "--time-budget" in words:  # in which a slow machine may not make a step
-        at = words.index("--time-budget")
-        words = [*words[:at], *words[at + 2 :]]
-    return [*words, *SHORT]
-
-
 def is_served(words: list[str]) -> bool:
     """Whether it runs until somebody ends it."""
     verbs = ("status", "export", "import", "verify", "agreement", "check", "retry", "dismiss")
     return words[0] in ("review", "serve") and words[1] not in verbs
 
 
-def serve(words: list[str], page: str) -> None:
+def serve(words: list[str], page: str, program: Sequence[str] = (sys.executable, "-m", "medseg")) -> None:
     """Start it, ask for what it serves as a proxy would, and end it as Ctrl-C does."""
     options = ["--no-browser"] if words[0] == "review" else []
     fitting = {"--port": "0", "--sample": "2"}  # any free port; as many cases as there are
     words = [fitting.get(before, word) for before, word in zip(["", *words], words, strict=False)]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "medseg", *words, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    server = subprocess.Popen([*program, *words, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     timer = threading.Timer(120, server.kill)
     timer.start()
     said = ""
@@ -127,17 +128,23 @@ def follow(page: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(here)
     monkeypatch.setenv("MEDSEG_HOME", str(here / "home"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    SCENES.get(page, in_the_world)(here)
-    asked = any(ADDRESS in command.words for command in run_of(page))
-    with page_archive(tmp_path / "archive") if asked else nullcontext((ADDRESS, [])) as (address, sent):
-        follow_commands(page, here, address)
-    assert bool(sent) == asked
+    monkeypatch.setitem(PRESETS, "cpu", SMALL_MACHINE)
+    names = {"~": str(here)} | dict(SCENES.get(page, in_the_world)(here) or {})
+    with ExitStack() as stack:
+        sent = []
+        for address, archive in ARCHIVES.items():
+            if any(address in command.words for command in run_of(page)):
+                names[address], kept = stack.enter_context(archive(tmp_path / f"archive{len(sent)}"))
+                sent.append(kept)
+        follow_commands(page, here, names)
+    assert all(sent), "an archive of the page was sent nothing"
 
 
-def follow_commands(page: str, here: Path, address: str) -> None:
-    """Run them, with the archive where it is."""
+def follow_commands(page: str, here: Path, names: Mapping[str, str]) -> None:
+    """Run them, with what has another name here."""
     for command in run_of(page):
-        words = [word.replace("~", str(here)).replace(ADDRESS, address) for word in command.words[1:]]
+        found = {old: new for old, new in names.items() if old in command.text}
+        words = command.with_names(found).words[1:]
         if is_served(words):
             serve(words, f"{page}:{command.line}")
             if page in JUDGES and JUDGES[page] in words:

@@ -12,8 +12,10 @@ import psutil
 import pytest
 from networks_for_tests import tiny_card
 from node_peers import happens
+from page_commands import page_block
 
 import medseg
+from medseg.cli.app import run
 from medseg.engine import bundle as module
 from medseg.engine.bundle import SUMS, constraints
 from medseg.errors import InputError, MissingDependency, UsageError
@@ -159,16 +161,20 @@ def test_without_an_index_one_sentence_says_so_and_nothing_is_left(tmp_path, mon
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_it_installs_and_works_without_an_index(liver, tmp_path):
-    medseg.bundle(tmp_path / "out", model=liver)
+    """As the page has it, with a model."""
+    (bundle,) = page_block("docs/how-to/install-offline.md", "medseg bundle --out medseg-bundle --extras onnx")
+    install, doctor = page_block("docs/how-to/install-offline.md", "python3.11 medseg-bundle/install.py /opt/medseg")
+    target = tmp_path / "environment"
+    assert run([*bundle.with_names({"medseg-bundle": tmp_path / "out"}).words[1:], "--model", str(liver)]) == 0
     environment = {**os.environ, "PIP_INDEX_URL": "http://127.0.0.1:9/", "MEDSEG_HOME": str(tmp_path / "home")}
     environment.pop("PYTHONPATH", None)
-    target = tmp_path / "environment"
-    command = [sys.executable, str(tmp_path / "out" / "install.py"), str(target)]
+    names = {"python3.11": sys.executable, "medseg-bundle": tmp_path / "out", "/opt/medseg": target}
+    command = install.with_names(names).words
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(target / "bin" / "medseg")
     assert (tmp_path / "home" / "models" / "liver" / "model.yaml").is_file()
-    for words in (("models", "verify", "hippocampus"), ("models", "verify", "liver"), ("doctor",)):
-        verify = [str(target / "bin" / "medseg"), *words]
-        checked = subprocess.run(verify, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    checks = [[str(target / "bin" / "medseg"), "models", "verify", name] for name in ("hippocampus", "liver")]
+    for check in (*checks, doctor.with_names({"/opt/medseg": target}).words):
+        checked = subprocess.run(check, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
         assert checked.returncode == 0, checked.stderr

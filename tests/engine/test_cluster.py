@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from page_commands import page_block
 from ray_cluster import Raylets
 from shared_data import DATA
 from toy_stages import script
@@ -138,12 +140,22 @@ def test_a_killed_driver_leaves_nothing_that_its_resumption_does_not_delete(rayl
 
 @pytest.mark.needs_data("data/hippocampus")
 def test_predict_leaves_the_same_bytes_on_a_cluster(raylets, tmp_path):
+    """By the page's command, which finds the cluster by itself, and without its last words."""
+    (page,) = page_block(
+        "docs/how-to/cluster-ray.md",
+        "medseg predict /data/scans --model hippocampus --out /data/results --ray auto",
+    )
     scans = sorted((DATA / "hippocampus" / "imagesTr").glob("*.nii.gz"))[:5]
-    where = {"env": raylets.environment | {"OMP_NUM_THREADS": "1"}, "cwd": tmp_path, "check": True}
-    medseg = [sys.executable, "-m", "medseg", "predict", *map(str, scans), "--model", "hippocampus", "--device", "cpu"]
-    subprocess.run([*medseg, "--out", str(tmp_path / "alone")], **where)
-    cluster = ["--ray", raylets.address, "--out", str(tmp_path / "out")]
-    done = subprocess.run([*medseg, *cluster], **where, capture_output=True, text=True)
+    (tmp_path / "scans").mkdir()
+    for scan in scans:
+        shutil.copy(scan, tmp_path / "scans")
+    threads = {"OMP_NUM_THREADS": "1", "RAY_ADDRESS": raylets.address}
+    where = {"env": raylets.environment | threads, "cwd": tmp_path, "check": False, "text": True}
+    medseg = [sys.executable, "-m", *page.with_names({"/data/scans": "scans", "/data/results": "out"}).words]
+    done = subprocess.run(medseg, **where, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert medseg[-2:] == ["--ray", "auto"]
+    assert subprocess.run(["alone" if word == "out" else word for word in medseg[:-2]], **where).returncode == 0
     assert len(done.stdout.splitlines()) == len(scans)
     assert re.search(r"\[5/5\] .*: done in", done.stderr)
     assert results(tmp_path / "out") == results(tmp_path / "alone")

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
 import tomllib
+import venv
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import yaml
+from page_commands import ROOT, Command, page_block, shortened
 from scipy import ndimage
 
 import medseg
 from medseg.cli.app import run
 from medseg.demo.dataset import make_case, write_dataset
+from medseg.demo.scans import lay_out
 from medseg.engine.predict import run_pipeline
 from medseg.engine.registry import stage_names
 from medseg.engine.runner import RunOptions
@@ -94,3 +102,31 @@ def test_the_example_dataset_is_the_same_every_time(tmp_path, capsys):
     assert np.array_equal(image, make_case(3)[0])
     assert run(["audit", str(tmp_path / "new"), "--out", str(tmp_path / "audit")]) == 0
     assert run(["demo", "--dataset", str(tmp_path / "new")]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.starts_workers
+@pytest.mark.parametrize(
+    "block",
+    [
+        page_block("examples/plugin_network/README.md", "pip install ./examples/plugin_network"),
+        page_block("examples/plugin_stage/README.md", "pip install ./examples/plugin_stage"),
+    ],
+)
+def test_the_commands_of_its_page(block: list[Command], tmp_path):
+    """In an environment of its own, which finds what is installed here."""
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
+    (tmp_path / "SCANS").mkdir()
+    shutil.copy(lay_out(tmp_path / "demo").folder / "research" / "left-hippocampus.nii.gz", tmp_path / "SCANS")
+    venv.create(tmp_path / "environment")
+    python = tmp_path / "environment" / "bin" / "python"
+    (site,) = (tmp_path / "environment").glob("lib/*/site-packages")
+    (site / "here.pth").write_text(sysconfig.get_path("purelib"))
+    environment = {**os.environ, "PIP_PYTHON": str(python), "PYTHONPATH": str(ROOT)}
+    install, *verbs = [command.words for command in block]
+    started = [[sys.executable, "-m", *install]]
+    started += [[str(python), "-m", "medseg", *shortened(words)] for _, *words in verbs]
+    for command in started:
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+    assert any(tmp_path.glob("runs/context/model/model.yaml")) or any(tmp_path.glob("results/*/labels.nii.gz"))

@@ -1,4 +1,7 @@
-"""A SLURM of one node, of Debian's packages, with everything it writes in a folder of its own."""
+"""A SLURM of one node, of Debian's packages, with everything it writes in a folder of its own.
+
+The node is said to have what a task of `docs/how-to/predict.sbatch` asks for, whatever this machine has.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,8 @@ SelectTypeParameters=CR_CPU
 ReturnToService=2
 KillWait=30
 MinJobAge=600
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=2000 State=UNKNOWN
+SlurmdParameters=config_overrides
+NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=20000 State=UNKNOWN
 PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 

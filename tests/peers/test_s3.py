@@ -5,9 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
+from page_commands import page_block
 from small_series import small_series
 
 from medseg.cli.app import run
+from medseg.demo.scans import lay_out
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(300)]
 
@@ -62,6 +64,23 @@ def test_a_batch_reads_its_scans_from_s3_and_leaves_the_bytes_of_a_local_one(buc
     bucket.invalidate_cache()
     assert run([*predict, *root, "--anyway", "--out", str(tmp_path / "gone")]) == 4
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_command_of_the_page(bucket, tmp_path: Path, monkeypatch) -> None:
+    (command,) = page_block(
+        "docs/reference/manifest.md",
+        "medseg predict --manifest cases.csv --root s3://bucket/scans --model hippocampus --out results",
+    )
+    monkeypatch.chdir(tmp_path)
+    local = lay_out(tmp_path / "demo").folder / "research"
+    (local / "interrupted-copy.nii.gz").unlink()
+    assert run(["inspect", str(local), "--manifest", str(local / "cases.csv")]) == 0
+    (local / "cases.csv").rename("cases.csv")
+    bucket.mkdir("bucket")
+    for path in local.iterdir():
+        bucket.pipe(f"bucket/scans/{path.name}", path.read_bytes())
+    assert run(command.words[1:]) == 0
+    assert len([*tmp_path.glob("results/*/labels.nii.gz")]) == len([*local.iterdir()])
 
 
 def _files(out: Path) -> dict[str, bytes]:

@@ -8,20 +8,28 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
+import torch
+from networks_for_tests import tiny_card
 from objects_for_tests import label_map
+from page_commands import page_block
 from run_here import run_here
 from shared_data import DATA
+from small_series import small_series
 
-from medseg.demo.scans import lay_out
 from medseg.engine.pipeline import load_pipeline
 from medseg.engine.predict import run_pipeline
 from medseg.engine.stages.radiomics import Radiomics, table_of_features
 from medseg.errors import FormatLimitation, InputError, MissingDependency
+from medseg.models.card import NetworkCard
+from medseg.models.package import write_package
+from medseg.models.registry import build_network
 from medseg.post import radiomics as module
 from medseg.post.components import components
 from medseg.post.ibsi_features import FEATURES, feature_of
 from medseg.post.radiomics import RadiomicsSettings, radiomics
+from medseg.prepare.card import ChannelCard, InputCard
 from medseg.types import LabelClass, LabelTable, Scan, Source
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "radiomics" / "radiomics-segmentation.yaml"
@@ -138,9 +146,30 @@ def test_the_example_is_a_pipeline_with_the_step():
 
 def test_the_command_of_the_page(tmp_path):
     """It is refused before it begins where the extra is not installed."""
-    scans = lay_out(tmp_path / "scans").folder / "research"
-    settings = ("--set", "segment.model=hippocampus", "--set", "radiomics.bin_width=25")
-    done = run_here("run", EXAMPLE, scans, "--config", "predict", *settings, "--out", tmp_path / "out")
+    (command,) = page_block(
+        "docs/how-to/radiomics.md",
+        "medseg run examples/radiomics/radiomics-segmentation.yaml scans/ --config predict "
+        "--set segment.model=my-lesions --set radiomics.bin_width=25 --out results",
+    )
+    series, _ = small_series(tmp_path / "scans", Modality="CT", RescaleIntercept=-1000, RescaleSlope=1)
+    for number, path in enumerate(series.files):
+        image = pydicom.dcmread(path)
+        noise = np.random.default_rng(number).integers(0, 1100, (image.Rows, image.Columns))
+        image.PixelData = noise.astype(np.uint16).tobytes()
+        image.save_as(path)
+    arguments = {"features": [4, 8]}
+    torch.manual_seed(0)
+    network = build_network("unet", channels=1, classes=2, dimensions=3, arguments=arguments)
+    ct = InputCard(channels=(ChannelCard(name="CT", modality="CT"),), patch=(8, 8, 8))
+    card = tiny_card(network=NetworkCard(name="unet", arguments=arguments), input=ct)
+    write_package(tmp_path / "my-lesions", card, network.state_dict())
+    names = {
+        "examples/radiomics/radiomics-segmentation.yaml": EXAMPLE,
+        "scans/": tmp_path / "scans",
+        "my-lesions": tmp_path / "my-lesions",
+        "results": tmp_path / "out",
+    }
+    done = run_here(*command.with_names(names).words[1:])
     if find_spec("mirp") is None:
         assert done.returncode == 2
         assert "medseg[radiomics]" in done.stderr

@@ -7,12 +7,15 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
 from mercure_task import task
+from page_commands import page_block
 from peer_tools import call
+from run_here import run_here
 
 ROOT = Path(__file__).parents[2]
 RECIPE = (ROOT / "Containerfile").read_text(encoding="utf-8")
@@ -126,6 +129,54 @@ def test_it_is_built_where_there_is_a_builder():
     if builder is None or subprocess.run([builder, "info"], capture_output=True, check=False).returncode:
         pytest.skip("no container builder runs here (docker or podman)")
     subprocess.run(["make", "container", f"BUILDER={builder}"], cwd=ROOT, check=True)
+
+
+def test_the_commands_of_the_page_are_of_this_recipe() -> None:
+    build, _ = page_block("docs/how-to/container.md", "docker build -f Containerfile -t medseg:1 .")
+    look_up, pinned, _ = page_block(
+        "docs/how-to/container.md",
+        "docker buildx imagetools inspect docker.io/library/python:3.11.13-slim-bookworm",
+    )
+    assert look_up.words[-1] == default("BASE")
+    known = {rest.partition("=")[0] for word, rest in steps() if word == "ARG"}
+    given = dict(word.split("=", 1) for before, word in pairwise(pinned.words) if before == "--build-arg")
+    assert set(given) <= known
+    assert given["BASE"] == f"{default('BASE')}@sha256:..."
+    for command in (build, pinned):
+        assert dict(pairwise(command.words))["-f"] == "Containerfile"
+
+
+@pytest.mark.slow
+def test_the_verb_of_the_page_does_its_work(crop: Path, tmp_path: Path) -> None:
+    _, use = page_block("docs/how-to/container.md", "docker build -f Containerfile -t medseg:1 .")
+    words = use.words[use.words.index("medseg:1") + 1 :]
+    folders = {"/in": crop, "/out": tmp_path / "out"}
+    done = run_here(*(folders.get(word, word) for word in words))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.peers
+@pytest.mark.timeout(3600)
+def test_the_commands_of_the_page(crop: Path, tmp_path: Path) -> None:
+    if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        pytest.skip("Docker does not run here")
+    blocks = (
+        page_block("docs/how-to/container.md", "docker build -f Containerfile -t medseg:1 ."),
+        page_block(
+            "docs/how-to/container.md",
+            "docker buildx imagetools inspect docker.io/library/python:3.11.13-slim-bookworm",
+        ),
+    )
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results").chmod(0o777)  # for the user 10001
+    names = {"/data/scans": crop, "/data/results": tmp_path / "results", "medseg:1": "medseg:of-page"}
+    for command in (command for block in blocks for command in block):
+        own = command.with_names({old: new for old, new in names.items() if old in command.text})
+        done = subprocess.run(["bash", "-c", own.text], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{own.text}: {done.stderr}"
+        if digest := re.search(r"Digest:\s+(sha256:[0-9a-f]{64})", done.stdout):
+            names["sha256:..."] = digest[1]
+    assert list(tmp_path.glob("results/*/labels.nii.gz"))
 
 
 @pytest.mark.slow

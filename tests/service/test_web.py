@@ -1,6 +1,7 @@
 """DICOMweb against a small server in the same process: what is tried again, and what is not."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,7 +40,7 @@ def listed(body: bytes, failed: dict[str, int] | None = None) -> bytes:
 
 @contextmanager
 def answering(
-    answer: Callable[[BaseHTTPRequestHandler, bytes], tuple[int, str, bytes]],
+    answer: Callable[[BaseHTTPRequestHandler, bytes], tuple[int, str, bytes]], tls: ssl.SSLContext | None = None
 ) -> Iterator[tuple[str, list[str]]]:
     """A service that answers each request with code, content type and content; and the paths it was asked for."""
     asked: list[str] = []
@@ -64,9 +65,11 @@ def answering(
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/dicom-web", asked
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}/dicom-web", asked
     finally:
         server.shutdown()
         server.server_close()

@@ -1,6 +1,7 @@
 """Folds on a Ray cluster leave the models that folds on one machine leave."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import NoReturn
 
 import pytest
 import yaml
+from page_commands import page_block, shortened
 from ray_cluster import Raylets
 from tiny_dataset import train_config
 
@@ -49,6 +51,22 @@ def test_folds_side_by_side_are_those_of_one_machine_though_one_is_lost(raylets:
         assert weights[0].read_bytes() == weights[1].read_bytes()
     summaries = [json.loads((tmp_path / out / "cross_validation.json").read_text()) for out in ("alone", "out")]
     assert summaries[0] == summaries[1]
+
+
+@pytest.mark.peers
+@pytest.mark.timeout(600)
+def test_the_command_of_the_page(raylets: Raylets, balls, tmp_path):
+    (page,) = page_block(
+        "docs/how-to/cluster-ray.md", "medseg train /data/dataset --out /data/run --folds all --ray auto"
+    )
+    shutil.copytree(balls, tmp_path / "dataset")
+    words = page.with_names({"/data/dataset": "dataset", "/data/run": "run"}).words[1:]
+    environment = {**raylets.environment, "OMP_NUM_THREADS": "1", "RAY_ADDRESS": raylets.address}
+    command = [sys.executable, "-m", "medseg", *shortened(words)]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "model" / "model.yaml").is_file()
+    assert json.loads((tmp_path / "run" / "cross_validation.json").read_text())["cases"] == 6
 
 
 @pytest.mark.peers

@@ -2,13 +2,15 @@
 
 import json
 import re
-import urllib.request
+import shutil
+import subprocess
 from pathlib import Path
 
 import pydicom
 import pytest
 import yaml
 from node_peers import happens, send
+from page_commands import page_block
 from peers.orthanc import PASSWORD, USER, free_port, running_orthanc
 from service.node.test_node import another, served
 
@@ -40,6 +42,16 @@ def site(tmp_path):
         yield orthanc, config
 
 
+def send_to_node(orthanc, series: str) -> dict:
+    """Ask the archive to send a series to the node, as the page does, with the login of this archive."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed (apt-get install curl)")
+    (command,) = page_block("docs/how-to/node.md", "curl http://127.0.0.1:8043/modalities/medseg/store -d SERIES")
+    words = command.with_names({"http://127.0.0.1:8043": orthanc.http, "SERIES": series}).words
+    login = ["--fail", "--silent", "--user", f"{USER}:{PASSWORD}"]
+    return json.loads(subprocess.run([*words, *login], capture_output=True, check=True).stdout)
+
+
 def results(orthanc) -> list[dict]:
     return [one for one in orthanc.ask("/series?expand") if one["MainDicomTags"]["Modality"] in ("SEG", "SR")]
 
@@ -52,10 +64,7 @@ def test_orthanc_sends_a_series_and_gets_its_results_back_once(site, crop, tmp_p
     (series,) = orthanc.ask("/series")
     with served(config) as node:
         node.is_listening()
-        request = urllib.request.Request(f"{orthanc.http}/modalities/medseg/store", series.encode(), method="POST")
-        request.add_header("Authorization", orthanc.login)
-        answer = json.load(urllib.request.urlopen(request))
-        assert answer["FailedInstancesCount"] == 0
+        assert send_to_node(orthanc, series)["FailedInstancesCount"] == 0
         assert happens(lambda: len(results(orthanc)) == 2, 120), config.with_suffix(".log").read_text()
 
         def committed() -> bool:
@@ -64,11 +73,7 @@ def test_orthanc_sends_a_series_and_gets_its_results_back_once(site, crop, tmp_p
         assert happens(committed, 60)
         # Sent back by the archive, as a rule of it may do: kept and ignored.
         for result in results(orthanc):
-            request = urllib.request.Request(
-                f"{orthanc.http}/modalities/medseg/store", result["ID"].encode(), method="POST"
-            )
-            request.add_header("Authorization", orthanc.login)
-            urllib.request.urlopen(request)
+            send_to_node(orthanc, result["ID"])
         assert run(["serve", "status", "--config", str(config)]) == 0
     assert len(results(orthanc)) == 2
     assert {len(one["Instances"]) for one in results(orthanc)} == {1}
