@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import yaml
+from page_commands import page_block
 from PIL import Image
 
 from medseg.bench.architectures import Comparison, compare_architectures
@@ -112,6 +113,24 @@ def test_a_comparison_is_run_once_and_reported(dataset, architectures_file, tmp_
     assert cards["timed"]["weights_sha256"] == cards["measured"]["weights_sha256"]
     result = json.loads((work / "blobs/unet/result.json").read_text())
     assert result["steps"] >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_the_command_of_the_page(dataset, tmp_path, monkeypatch):
+    """Every architecture that what is installed has, each for a second."""
+    (command,) = page_block(
+        "docs/benchmarks/architectures-membranes.md",
+        "medseg bench architectures membranes_em --config architectures-membranes --time-budget 20s "
+        "--work runs/compare --out figures",
+    )
+    monkeypatch.chdir(tmp_path)
+    code = run(command.with_names({"membranes_em": dataset, "20s": "1s"}).words[1:])
+    page = (tmp_path / "figures" / "architectures-membranes.md").read_text()
+    rows = re.findall(r"^\| [\w-]+ \|.*\|.*\|.*\|.*\| (\S.*) \|$", page.partition("## Claims")[0], re.MULTILINE)[1:]
+    absent = [row for row in rows if row.endswith("is not installed")]
+    assert len(rows) - len(absent) > 20
+    assert code == (3 if absent else 0)
 
 
 def test_an_unknown_architecture_is_named(dataset, architectures_file, tmp_path):

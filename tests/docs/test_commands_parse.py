@@ -110,6 +110,12 @@ def test_a_block_with_a_note_is_taken_from_the_page_by_every_test_that_the_note_
             )
 
 
+def test_the_commands_of_benchmark_pages_are_run_too() -> None:
+    for command in every_command():
+        if command.page.startswith("docs/benchmarks/") and not command.note:
+            assert (command.page, command.text) in taken_blocks(ROOT / "tests" / "bench" / "test_architectures.py")
+
+
 def test_a_block_is_taken_whole_and_only_as_the_page_has_it(tmp_path: Path) -> None:
     page = "docs/how-to/cluster.md"
     (command,) = page_block(page, "medseg inspect scans/ --model hippocampus --manifest cases.csv")

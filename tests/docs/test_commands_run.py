@@ -47,7 +47,7 @@ CODES = {
 JUDGES = {"docs/tutorial/review.md": "Your Name", "docs/how-to/two-readers.md": "Cem"}
 # The notebooks of the tutorials run theirs: see `test_notebooks.py`.
 IN_NOTEBOOKS = {f"docs/tutorial/{name}.md" for name in notebooks.NAMES}
-BENCHMARKS = "docs/benchmarks/"  # say by which command, of hours, they were made
+BENCHMARKS = "docs/benchmarks/"  # by tests/bench/test_architectures.py
 FAST = ("docs/reference/reading.md",)
 
 
