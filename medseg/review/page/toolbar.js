@@ -80,9 +80,7 @@ export class Toolbar {
       return
     }
     const model = data.about.clicks?.model
-    const by = model
-      ? `The interactive model ${model} corrects the class around your newest mark.`
-      : 'There is no interactive model: a random walker corrects what is drawn of the class near your newest mark, and draws it from nothing elsewhere.'
+    const by = model ? `The interactive model ${model} answers.` : 'No interactive model: a random walker answers.'
     hint.textContent = `${by} Left: belongs to the class, only adds. Right, or Ctrl and left: does not, only takes away.`
   }
 

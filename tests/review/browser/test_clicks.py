@@ -131,7 +131,7 @@ def test_a_click_in_and_a_click_out_give_the_ball_a_step_each(review):
     review.says("Now mark what does belong to class 1")
     review.press("q", "t")  # marks are gone with the tool
     click(review, 20, 27, "left")
-    assert "There is no interactive model: a random walker" in review.page.inner_text("#hint")
+    assert "No interactive model: a random walker answers" in review.page.inner_text("#hint")
     review.says("(random walker, scan)")
     first = drawn(review)
     click(review, 4, 25, "right")
@@ -311,7 +311,7 @@ def test_a_model_answers_each_click_as_a_step_of_its_own(browser, review):
         window.press("t", "4", *"[[[[[[[[[[[[[[[")
         click(window, 20, 27, "left")
         window.says("(bright)")
-        assert "The interactive model bright corrects the class" in window.page.inner_text("#hint")
+        assert "The interactive model bright answers" in window.page.inner_text("#hint")
         window.save()
         filled = np.asarray(newest_labels(review.results, review.name).dataobj)
         assert np.array_equal(filled == 2, review.labels == 2), "no voxel of another class is drawn over"

@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
-from review.browser.phantoms import Phantom, phantoms, write_results
+from clicks_package import bright_model
+from review.browser.phantoms import MARKS, Phantom, phantoms, write_results
 from review.browser.served import Window, newest_labels, serving, until
+from review_server import KEY
+from review_server import serving as clicks_served
 
 from medseg.io.instances import write_instances
 from medseg.io.read import load_scan
 from medseg.review.opening import open_store
+from medseg.review.server.click_answers import ByModel
 from medseg.types import Instances, LabelClass, LabelTable
 from medseg.types.instances import InstanceRow
 
@@ -143,3 +147,29 @@ def test_a_pen_draws_on_at_an_object_and_begins_a_new_one_elsewhere(review):
     expected[expected == 5] = 0
     assert np.array_equal(saved(review), expected)
     assert newest_labels(review.results, review.name).shape == SHAPE
+
+
+def test_one_click_makes_an_object_and_one_deletes_another_each_apart_from_the_rest(browser, review):
+    """By a model for which all that is bright belongs: a cube that nobody drew, and none of the four objects."""
+    model = ByModel(bright_model((24, 24, 24), threshold=500.0))
+    x, y, z = (int(at) for at in MARKS[2])
+    review.page.close()
+    with clicks_served(review.results, clicks=model, scans=review.results.parent / "scans") as client:
+        window = Window.open(browser.new_context(viewport={"width": 1280, "height": 720}), f"{client.at}/?key={KEY}")
+        window.results, window.name = review.results, review.name
+        go(window, (x, y, z))
+        window.press("t", "4")
+        window.page.mouse.click(*place(window, x, y))
+        window.says("nucleus: +27 −0 voxels (bright)")
+        expected = ids_of_boxes()
+        expected[x - 1 : x + 2, y - 1 : y + 2, z - 1 : z + 2] = 5
+        assert np.array_equal(saved(window), expected)
+        assert shown(window) == "5 objects (+1)"
+        go(window, (24, 32, MIDDLE))
+        window.page.mouse.click(*place(window, 24, 32), button="right")
+        window.says("nucleus: +0 −")
+        expected[expected == 4] = 0
+        assert np.array_equal(saved(window), expected)
+        window.press("z", "z")
+        assert np.array_equal(saved(window), ids_of_boxes())
+        assert not window.complaints
