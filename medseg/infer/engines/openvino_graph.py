@@ -17,7 +17,7 @@ ROUNDING = 1e-4
 def sum_in_parts(network: Any) -> None:
     """Let instance normalization add up rows, then the sums of rows, then those of planes.
 
-    OpenVINO adds the voxels of a channel one after another in float32, which is off by probe 3e-6 of a standard
+    OpenVINO adds the voxels of a channel one after another in float32, which is off by some 3e-6 of a standard
     deviation for a million of them, thirty times what PyTorch is. Shapes must be fixed.
     """
     from openvino import opset13 as ops
