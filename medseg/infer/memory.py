@@ -13,7 +13,6 @@ from medseg.errors import ResourceLimit
 from medseg.infer import labels_from_scores
 from medseg.infer.axis_map import Strip
 from medseg.infer.decision import Decision
-from medseg.infer.window_sums import MADE
 from medseg.prepare import blockwise
 from medseg.prepare.route import Route
 from medseg.threads import CORES
@@ -101,7 +100,7 @@ def predict_need(
     copies = 1 if decision.output == decision.interpolated else 2
     slab = (copies * classes + partial) * route.padded_size[0] * width * (patch[2] + 1) * FLOAT
     given = 2 * classes if features is None else features
-    windows = batch * math.prod(patch) * (channels + given) * FLOAT + (features is not None) * MADE * FLOAT
+    windows = batch * math.prod(patch) * (channels + given) * FLOAT
     labeled = max(labels_from_scores.BLOCK, plane)
     threads = min(CORES, math.ceil(source / labeled))
     deciding = DECIDED_VOXEL * route.padded_size[0] * width * (patch[2] + 1)

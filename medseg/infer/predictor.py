@@ -199,7 +199,7 @@ class Predictor:
                 kept=in_memory * (self.options.probabilities * self.decision.channels + self.options.entropy),
                 strips=strips(rows, count),
                 partial=self._skip_beyond is not None or self.package.card.sums == "float16",
-                features=None if layer is None else layer.weights.shape[1],
+                features=None if layer is None else layer.features,
             )
 
         count = strips_that_fit(need, self._available())

@@ -21,8 +21,6 @@ from medseg.threads import CORES, side_by_side
 Float32 = npt.NDArray[np.float32]
 # Values weighted at a time: the product stays in the CPU's cache until it is added.
 CACHED = 1 << 16
-# Scores made of features at a time.
-MADE = 1 << 24
 # Scores of a window from which on it pays to add them in several threads.
 WORTH_SHARING = 1 << 20
 # nnU-Net's weight in the middle of a window.
@@ -50,10 +48,9 @@ def add_window(
     With a `layer` what is given are features, shape (F, *patch), of which it makes the scores.
     """
     if layer is not None:
-        step = max(1, MADE // (len(held) * math.prod(scores.shape[2:])))
-        for first in range(0, scores.shape[1], step):
-            planes = slice(first, first + step)
-            add_window(held, layer.scores(scores[:, planes]), weights[planes], x + first, y, half=half)
+        for plane in range(scores.shape[1]):
+            made = layer.scores(scores[:, plane])[:, None]
+            add_window(held, made, weights[plane : plane + 1], x + plane, y, half=half)
         return
     low, high = max(0, y), min(held.shape[2], y + scores.shape[2])
     target, given = held[:, x : x + scores.shape[1], low:high], scores[:, :, low - y : high - y]
@@ -70,6 +67,7 @@ def _add_classes(target: Float32, scores: Float32, weights: Float32, half: bool)
     width = scores.shape[1]
     step = max(1, CACHED // (weights.shape[1] * weights.shape[2]))
     weighted = np.empty((step, *weights.shape[1:]), dtype=np.float32)
+    rounding = HalfRounding(weighted.size if half else 0)
     for sums, score in zip(target, scores, strict=True):
         for begin in range(0, width, step):
             block = slice(begin, begin + step)
@@ -77,7 +75,7 @@ def _add_classes(target: Float32, scores: Float32, weights: Float32, half: bool)
             np.multiply(score[block], weights[block], out=product)
             if half:
                 product += sums[block]
-                sums[block] = rounded_to_half(product)
+                sums[block] = rounding.round(product)
             else:
                 sums[block] += product
 
@@ -105,9 +103,13 @@ class HalfWeights:
         """Make sums of scores, shape (K, X, Y, planes), averages; every plane once."""
         total = self._held[..., planes]
 
+        step = max(1, CACHED // math.prod(total.shape[1:]))
+
         def finish(number: int) -> None:
-            one = sums[number, ..., planes]
-            one[...] = rounded_to_half(one / total)
+            rounding = HalfRounding(step * math.prod(total.shape[1:]))
+            for first in range(0, len(total), step):
+                one = sums[number, first : first + step, :, planes]
+                one[...] = rounding.round(one / total[first : first + step])
 
         side_by_side(finish, range(len(sums)))
 
@@ -126,10 +128,23 @@ def half_weights(patch: tuple[int, ...]) -> Float32:
     return result
 
 
-def rounded_to_half(values: Float32) -> Float32:
-    """Return numbers of any shape, each below 65,504, rounded as a cast to `float16` and back does, only faster."""
-    split = values * SPLIT
-    normal = split - (split - values)
-    small = (values + GRID) - GRID
-    np.copyto(normal, small, where=np.abs(values) < LEAST_NORMAL)
-    return normal
+class HalfRounding:
+    """Rounds as a cast to `float16` and back does, only faster, in memory for so many numbers that it keeps."""
+
+    def __init__(self, size: int) -> None:
+        self._normal, self._small = np.empty((2, size), np.float32)
+        self._is_small = np.empty(size, np.bool_)
+
+    def round(self, values: Float32) -> Float32:
+        """Return numbers of any shape, each below 65,504, rounded, until the next call; they themselves are lost."""
+        normal = self._normal[: values.size].reshape(values.shape)
+        small = self._small[: values.size].reshape(values.shape)
+        is_small = self._is_small[: values.size].reshape(values.shape)
+        np.multiply(values, SPLIT, out=normal)
+        np.subtract(normal, values, out=small)
+        np.subtract(normal, small, out=normal)
+        np.add(values, GRID, out=small)
+        np.subtract(small, GRID, out=small)
+        np.less(np.abs(values, out=values), LEAST_NORMAL, out=is_small)
+        np.copyto(normal, small, where=is_small)
+        return normal

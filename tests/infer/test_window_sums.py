@@ -16,7 +16,7 @@ from medseg.infer.blend import windows_along
 from medseg.infer.decision import Decision
 from medseg.infer.on_device import label_on_device
 from medseg.infer.sliding_window import WindowOptions, stream_scores
-from medseg.infer.window_sums import half_weights, rounded_to_half
+from medseg.infer.window_sums import HalfRounding, half_weights
 
 PATCH = (8, 10, 12)
 
@@ -50,7 +50,7 @@ def nnunet_scores(array, run, classes, patch, overlap):
 @given(st.floats(-60000, 60000, width=32))
 def test_numbers_are_rounded_as_by_a_cast(value):
     values = np.array([value, value * 2.0**-14, value * 2.0**-24, value * 2.0**-30], np.float32)
-    assert np.array_equal(rounded_to_half(values), values.astype(np.float16).astype(np.float32))
+    assert np.array_equal(HalfRounding(values.size).round(values.copy()), values.astype(np.float16).astype(np.float32))
 
 
 @pytest.mark.parametrize("patch", [(128, 128, 128), (112, 128, 96), PATCH, (5, 7, 9)])

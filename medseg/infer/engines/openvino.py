@@ -17,6 +17,7 @@ from medseg.infer.agreement import EnsembleAgreement
 from medseg.infer.engines.base import with_window
 from medseg.infer.engines.openvino_graph import sum_in_parts, without_output_layer
 from medseg.infer.engines.precision import Precision
+from medseg.infer.output_layer import scores_of_window
 from medseg.models.card import ModelCard
 from medseg.threads import thread_limit
 
@@ -105,7 +106,9 @@ class OpenVinoEngine:
     def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Compute scores; see `Engine.run`."""
         if self.output_layer is not None:
-            return np.stack([self.output_layer.scores(self._result(window)[0]) for window in windows[:, None]])
+            return np.stack(
+                [scores_of_window(self._result(window)[0], self.output_layer) for window in windows[:, None]]
+            )
         return self.features(windows)
 
     def features(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

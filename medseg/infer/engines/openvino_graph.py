@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from medseg.infer.output_layer import OutputLayer
-
-# Of scores: less than that, as a fraction of the largest, is rounding.
-ROUNDING = 1e-4
+FLOAT = 4
+# Bytes of a window's scores from which on it pays to make them in pieces.
+LARGE = 1 << 28
 
 
 def sum_in_parts(network: Any) -> None:
@@ -45,38 +46,45 @@ def _mean(values: Any, axes: Sequence[int]) -> Any:
     return values
 
 
-def without_output_layer(network: Any, core: Any) -> tuple[Any, OutputLayer | None]:
+def without_output_layer(network: Any, core: Any) -> tuple[Any, OpenVinoLayer | None]:
     """Return a network that gives features, and the layer that makes scores of them; itself and None where it is none.
 
-    By OpenVINO's `core`; only where there are more classes than features, and the layer is a convolution of one voxel.
+    By OpenVINO's `core`, and only where scores take more than `LARGE` bytes, there are more classes than features, and
+    the layer is a convolution of one voxel.
     """
     import openvino
     from openvino import opset13 as ops
 
-    if len(network.outputs) != 1:
-        return network, None
-    last = network.output().get_node().input_value(0).get_node()
+    last = network.outputs[-1].get_node().input_value(0).get_node()
     convolution = last.input_value(0).get_node() if last.get_type_name() == "Add" else last
-    if convolution.get_type_name() != "Convolution":
+    if convolution.get_type_name() != "Convolution" or len(network.outputs) != 1:
         return network, None
-    kernel = convolution.input_value(1).get_node()
-    if kernel.get_type_name() != "Constant":
+    source, (classes, features, *size) = convolution.input_value(0), convolution.input_value(1).get_shape()
+    if classes <= features or math.prod(size) > 1 or FLOAT * math.prod(network.output().get_shape()) < LARGE:
         return network, None
-    classes, features, *size = kernel.data.shape
-    if classes <= features or math.prod(size) > 1:
-        return network, None
-    source = convolution.input_value(0)
     inner = openvino.Model([ops.result(source)], network.get_parameters())
-    shown = ops.parameter([1, features, *size], np.float32)
+    *across, last_side = list(source.get_shape())[3:]
+    shown = ops.parameter([1, features, *[1] * (len(size) - 1), math.prod(across) * last_side], np.float32)
     convolution.input(0).replace_source_output(shown.output(0))
-    precisely = {"INFERENCE_PRECISION_HINT": "f32"}
-    outer = core.compile_model(openvino.Model(network.get_results(), [shown]), "CPU", precisely)
-    zero = np.zeros((1, features, *size), np.float32)
-    layer = OutputLayer(kernel.data.reshape(classes, features).copy(), outer([zero])[0].reshape(classes).copy())
-    probe = np.linspace(-1, 1, features, dtype=np.float32)
-    expected = outer([probe.reshape(zero.shape)])[0].reshape(classes)
-    assert np.abs(layer.scores(probe) - expected).max() <= ROUNDING * np.abs(expected).max()
-    return inner, layer
+    outer = openvino.Model(network.get_results(), [shown])
+    return inner, OpenVinoLayer(core.compile_model(outer, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
+
+
+class OpenVinoLayer:
+    """A last layer, for one plane of a window at a time; see `OutputLayer`."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled, self._local = compiled, threading.local()
+        self._shape = tuple(compiled.input().shape)
+        self.features = int(self._shape[1])
+
+    def scores(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """See `OutputLayer.scores`."""
+        if not hasattr(self._local, "request"):
+            self._local.request = self._compiled.create_infer_request()
+        shown = np.ascontiguousarray(features).reshape(self._shape)
+        found: npt.NDArray[np.float32] = self._local.request.infer([shown], share_inputs=True, share_outputs=True)[0]
+        return found.reshape(-1, *features.shape[1:])
 
 
 def _constant(value: float) -> Any:

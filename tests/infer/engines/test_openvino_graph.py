@@ -5,8 +5,10 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
+from medseg.infer.engines import openvino_graph
 from medseg.infer.engines.openvino import openvino_core
 from medseg.infer.engines.openvino_graph import sum_in_parts, without_output_layer
+from medseg.infer.output_layer import scores_of_window
 
 SIZE = (48, 56, 64)
 CHANNELS = 16
@@ -67,32 +69,46 @@ def test_a_sum_that_does_not_divide_by_the_deviation_is_left(random):
     assert any(node.get_type_name() == "MVN" for node in network.get_ops())
 
 
-def classified(random, classes, *, kernel=1, bias=True, outputs=1):
-    shown = ops.parameter([1, 1, 8, 8, 8], np.float32)
-    features = ops.relu(convolved(shown, random.normal(size=(CHANNELS, 1, 3, 3, 3)).astype(np.float32)))
-    last = convolved(features, random.normal(size=(classes, CHANNELS, *[kernel] * 3)).astype(np.float32))
+def classified(random, classes, *, kernel=1, bias=True, outputs=1, sides=3):
+    size = [8, 7, 6][:sides]
+    shown = ops.parameter([1, 1, *size], np.float32)
+    features = ops.relu(convolved(shown, random.normal(size=(CHANNELS, 1, *[3] * sides)).astype(np.float32)))
+    last = convolved(features, random.normal(size=(classes, CHANNELS, *[kernel] * sides)).astype(np.float32))
     if bias:
-        last = ops.add(last, ops.constant(random.normal(size=(1, classes, 1, 1, 1)).astype(np.float32)))
-    return ov.Model([last, *[features] * (outputs - 1)], [shown])
+        last = ops.add(last, ops.constant(random.normal(size=(1, classes, *[1] * sides)).astype(np.float32)))
+    return ov.Model([last, *[features] * (outputs - 1)], [shown]), random.normal(size=(1, 1, *size)).astype(np.float32)
 
 
+@pytest.fixture
+def _any_size(monkeypatch):
+    monkeypatch.setattr(openvino_graph, "LARGE", 0)
+
+
+@pytest.mark.usefixtures("_any_size")
 @pytest.mark.parametrize("bias", [True, False])
-def test_scores_are_the_same_without_the_last_layer(random, bias):
-    network = classified(random, 40, bias=bias)
-    values = random.normal(size=(1, 1, 8, 8, 8)).astype(np.float32)
+@pytest.mark.parametrize("sides", [2, 3])
+def test_scores_are_the_same_without_the_last_layer(random, bias, sides):
+    network, values = classified(random, 40, bias=bias, sides=sides)
     expected = run(network, values)
     inner, layer = without_output_layer(network, openvino_core())
     features = run(inner, values)
-    assert features.shape == (1, CHANNELS, 8, 8, 8)
-    assert layer.weights.shape == (40, CHANNELS)
-    np.testing.assert_allclose(layer.scores(features[0]), expected[0], rtol=1e-5, atol=1e-5)
+    assert features.shape == (1, CHANNELS, *values.shape[2:])
+    assert layer.features == CHANNELS
+    found = scores_of_window(features[0] if sides == 3 else features[0, ..., None], layer)
+    np.testing.assert_allclose(found.reshape(expected[0].shape), expected[0], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.usefixtures("_any_size")
 @pytest.mark.parametrize(
     "other", [{"classes": 3}, {"classes": 40, "kernel": 3}, {"classes": 40, "outputs": 2}], ids=str
 )
 def test_a_network_of_another_kind_stays(random, other):
-    network = classified(random, **other)
+    network, _ = classified(random, **other)
     same, layer = without_output_layer(network, openvino_core())
     assert same is network
     assert layer is None
+
+
+def test_a_network_of_few_scores_stays(random):
+    network, _ = classified(random, 40)
+    assert without_output_layer(network, openvino_core()) == (network, None)
