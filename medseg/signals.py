@@ -12,9 +12,15 @@ from types import FrameType
 
 from medseg.errors import Interrupted
 
+
+def known_signals(*names: str) -> tuple[signal.Signals, ...]:
+    """Return the signals of these names that this system has; Windows lacks most."""
+    return tuple(signal.Signals[name] for name in names if name in signal.Signals.__members__)
+
+
 # Signals that ask for an end, of a training with a checkpoint: what batch schedulers, terminals and Slurm send, and a
 # terminal that is closed.
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+STOP_SIGNALS = known_signals("SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP")
 # After a first request to stop, files half-written are being deleted; another one within this time must not end that.
 SECONDS_TO_TIDY = 5.0
 _depth = 0  # of `stoppable` in the main thread

@@ -3,10 +3,13 @@
 import importlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from medseg.errors import Interrupted
@@ -126,3 +129,28 @@ def test_other_dropped_errors_are_shown_as_ever(monkeypatch):
     with stoppable():
         Bad()
     assert [drop.exc_type for drop in shown] == [ValueError]
+
+
+WINDOWS = """
+import enum, importlib, pkgutil, signal, sys
+kept = {name: getattr(signal, name).value for name in ("SIGABRT", "SIGFPE", "SIGILL", "SIGINT", "SIGSEGV", "SIGTERM")}
+for name in set(signal.Signals.__members__) - set(kept):
+    delattr(signal, name)
+signal.Signals = enum.IntEnum("Signals", kept)
+sys.modules["fcntl"] = None
+import medseg.cli
+for module in pkgutil.iter_modules(medseg.cli.__path__, "medseg.cli."):
+    importlib.import_module(module.name)
+import medseg.isolation.child, medseg.isolation.process
+from medseg.cli.app import run
+sys.exit(run(["inspect", sys.argv[1]]))
+"""
+
+
+@pytest.mark.starts_workers
+def test_the_command_line_starts_with_the_signals_that_windows_has(tmp_path):
+    nib.save(nib.Nifti1Image(np.arange(1000, dtype=np.int16).reshape(10, 10, 10), np.eye(4)), tmp_path / "scan.nii.gz")
+    command = [sys.executable, "-c", WINDOWS, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 volume valid" in " ".join(done.stdout.split())

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from medseg.errors import Interrupted
+from medseg.signals import known_signals
 
 PR_SET_PDEATHSIG = 1
 
@@ -56,7 +57,7 @@ def _connected(outlives_thread: bool, one_case: bool) -> Connection[Any, Any]:
         _hush()
     _start_log(level)
     # Ctrl-C and the end of a terminal reach the whole process group; the parent decides what they mean.
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in known_signals("SIGINT", "SIGHUP"):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     return Connection(descriptor)

@@ -24,6 +24,7 @@ import psutil
 
 from medseg.errors import ResourceLimit, UsageError
 from medseg.log_file import console_level
+from medseg.signals import known_signals
 
 log = logging.getLogger("medseg.isolation")
 
@@ -141,7 +142,7 @@ class ChildProcess:
     def why_it_died(self) -> Why:
         """Wait for the end of a process that closed its connection, and say what ended it."""
         code = self.process.wait()
-        if code == -signal.SIGKILL:
+        if -code in known_signals("SIGKILL"):
             return (
                 "the system killed it, most likely because memory ran out",
                 "Use a machine with more memory.",

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 from page_commands import page_block
@@ -21,6 +22,7 @@ def bucket(monkeypatch):
     server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0)
     server.start()
     address = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
+    urlopen(Request(f"{address}/moto-api/reset", method="POST"))  # the buckets of the server before are still there
     for name, value in {
         "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1",
         "FSSPEC_S3_ENDPOINT_URL": address, "AWS_ENDPOINT_URL": address,
