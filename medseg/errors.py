@@ -62,6 +62,15 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     return f"Did you mean '{near[0]}'?" if near else ""
 
 
+def with_code(line: str, code: str | None) -> str:
+    """Return a line about an error as a whole sentence, with the error's code behind it.
+
+    >>> with_code("case_7: FAILED: the file is truncated", "E-input")
+    'case_7: FAILED: the file is truncated. [E-input]'
+    """
+    return f"{line}{'' if line.endswith(('.', '?')) else '.'}{'' if code is None else f' [{code}]'}"
+
+
 class MedsegError(Exception):
     """Base of every error that a user can meet and correct.
 
@@ -112,12 +121,12 @@ class MedsegError(Exception):
         return f"{line.rstrip('.')}{end} {self.fix}"
 
     def about(self, subject: str) -> str:
-        """Return the line with what it is about in front, which is said once.
+        """Return the line with what it is about in front, which is said once, and its code at the end.
 
         >>> InputError("its scan was not found", where="case_7").about("case_7")
-        'case_7: its scan was not found'
+        'case_7: its scan was not found. [E-input]'
         """
-        return str(self) if self.where == one_line(subject) else f"{subject}: {self}"
+        return with_code(str(self) if self.where == one_line(subject) else f"{subject}: {self}", self.code)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the trip between processes with all parts."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from medseg.counted import counted
+from medseg.errors import with_code
 from medseg.harmless import trusted
 from medseg.log_file import console_level
 from medseg.pace import Pace, as_clock
@@ -71,7 +72,8 @@ def _log_end(outcome: CaseOutcome, pace: Pace, fixes: set[str]) -> None:
         again = outcome.state == "withheld" and outcome.fix in fixes
         fix = " What to do is as above." if again else f" {outcome.fix}" if outcome.fix else ""
         fixes.add(outcome.fix or "")
-        log.error("%s%s: %s: %s.%s", prefix, name, outcome.state.upper(), outcome.error.rstrip("."), fix)
+        line = f"{prefix}{name}: {outcome.state.upper()}: {outcome.error.rstrip('.')}.{fix}"
+        log.error("%s", with_code(line, outcome.code))
     elif outcome.state == "current":
         log.info("%s%s: up to date", prefix, name)
     else:

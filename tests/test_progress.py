@@ -68,7 +68,9 @@ def test_lines_say_how_each_case_ended_and_what_is_left(clock, caplog):
 
 def test_what_to_do_about_cases_that_are_withheld_is_said_once(clock, caplog):
     def withheld(case_id, fix):
-        return CaseOutcome(case_id, "withheld", f"{case_id}.nii", error="Not a head", fix=fix)
+        return CaseOutcome(
+            case_id, "withheld", f"{case_id}.nii", error="Not a head", fix=fix, code="E-not-for-this-model"
+        )
 
     with progress.case_progress(4) as shown:
         for case_id, fix in (
@@ -79,10 +81,10 @@ def test_what_to_do_about_cases_that_are_withheld_is_said_once(clock, caplog):
         ):
             shown.end(withheld(case_id, fix))
     assert [record.getMessage() for record in caplog.records] == [
-        "[1/4] a (a.nii): WITHHELD: Not a head. Give a head.",
-        "[2/4] b (b.nii): WITHHELD: Not a head. What to do is as above.",
-        "[3/4] c (c.nii): WITHHELD: Not a head. Give a foot.",
-        "[4/4] d (d.nii): WITHHELD: Not a head. What to do is as above.",
+        "[1/4] a (a.nii): WITHHELD: Not a head. Give a head. [E-not-for-this-model]",
+        "[2/4] b (b.nii): WITHHELD: Not a head. What to do is as above. [E-not-for-this-model]",
+        "[3/4] c (c.nii): WITHHELD: Not a head. Give a foot. [E-not-for-this-model]",
+        "[4/4] d (d.nii): WITHHELD: Not a head. What to do is as above. [E-not-for-this-model]",
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from medseg.counted import counted
-from medseg.errors import InputError, MedsegError, UsageError
+from medseg.errors import InputError, MedsegError, UsageError, with_code
 from medseg.evaluation.case import CaseResult, find_probabilities, measure_files
 from medseg.evaluation.evaluation import Evaluation
 from medseg.evaluation.files.case_table import read_table
@@ -89,7 +89,8 @@ def measure_folders(files: EvaluationFiles, options: EvaluateOptions) -> Evaluat
             log.debug("[%d/%d] %s: measured", number, len(pairing.pairs), pair.case_id)
         else:
             failed[pair.case_id] = str(outcome)
-            log.error("[%d/%d] %s", number, len(pairing.pairs), _with_case(pair.case_id, outcome))
+            line = with_code(_with_case(pair.case_id, outcome), outcome.code)
+            log.error("[%d/%d] %s", number, len(pairing.pairs), line)
     results.sort(key=lambda result: result.case_id)
     if look_like_objects([result.numbered for result in results]):
         results = _with_note_on_objects(results)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import MoreThan0
-from medseg.errors import InputError, MedsegError, UsageError
+from medseg.errors import InputError, MedsegError, UsageError, with_code
 from medseg.io.corrupt import hashed_case_id
 from medseg.io.discover import survey
 from medseg.io.files.atomic import write_text
@@ -45,7 +45,7 @@ class Converted:
     path: Path | None = None  # None where it failed
     error: str | None = None
     notes: tuple[str, ...] = ()  # what was decided
-    reason: str | None = None  # the error without the place of the file
+    reason: str | None = None  # the error without the place of the file, with its code
 
     def __repr__(self) -> str:
         return f"Converted('{self.case_id}', {'failed' if self.path is None else self.path.name})"
@@ -216,7 +216,7 @@ def _in_files(labels: AnyLabels, how: _How) -> list[AnyLabels]:
 
 
 def _failed(case_id: str, error: MedsegError) -> Converted:
-    return Converted(case_id, error=str(error), reason=error.what)
+    return Converted(case_id, error=str(error), reason=with_code(error.what, error.code))
 
 
 def _shown(one: Converted) -> Converted:

@@ -110,7 +110,7 @@ def export(
             files, notes, _ = insist(write, name, item, folder)
         except MedsegError as error:
             if len(formats) > 1:  # of one alone, the error that is raised says all
-                log.error("%s: not written as %s: %s", shown, name, error)
+                log.error("%s", error.about(f"{shown}: not written as {name}"))
             failures.append(error)
             continue
         written |= dict.fromkeys(files)

@@ -48,7 +48,7 @@ def test_a_broken_file_fails_the_batch_in_part_and_is_named_with_its_fix(results
     done, out = results
     assert done.returncode == 3, done.stderr
     assert f"{out / 'report.html'}; every step is in medseg.log beside it" in done.stderr
-    assert re.search(r"interrupted-copy.*FAILED.*truncated", done.stderr)
+    assert re.search(r"interrupted-copy.*FAILED.*truncated.*\[E-input\]", done.stderr)
     assert "Traceback" not in done.stderr
     outcomes = json.loads(done.stdout)["cases"]
     assert sorted(o["state"] for o in outcomes) == ["done", "done", "failed"]

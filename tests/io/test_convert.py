@@ -1,6 +1,7 @@
 """Whatever can be read is written, at the same place, with what was decided."""
 
 import json
+import re
 
 import nibabel as nib
 import numpy as np
@@ -125,6 +126,7 @@ def test_command(tmp_path, capsys):
 def test_uneven_slices(tmp_path, capsys):
     write_series(tmp_path / "in", grid().without(3))
     assert run(["convert", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 4
+    assert re.search(r"^ct-\w+: .*\. \[E-input\]$", capsys.readouterr().err, re.MULTILINE)
     assert run(["convert", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--allow-uneven"]) == 0
     (path,) = (tmp_path / "out").rglob("image.nii.gz")
     check(load_scan(path))
