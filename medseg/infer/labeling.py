@@ -81,8 +81,15 @@ class Labeling:
         labels = LabelStream(maps, offset, self.decision, target, watch)
         layer = getattr(self.engine, "output_layer", None)
         run = self.engine.run if layer is None else getattr(self.engine, "features")  # noqa: B009
+        planes = slice(z, z + self.prepared.route.size[2])
         for slab in stream_scores(
-            self.prepared.array, run, self.decision.channels, self.windows, rows=rows, output_layer=layer
+            self.prepared.array,
+            run,
+            self.decision.channels,
+            self.windows,
+            rows=rows,
+            planes=planes,
+            output_layer=layer,
         ):
             if self.decision.output != self.decision.interpolated:
                 slab = Slab(self.decision.to_interpolate(slab.scores), slab.first)

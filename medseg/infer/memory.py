@@ -98,12 +98,13 @@ def predict_need(
     classes = decision.channels
     # Where probabilities are interpolated, they stand beside the scores they were made of.
     copies = 1 if decision.output == decision.interpolated else 2
-    slab = (copies * classes + partial) * route.padded_size[0] * width * (patch[2] + 1) * FLOAT
+    depth = min(patch[2], route.size[2]) + 1
+    slab = (copies * classes + partial) * route.padded_size[0] * width * depth * FLOAT
     given = 2 * classes if features is None else features
     windows = batch * math.prod(patch) * (channels + given) * FLOAT
     labeled = max(labels_from_scores.BLOCK, plane)
     threads = min(CORES, math.ceil(source / labeled))
-    deciding = DECIDED_VOXEL * route.padded_size[0] * width * (patch[2] + 1)
+    deciding = DECIDED_VOXEL * route.padded_size[0] * width * depth
     deciding += LABELED_VOXEL * min(source, threads * labeled) + threads * GATHERING
     item = 1 if max(decision.written) <= 255 else 2
     return Need(

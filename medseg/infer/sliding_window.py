@@ -89,6 +89,7 @@ def stream_scores(
     options: WindowOptions,
     *,
     rows: slice | None = None,
+    planes: slice | None = None,
     output_layer: OutputLayer | None = None,
 ) -> Iterator[Slab]:
     """Yield blended scores along the last axis.
@@ -99,12 +100,16 @@ def stream_scores(
     - `array`, shape (C, X, Y, Z): what the network is shown; at least one patch large.
     - `rows`: the part of the Y axis that is wanted; scores have this part only. Each row's scores are those it would
       have without, because all windows over it are still run.
+    - `planes`: the part of the last axis that is wanted. Others are left out where one window covers that axis, as
+      where a scan of few slices was padded.
     - `output_layer`: makes scores of what `run` gives, where that is features.
     """
     rows = slice(0, array.shape[2]) if rows is None else rows
     across_x, across_y, along = options.along_axes(array.shape[1:])
     patch, skip = options.patch, options.skip
-    depth = patch[2]
+    one_window = planes is not None and len(along.starts) == 1
+    wanted = planes if planes is not None and one_window else slice(0, patch[2])
+    depth = wanted.stop - wanted.start
     reuse: ReuseUniform[Float32] = ReuseUniform(options.counter)
     # One plane more than the window: the last plane handed out before stays as the first.
     held = np.zeros((classes, array.shape[1], rows.stop - rows.start, depth + 1), dtype=np.float32)
@@ -113,10 +118,11 @@ def stream_scores(
         assert options.background is not None
         covered = Coverage(held.shape[1:], options.background)
     assert covered is None or not options.half
-    half = HalfWeights(patch, held.shape[1:]) if options.half else None
-    base = -1
+    half = HalfWeights(patch, held.shape[1:], wanted) if options.half else None
+    add = partial(add_window, held[..., 1:], half=options.half, layer=output_layer, planes=wanted)
+    base = wanted.start - 1
     for index, start in enumerate(along.starts):
-        advance = start - 1 - base
+        advance = start + wanted.start - 1 - base
         if advance:
             if covered is not None:
                 covered.advance(advance)
@@ -126,7 +132,7 @@ def stream_scores(
                 scores[..., :-advance] = scores[..., advance:]
                 scores[..., -advance:] = 0
             base = start - 1
-        layer = array[..., start : start + depth]
+        layer = array[..., start : start + patch[2]]
         windows = list(_over(across_x, across_y, rows, patch))
         if half is not None:  # in nnU-Net's order, on which rounded sums depend
             windows.sort(key=lambda window: (window[1], window[0]))
@@ -142,14 +148,15 @@ def stream_scores(
             given = reuse(shown, partial(_run_mirrored, run, shown, options.mirror))
             for scores, (x, y, across) in zip(given, chunk, strict=True):
                 if half is not None:
-                    add_window(held[..., 1:], scores, half.of_window, x, y - rows.start, half=True, layer=output_layer)
+                    add(scores, half.of_window, x, y - rows.start)
                     half.add(x, y - rows.start)
                     continue
-                weights = across[..., None] * along.weights[index]
-                add_window(held[..., 1:], scores, weights, x, y - rows.start, layer=output_layer)
+                weights = across[..., None] * along.weights[index][wanted]
+                add(scores, weights, x, y - rows.start)
                 if covered is not None:
                     add_window(covered.held[None, ..., 1:], np.ones_like(weights[None]), weights, x, y - rows.start)
         final = along.starts[index + 1] if index + 1 < len(along.starts) else array.shape[3]
+        final = wanted.stop if one_window else final
         if covered is not None:
             covered.complete(held, slice(1, final - base))
         if half is not None:

@@ -42,18 +42,20 @@ def add_window(
     *,
     half: bool = False,
     layer: OutputLayer | None = None,
+    planes: slice = slice(None),
 ) -> None:
     """Add a window's weighted scores, shape (K, *patch), where it lies over the scores held, shape (K, X, Y, depth).
 
-    With a `layer` what is given are features, shape (F, *patch), of which it makes the scores.
+    With a `layer` what is given are features, shape (F, *patch), of which it makes the scores. `planes` of the window
+    are added, those that weights are given for.
     """
     if layer is not None:
-        for plane in range(scores.shape[1]):
-            made = layer.scores(scores[:, plane])[:, None]
-            add_window(held, made, weights[plane : plane + 1], x + plane, y, half=half)
+        for column in range(scores.shape[1]):
+            made = layer.scores(scores[:, column])[:, None]
+            add_window(held, made, weights[column : column + 1], x + column, y, half=half, planes=planes)
         return
     low, high = max(0, y), min(held.shape[2], y + scores.shape[2])
-    target, given = held[:, x : x + scores.shape[1], low:high], scores[:, :, low - y : high - y]
+    target, given = held[:, x : x + scores.shape[1], low:high], scores[:, :, low - y : high - y, planes]
     weights = weights[:, low - y : high - y]
     count = min(len(scores), CORES) if given.size >= WORTH_SHARING else 1
     if count == 1:
@@ -84,10 +86,11 @@ class HalfWeights:
     """nnU-Net's weights of a window, and their sum over the voxels of a slab that moves along Z.
 
     - `shape`: of the planes held, (X, Y, planes), the first of which are done.
+    - `planes`: of a window, those that are wanted.
     """
 
-    def __init__(self, patch: Sequence[int], shape: tuple[int, int, int]) -> None:
-        self.of_window = half_weights(tuple(patch))
+    def __init__(self, patch: Sequence[int], shape: tuple[int, int, int], planes: slice) -> None:
+        self.of_window = half_weights(tuple(patch))[..., planes]
         self._held = np.zeros(shape, np.float32)
 
     def advance(self, planes: int) -> None:

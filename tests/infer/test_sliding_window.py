@@ -55,6 +55,22 @@ def test_slabs_equal_dense_blending_and_do_not_depend_on_the_batch(shape, overla
     assert np.array_equal(*results)
 
 
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize(("planes", "depth"), [(slice(2, 6), 8), (slice(0, 8), 8), (slice(3, 4), 8), (slice(2, 6), 11)])
+def test_planes_that_are_not_wanted_are_left_out_where_one_window_covers_them(planes, depth, half):
+    array = RNG.normal(size=(1, 12, 13, depth)).astype(np.float32)
+    run, options = Analytic(position_dependent).run, WindowOptions((8, 8, 8), half=half)
+    whole = collect(array, run, 2, patch=(8, 8, 8), half=half)
+    first, *more = [(slab.first, slab.scores.copy()) for slab in stream_scores(array, run, 2, options, planes=planes)]
+    if depth == 8:
+        assert not more
+        assert first[0] == planes.start
+        assert np.array_equal(first[1], whole[..., planes])
+    else:
+        assert first[0] == 0
+        assert more[-1][0] + more[-1][1].shape[-1] == depth
+
+
 def test_mirroring_averages_over_every_set_of_axes():
     array = RNG.normal(size=(1, 12, 8, 20)).astype(np.float32)
     run = Analytic(position_dependent).run
