@@ -100,7 +100,7 @@ def stream_scores(
     - `array`, shape (C, X, Y, Z): what the network is shown; at least one patch large.
     - `rows`: the part of the Y axis that is wanted; scores have this part only. Each row's scores are those it would
       have without, because all windows over it are still run.
-    - `planes`: the part of the last axis that is wanted. Others are left out where one window covers that axis, as
+    - `planes`: the part of the last axis that is wanted. Others are omitted where one window covers that axis, as
       where a scan of few slices was padded.
     - `output_layer`: makes scores of what `run` gives, where that is features.
     """

@@ -57,7 +57,7 @@ def test_slabs_equal_dense_blending_and_do_not_depend_on_the_batch(shape, overla
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize(("planes", "depth"), [(slice(2, 6), 8), (slice(0, 8), 8), (slice(3, 4), 8), (slice(2, 6), 11)])
-def test_planes_that_are_not_wanted_are_left_out_where_one_window_covers_them(planes, depth, half):
+def test_planes_that_are_not_wanted_are_omitted_where_one_window_covers_them(planes, depth, half):
     array = RNG.normal(size=(1, 12, 13, depth)).astype(np.float32)
     run, options = Analytic(position_dependent).run, WindowOptions((8, 8, 8), half=half)
     whole = collect(array, run, 2, patch=(8, 8, 8), half=half)
