@@ -21,7 +21,7 @@ Mask = npt.NDArray[np.bool_]
 Triple = tuple[int, int, int]
 
 REACH = 5.0  # times the smallest spacing, around the newest mark: what is farther away in the class or not stays so
-MOST_CHANGED = 0.5  # of the class around the mark; no reader can have meant a correction of more by one mark
+MOST_REMOVED = 0.5  # of the class around the mark; no reader can have meant to give up more by one mark
 
 
 def walker_answer(
@@ -53,8 +53,8 @@ def walker_answer(
     Raises
     ------
     InputError
-        When a mark lies outside the scan, none belongs to the class where nothing is drawn, the scan shows no edge, or
-        more would change than can have been meant.
+        When a mark lies outside the scan, nothing of the class is drawn or marked as belonging to it, the scan shows no
+        edge, or more would be taken away than can have been meant.
     """
     shape = (scan.shape[0], scan.shape[1], scan.shape[2])
     steps = np.array(spacing) / min(spacing)
@@ -77,11 +77,11 @@ def walker_answer(
         found = np.ones(box.size, bool)
     after = corrected(before, found, interactions, box.low)
     around = int(np.count_nonzero(cut(present, _region(box_around(newest.voxels, shape)))))
-    changed = int(np.count_nonzero(before != after))
-    if changed > MOST_CHANGED * around:
+    removed = int(np.count_nonzero(before & ~after))
+    if removed > MOST_REMOVED * around:
         raise InputError(
-            f"the random walker would change {changed:,} voxels, and the class has {around:,} around the mark",
-            fix="Draw or erase here, or mark a smaller part.",
+            f"the random walker would take away {removed:,} of the {around:,} voxels of the class around the mark",
+            fix="Erase what is wrong, or mark what belongs first.",
         )
     return box, after
 
@@ -98,8 +98,14 @@ def _from_nothing(
     box = box_around(voxels, (scan.shape[0], scan.shape[1], scan.shape[2]))
     voxels = voxels - np.array(box.low)
     marks = Marks(voxels[~is_outside], voxels[is_outside])  # raises where nothing is marked as belonging to the class
+    before = cut(present, _region(box))
+    if interactions[-1].is_outside and before.any():
+        raise InputError(
+            "nothing of the class is drawn near the mark that does not belong to it",
+            fix="Mark a part that is drawn, or what does belong.",
+        )
     found = random_walk.random_walk(scan[box.slices], marks, spacing, _part(probability, box))
-    return box, cut(present, _region(box)) | found
+    return box, corrected(before, found, interactions, box.low)
 
 
 def _part(probability: Array | None, box: Box) -> Array | None:

@@ -73,9 +73,9 @@ def test_nothing_far_from_the_mark_changes_and_nothing_of_the_other_kind(outside
         assert found[tuple(place)] == (not outside)
 
 
-def test_where_more_than_half_would_change_nothing_is_drawn_and_that_is_said() -> None:
+def test_where_more_than_half_would_be_lost_nothing_is_drawn_and_that_is_said() -> None:
     truth = ball(radius=3.0)
-    with pytest.raises(InputError, match="would change 93 voxels, and the class has 93 around the mark"):
+    with pytest.raises(InputError, match="would take away 93 of the 93 voxels of the class"):
         after(scan_of(np.zeros(SHAPE, bool)), truth, mark(CENTER, outside=True))
 
 
@@ -90,6 +90,22 @@ def test_far_from_what_is_drawn_a_second_part_is_drawn_from_nothing_and_the_firs
     found = after(scan_of(first | second), first, mark((32, 28, 18)))
     assert (found >= first).all()
     assert dice(found & ~first, second) > 0.9
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_far_from_the_class_a_mark_brings_back_nothing_that_older_marks_settled(outside) -> None:
+    """A mark that belongs was answered, and the reader erased a part since; a mark far away is not about that."""
+    truth, second = ball((10, 10, 18), 6.0), ball((32, 28, 18), 6.0)
+    present = truth.copy()
+    present[:, 12:] = False
+    marks = mark((10, 8, 18)), mark((32, 28, 18), outside=outside)
+    if outside:
+        with pytest.raises(InputError, match="nothing of the class is drawn near the mark"):
+            after(scan_of(truth | second), present, *marks)
+        return
+    found = after(scan_of(truth | second), present, *marks)
+    assert np.array_equal(found[:20], present[:20])
+    assert dice(found[20:], second[20:]) > 0.9
 
 
 def test_from_nothing_all_marks_are_heard_and_without_one_that_belongs_it_is_said() -> None:

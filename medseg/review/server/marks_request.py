@@ -29,8 +29,8 @@ Voxels = npt.NDArray[np.int64]
 class MarksRequest:
     """The class that is marked, by its value, and what is marked.
 
-    - `interactions`: clicks and scribbles, the oldest first; without any in the request, `inside` and `outside` are one
-      each.
+    - `interactions`: clicks and scribbles, the oldest first; without any in the request, `outside` and `inside` are one
+      each, in this order.
     - `present`: what is drawn of the class; None where the request does not say so.
     """
 
@@ -70,7 +70,9 @@ def read_marks(body: bytes, most: int) -> MarksRequest:
         raise InputError("class must be the value of a class", fix=FIX)
     marked = _voxels(inside), _voxels(outside)
     interactions = _strokes(strokes) or tuple(
-        Interaction(voxels, is_outside) for voxels, is_outside in zip(marked, (False, True), strict=True) if len(voxels)
+        Interaction(voxels, is_outside)
+        for voxels, is_outside in zip(marked[::-1], (True, False), strict=True)
+        if len(voxels)
     )
     if not interactions:
         raise InputError("nothing is marked as belonging to the class", fix="Mark at least one voxel.")
