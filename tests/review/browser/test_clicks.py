@@ -144,8 +144,11 @@ def test_a_click_in_and_a_click_out_give_the_ball_a_step_each(review):
     assert 2 * ((found == 1) & free).sum() / ((found == 1).sum() + free.sum()) > 0.9
     assert np.array_equal(found == 2, review.labels == 2), "no voxel of another class is drawn over"
     review.press("q", "t")
-    click(review, 4, 25, "right")
+    click(review, 3, 3, "right")
     review.says("Nothing is marked as belonging to the class")
+    (complaint,) = review.complaints
+    assert "422" in complaint, "the browser notes the refusal, and nothing else"
+    review.complaints.clear()
     review.press("z")
     review.says("The mark that changed nothing was taken back")
     review.press("z")
