@@ -120,6 +120,40 @@ def test_the_search_finds_every_word_of_the_list(site: Path, browser: Any) -> No
     assert not missing, missing
 
 
+# What somebody pastes into the search, and a page that it must lead to.
+PASTED = {
+    "[2/2] interrupted-copy (interrupted-copy.nii.gz): FAILED: the file is truncated: its compressed data breaks off. "
+    "Copy or download the file again; compare its size with the original. [E-input]": "how-to/troubleshoot.html",
+    "9 of 18 images of this acquisition are here": "how-to/troubleshoot.html",
+    "its slices are unevenly spaced, or slices are missing": "how-to/troubleshoot.html",
+    "RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB (GPU 0; 8 GiB total)": "how-to/troubleshoot.html",
+    "ModuleNotFoundError: No module named 'medseg'": "how-to/troubleshoot.html",
+    "ModuleNotFoundError": "how-to/troubleshoot.html",
+    "--fast": "how-to/run-faster.html",
+    "--allow-uneven": "how-to/troubleshoot.html",
+    "medseg: there is no option -q. `medseg train --help` shows the options. [E-usage]": "reference/errors.html",
+}
+
+
+def test_the_search_takes_messages_and_options_as_they_stand(site: Path, browser: Any) -> None:
+    context = browser.new_context(viewport=DESKTOP)
+    page = context.new_page()
+    page.goto((site / "index.html").as_uri(), timeout=SLOW)
+    box, found = page.locator(".md-search__input"), {}
+    for text in PASTED:
+        box.fill("")
+        box.press("End")
+        page.wait_for_function("!document.querySelector('.md-search-result__item')", timeout=SLOW)
+        box.fill(text)
+        box.press("End")
+        page.wait_for_selector(".md-search-result__item", timeout=SLOW)
+        links = page.locator(".md-search-result__link").all()
+        found[text] = [str(link.get_attribute("href")) for link in links]
+    context.close()
+    missing = {text: found[text] for text, wanted in PASTED.items() if not any(wanted in one for one in found[text])}
+    assert not missing, missing
+
+
 def test_the_search_finds_without_a_server_and_without_network(site: Path, browser: Any) -> None:
     context = browser.new_context(viewport=DESKTOP)
     page = context.new_page()
