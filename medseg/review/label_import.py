@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from medseg.config.arguments import check_arguments_of, listed
-from medseg.errors import InputError, MedsegError, UsageError
+from medseg.errors import InputError, MedsegError, UsageError, with_code
 from medseg.io.files.case_id import stem
 from medseg.io.nifti_header import open_header
 from medseg.isolation.boundary import STOPS, as_failure
@@ -45,6 +45,7 @@ class ImportedFile:
     revision: int | None = None
     changed_voxels: int | None = None  # against the model's labels
     error: str | None = None
+    code: str | None = None  # of the kind of error
 
     def __repr__(self) -> str:
         return f"ImportedFile({self.state}, case_id='{self.case_id}', revision={self.revision})"
@@ -146,7 +147,7 @@ def import_labels(
             f"--case {case} is for one file of labels, and there are {len(found)}", fix="Give one file with --case."
         )
     options = _Options(reviewer, case, dict(classes or {}), blind, replace, accept)
-    done = [ImportedFile(path, "refused", error=why) for path, why in refused]
+    done = [ImportedFile(path, "refused", error=why, code=InputError.code_of_kind()) for path, why in refused]
     with open_store(Path(folder), create=True, scans=[Path(path) for path in listed(scans)]) as store:
         if case is not None:
             store.result(case)
@@ -159,7 +160,7 @@ def import_labels(
             done.append(one)
     for one in done:
         if one.state == "refused":  # not its path, which may name a patient
-            log.error("A file was refused: %s", one.error)
+            log.error("%s", with_code(f"A file was refused: {one.error}", one.code))
         else:
             log.info("%s: %s, matched by %s", one.case_id, one.state, one.matched_by)
     return Import(tuple(sorted(done, key=lambda one: one.path)))
@@ -204,7 +205,8 @@ def _import(
     except (*STOPS, OSError):
         raise
     except BaseException as error:  # other programs leave nearly anything in a file
-        return ImportedFile(file.path, "refused", case_id, how, error=_sentence(as_failure(error)))
+        failed = as_failure(error)
+        return ImportedFile(file.path, "refused", case_id, how, error=_sentence(failed), code=failed.code)
     state: Literal["imported", "unchanged"] = "unchanged" if same else "imported"
     return ImportedFile(file.path, state, case_id, how, revision.number, revision.changed_voxels)
 

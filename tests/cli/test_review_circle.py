@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pydicom
 import pytest
@@ -42,7 +43,9 @@ def test_what_is_refused_is_said_with_its_reason(tmp_path, capsys):
         save_itksnap(tmp_path / "in/liver.nii.gz", store.model_labels("scan_0"))
     command = ["review", "import", str(out), str(tmp_path / "in"), "--reviewer", "Ada"]
     assert run(command) == 4
-    assert "lies on the grid of 2 cases" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "lies on the grid of 2 cases" in said.out
+    assert re.search(r"^A file was refused: .* \[E-input\]$", said.err, re.MULTILINE)
     assert run([*command, "--case", "scan_0", "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out)
     assert (one["state"], one["case_id"], one["matched_by"]) == ("imported", "scan_0", "given")
