@@ -20,6 +20,7 @@ from medseg.infer.agreement import EnsembleAgreement
 from medseg.infer.engines.base import Engine
 from medseg.infer.engines.onnx_files import Export, export_folder, find_export, read_report
 from medseg.infer.engines.onnx_weights import share_weights
+from medseg.infer.engines.traced_window import fit_window, smaller_window
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
 from medseg.models.package import ONNX_FILE, REPORT_FILE, ModelPackage, file_sha256
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger("medseg.infer")
+
+
+class _OneSizeOnly(Exception):
+    """What was written in a small window does not compute a larger one."""
+
 
 OPSET = 17
 # Largest difference of a score, as a fraction of the range of scores: some rounding of float32 in another order.
@@ -73,26 +79,42 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
     - returns: the report: hashes, versions, the largest difference of a score on a window of noise, and the fraction of
       voxels whose largest score is another.
     """
-    import torch
-
     from medseg.infer.engines.torch import load_networks
 
     if package.card.network.name == "onnx":
         raise ModelError(f"'{package.card.name}' is ONNX already", where=package.weights_path, fix="Use it as it is.")
     networks = load_networks(package)
+    target = export_folder(package) if folder is None else folder
+    small = smaller_window(networks[0], package.card) if find_spec("openvino") else None
+    try:
+        report = _written(package, networks, target, small or package.card)
+    except _OneSizeOnly:
+        report = _written(package, networks, target, package.card)
+    write_text(target / REPORT_FILE, json.dumps(report, indent=2) + "\n")
+    return {"file": str(target / ONNX_FILE), **report}
+
+
+def _written(package: ModelPackage, networks: list[torch.nn.Module], target: Path, traced: ModelCard) -> dict[str, Any]:
+    """Write the file by means of a card with perhaps a smaller window; `_OneSizeOnly` where it then fits no other."""
+    import torch
+
     card = package.card
-    window = np.random.default_rng(0).standard_normal((1, card.channels, *card.input.patch), np.float32)
+    window = np.random.default_rng(0).standard_normal((1, card.channels, *traced.input.patch), np.float32)
     shown = torch.from_numpy(window if card.network.dimensions == 3 else window[..., 0])
     with torch.inference_mode():
         expected = np.mean([network(shown).float().numpy() for network in networks], axis=0)
-    target = export_folder(package) if folder is None else folder
     with atomic_path(target / ONNX_FILE) as part:
         for network in networks:
             _use_plain_normalization(network, card.network.dimensions)
         _write(networks, shown, part, card)
+        multiple = _multiple(networks, window, part, activation_bytes(part), traced)
+        if traced is not card:
+            if multiple is None:
+                raise _OneSizeOnly
+            fit_window(part, card)
         activations = activation_bytes(part)
         shared = target == package.folder and share_weights(part, package.weights_path)
-        engine = _any_engine(Export(part, activations), card)
+        engine = _any_engine(Export(part, activations, multiple=tuple(multiple) if multiple else None), traced)
         found = engine.run(window).reshape(expected.shape)
         content_hash = file_sha256(part)
         difference = float(np.abs(found - expected).max())
@@ -103,7 +125,7 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
             "opset": OPSET,
             "shares_weights": shared,
             "activation_bytes": activations,
-            "multiple": _multiple(networks, window, part, activations, card),
+            "multiple": multiple,
             "outputs": ["scores", "found"][: 1 + (card.ensemble_members > 1)],
             "written_by": _written_by(),
             "compared_by": engine.name,
@@ -118,8 +140,7 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
                 where=package.folder,
                 fix="Use --engine torch.",
             )
-    write_text(target / REPORT_FILE, json.dumps(report, indent=2) + "\n")
-    return {"file": str(target / ONNX_FILE), **report}
+    return report
 
 
 def _multiple(
@@ -225,7 +246,7 @@ def _any_engine(export: Export, card: ModelCard) -> Engine:
     if find_spec("openvino"):
         from medseg.infer.engines.openvino import OpenVinoEngine
 
-        return OpenVinoEngine(export.checked(), card, export.activations)
+        return OpenVinoEngine(export.checked(), card, export.activations, multiple=export.multiple)
     if find_spec("onnxruntime"):
         from medseg.infer.engines.onnx import OnnxEngine
 
