@@ -30,8 +30,10 @@ def test_the_patch_is_smaller_where_there_are_few_steps(monkeypatch, steps, patc
     assert plan.values["input"] == {"patch": expected, "spacing": [1, 1, 1]}
 
 
-def test_a_patch_in_2d_stays_as_it_is(monkeypatch):
-    assert planned(monkeypatch, 10, patch=(64, 64, 1), dimensions=2).values["input"]["patch"] == [64, 64, 1]
+def test_a_patch_in_2d_becomes_half_as_wide(monkeypatch):
+    assert planned(monkeypatch, 10, patch=(64, 48, 1), dimensions=2).values["input"]["patch"] == [32, 24, 1]
+    many = planned(monkeypatch, ENOUGH_STEPS + 1, patch=(64, 48, 1), dimensions=2)
+    assert many.values["input"]["patch"] == [64, 48, 1]
 
 
 def test_the_reason_says_how_many_steps_there_will_be(monkeypatch):
