@@ -19,7 +19,7 @@ from medseg.engine.shard import Shard
 from medseg.errors import UsageError
 from medseg.infer.options import EngineName, Mirror
 from medseg.io.files.addresses import scheme_of
-from medseg.io.files.writable import output_folder
+from medseg.io.files.writable import check_own_folder, output_folder
 from medseg.isolation.process import Guard
 from medseg.types.run import BatchResult, Inputs
 
@@ -64,7 +64,10 @@ def run_pipeline(
     chosen = apply_overrides(merged(configured, values or {}), settings)
     file = config if config is not None and Path(config).is_file() else None
     assembled = assemble(path.stem, load_pipeline(path), chosen, where=file)
-    return run(assembled, inputs_of(inputs, manifest, root), folder, options)
+    taken = inputs_of(inputs, manifest, root)
+    if manifest is None:
+        check_own_folder(folder, taken.paths, "the output is the folder of the scans itself")
+    return run(assembled, taken, folder, options)
 
 
 def inputs_of(inputs: Sequence[str | Path], manifest: Path | None, root: str | Path | None) -> Inputs:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 import secrets
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +25,7 @@ from pydicom.uid import (
     RTStructureSetStorage,
 )
 
+from medseg.config.safe_json import parse_json
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.dicom.header import lenient, looks_like_dicom, read_header
 from medseg.io.dicom.inflated import read_dicom
@@ -117,6 +119,9 @@ def deidentify_folder(
     """
     if any(real(out).is_relative_to(real(path)) for path in inputs if path.is_dir()):
         raise UsageError("the output folder lies inside the input", where=out, fix="Choose a folder beside it.")
+    options = [f"{OPTIONS[name].value} {OPTIONS[name].meaning}" for name in OPTIONS if getattr(kept, name)]
+    run = hmac.new(key, json.dumps(options).encode(), "sha256").hexdigest()[:16]
+    is_new = _begin(out, run)
     entries, skipped = walk(inputs)
     cleaning = Cleaning(key, kept)
     for entry in entries:
@@ -136,17 +141,45 @@ def deidentify_folder(
             kinds[target] = kind
     report = {
         "profile": "PS3.15 2026c, Basic Application Level Confidentiality Profile, Clean Structured Content Option",
-        "options": [f"{OPTIONS[name].value} {OPTIONS[name].meaning}" for name in OPTIONS if getattr(kept, name)],
+        "options": options,
         "objects": Counter(kinds.values()),
         "pixels_accepted_by_the_user": allow_burned_in,
         "skipped": Counter(sorted(reasons)),
         "identifiers_found_outside_the_table": cleaning.leaks,
+        "run": run,
         "notes": [*NOTES, *(note for name, note in OF_OPTIONS.items() if getattr(kept, name))],
     }
     if kinds:
         write_text(out / REPORT_FILE, json.dumps(report, indent=2) + "\n")
         _log(out, report)
+    elif is_new:
+        (out / REPORT_FILE).unlink()
+        with suppress(OSError):  # what else may lie in it stays
+            out.rmdir()
     return Deidentified(tuple(kinds), tuple(skipped), cleaning.leaks)
+
+
+def _begin(out: Path, run: str) -> bool:
+    """Write down which run the folder is for, before any object is; return whether it is new.
+
+    Objects of another key or other options beside these would be one patient under two names, or some of them with more
+    left in than the record says.
+    """
+    path = out / REPORT_FILE
+    try:
+        before = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = None
+    if isinstance(before, dict) and before.get("run") == run:
+        return False
+    if before is not None or next(out.rglob("*.dcm"), None) is not None:
+        raise UsageError(
+            "the folder holds objects of another key or of other options",
+            where=out,
+            fix="Choose another folder; only the same --key file and options add to one.",
+        )
+    write_text(path, json.dumps({"run": run}) + "\n")
+    return True
 
 
 def _log(out: Path, report: Mapping[str, Any]) -> None:

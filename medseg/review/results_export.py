@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from medseg.config.arguments import check_arguments_of, listed
 from medseg.config.bounds import LabelFormats, names_in
 from medseg.counted import counted
 from medseg.errors import MedsegError, UsageError
-from medseg.io.files.writable import output_folder
+from medseg.io.files.writable import check_own_folder, output_folder
 from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.read import read_scan
 from medseg.isolation.boundary import insist
@@ -31,6 +32,7 @@ from medseg.types.verification import DocumentReference, Verification
 log = logging.getLogger("medseg.review")
 
 REPORT = WRITERS["sr"].file_name
+STEMS = {writer.file_name.partition(".")[0] for writer in WRITERS.values()}
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,7 +72,8 @@ def export_results(
     person as the content's creator; one the model had found nothing of is manual; one that stayed is automatic, and
     where no class changed the SEG is byte for byte the one that `medseg predict` writes. The structured report is
     verified, with the person as observer, and names the report it takes the place of: one in the output folder, else
-    the one beside the model's labels. An RTSTRUCT is approved.
+    the one beside the model's labels. An RTSTRUCT is approved. What an earlier export wrote of a case that is not
+    accepted any more is removed.
 
     Parameters
     ----------
@@ -102,6 +105,7 @@ def export_results(
         When the results do not say which model made them.
     """
     place, formats = output_folder(out), names_in(format)
+    check_own_folder(place, [Path(folder)], "the output is the folder of the results itself")
     given = None if model is None else resolve_model(model)  # known before any review is read
     if not formats:
         raise UsageError("--format: no format was named", fix=f"Choose among {', '.join(WRITERS)}.")
@@ -114,6 +118,7 @@ def export_results(
             state = store.case(case_id, reviewer).state
             if state != "accepted":
                 skipped[case_id] = state
+                _remove(place / case_id, case_id)
                 continue
             try:
                 files[case_id] = insist(_write, store, case_id, place / case_id, formats, reviewer, organization, maker)
@@ -158,6 +163,18 @@ def _write(
         for note in notes:
             log.warning("%s: %s", case_id, note)
     return tuple(dict.fromkeys(written))
+
+
+def _remove(folder: Path, case_id: str) -> None:
+    """Remove what was exported of a case before its verdict changed, which would be sent with the others."""
+    before = sorted(path for path in folder.glob("*") if path.name.partition(".")[0] in STEMS and path.is_file())
+    for path in before:
+        path.unlink()
+    if before:
+        names = ", ".join(path.name for path in before)
+        log.warning("%s: not accepted any more, so that its earlier export was removed: %s", case_id, names)
+        with suppress(OSError):  # what else may lie in it stays
+            folder.rmdir()
 
 
 def _possible(formats: Sequence[str], scan: Scan) -> list[str]:

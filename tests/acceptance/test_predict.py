@@ -161,6 +161,14 @@ def test_a_folder_without_scans_is_exit_code_4(medseg, tmp_path):
     assert "no scan was found" in done.stderr
 
 
+def test_results_are_not_put_among_the_scans(medseg, tmp_path):
+    (tmp_path / "scan.nii.gz").write_bytes(b"")
+    done = medseg("predict", tmp_path, "--model", "hippocampus", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "the output is the folder of the scans itself" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.nii.gz"]
+
+
 def test_maps_are_saved_on_the_scan_s_grid_and_unknown_ones_refused(medseg, scans, quick, tmp_path):
     scan = scans / "research" / "left-hippocampus.nii.gz"
     done = medseg("predict", scan, "--model", MODEL, "--out", tmp_path, "--save", "probabilities,entropy", *quick)

@@ -20,6 +20,8 @@ from medseg.io.dicom_results.rtstruct import read_rtstruct
 from medseg.io.formats import Labeled, write
 from medseg.io.read import load_scan
 from medseg.log_file import LOG_NAME
+from medseg.privacy import deidentify as module
+from medseg.privacy.cleaning import Kept
 from medseg.privacy.deidentify import REPORT_FILE, Deidentified, deidentify_folder, read_key
 from medseg.types import LabelMap
 from medseg.versions import versions
@@ -203,6 +205,45 @@ def test_pixels_in_doubt_are_skipped_unless_somebody_looked(tmp_path, change):
     accepted = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY, allow_burned_in=True)
     assert len(accepted.written) == 1
     assert json.loads((tmp_path / "clean" / REPORT_FILE).read_text())["pixels_accepted_by_the_user"] is True
+
+
+@pytest.mark.parametrize(
+    "first",
+    [{"key": b"another key, as long"}, {"key": KEY, "kept": Kept(uids=True)}, None],
+    ids=("key", "options", "foreign"),
+)
+def test_a_folder_holds_objects_of_one_key_and_of_the_same_options(tmp_path, first):
+    small_series(tmp_path / "in", shape=(8, 8, 2))
+    out = tmp_path / "clean"
+    if first is None:
+        small_series(out, shape=(8, 8, 1))
+        [path] = list(out.iterdir())
+        path.rename(out / "1.dcm")
+    else:
+        deidentify_folder([tmp_path / "in"], out, **first)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="of another key or of other options"):
+        deidentify_folder([tmp_path / "in"], out, key=KEY)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_what_was_interrupted_is_done_by_the_same_again(tmp_path, monkeypatch):
+    small_series(tmp_path / "in", shape=(8, 8, 3))
+    whole = deidentify_folder([tmp_path / "in"], tmp_path / "whole", key=KEY)
+    write_object, calls = module._write, []
+
+    def interrupted(*given):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return write_object(*given)
+
+    monkeypatch.setattr(module, "_write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
+    again = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
+    names = [[path.name for path in one.written] for one in (whole, again)]
+    assert names[0] == names[1]
 
 
 def test_a_secondary_image_is_in_doubt_where_it_has_no_place_in_the_patient(tmp_path):

@@ -237,3 +237,27 @@ def test_dciodvfy_finds_no_error(reviewed, tmp_path):
     before = {path.name: dicom_errors(path) for path in (out / case).glob("*.dcm")}
     for path in files:
         assert dicom_errors(path) == before.get(path.name, []), path
+
+
+def test_what_is_not_accepted_any_more_is_removed(reviewed, tmp_path, caplog):
+    out, case = reviewed
+    place = tmp_path / "to"
+    judge(out, case)
+    export_results(out, place, format="dicom-seg,sr,stl")
+    (place / case / "notes.txt").write_text("mine")
+    assert {SEG, REPORT} < {path.name for path in (place / case).iterdir()}
+    judge(out, case, kind="reject")
+    done = export_results(out, place, format="dicom-seg,sr,stl")
+    assert done.skipped == {case: "rejected"}
+    assert [path.name for path in (place / case).iterdir()] == ["notes.txt"]
+    assert SEG in caplog.text
+    assert "not accepted any more" in caplog.text
+
+
+def test_results_are_not_exported_into_themselves(reviewed):
+    out, case = reviewed
+    judge(out, case)
+    before = (out / case / SEG).read_bytes()
+    with pytest.raises(UsageError, match="folder of the results itself"):
+        export_results(out, out, format="dicom-seg")
+    assert (out / case / SEG).read_bytes() == before

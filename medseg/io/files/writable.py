@@ -51,6 +51,12 @@ def check_not_read(outs: Path | Iterable[Path], read: Iterable[Path | str]) -> N
         )
 
 
+def check_own_folder(out: Path, inputs: Iterable[Path], why: str) -> None:
+    """Raise `UsageError`, with the reason, where an output folder is one that is read."""
+    if (found := _identity(out)) is not None and any(path.is_dir() and _identity(path) == found for path in inputs):
+        raise UsageError(why, where=out, fix="Choose another, such as a new folder inside it.")
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     """What a file is, by whatever name it is reached; None where nothing is there, as at an address."""
     try:

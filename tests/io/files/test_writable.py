@@ -4,7 +4,7 @@ import pytest
 
 from medseg.engine.evaluate import evaluate
 from medseg.errors import UsageError
-from medseg.io.files.writable import report_folder
+from medseg.io.files.writable import check_own_folder, report_folder
 
 
 def test_results_keep_their_report(tmp_path):
@@ -18,3 +18,13 @@ def test_results_keep_their_report(tmp_path):
 def test_a_folder_inside_results_is_taken(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     assert report_folder(tmp_path / "evaluation") == tmp_path / "evaluation"
+
+
+def test_a_folder_that_is_read_is_no_output_by_any_name(tmp_path):
+    scans, link = tmp_path / "scans", tmp_path / "link"
+    scans.mkdir()
+    link.symlink_to(scans)
+    with pytest.raises(UsageError, match="of the scans"):
+        check_own_folder(link, [scans], "it is the folder of the scans")
+    for other in (scans / "results", tmp_path):
+        check_own_folder(other, [scans, scans / "1.nii.gz"], "it is the folder of the scans")
