@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 SOURCES = Path(__file__).resolve().parents[2] / "medseg"
 BASE = "MedsegError"
@@ -39,6 +42,52 @@ class Message:
     kind: str
     what: str
     fix: str
+
+
+GIVE = "Give a scan that the model is for, or add --anyway."
+KEYS = "Write a value that the reference of configurations allows for that key."
+OPTION = "`medseg VERB --help` shows what each option takes."
+# Messages of which no call has the whole: their parts are put together where they are raised. A test finds their words.
+PUT_TOGETHER = (
+    Message("ConfigError", "unknown key '…'", "Take the key that the message suggests, or one of those it lists."),
+    Message("ConfigError", "…: must be a number, not …", KEYS),
+    Message("UsageError", "--… …: must be one or more of …, with commas between them", OPTION),
+    Message("UsageError", "--… …: must be a number", OPTION),
+    Message(
+        "UsageError", "--… …: must have a unit, such as …m for minutes or …s for seconds", "Write 10m, 90s or 1.5h."
+    ),
+    Message(
+        "UsageError",
+        "--device …: no CUDA GPUs found",
+        "Use --device cpu, or install PyTorch for CUDA; `medseg doctor`.",
+    ),
+    Message(
+        "InputError",
+        "its name says NIfTI, but it is a text file",
+        "Copy or export it again; if it never was a scan, rename it or take it out of the folder.",
+    ),
+    Message("NotForThisModel", "The scan is a 2D image of … voxels; the model is for volumes", GIVE),
+    Message("NotForThisModel", "The scan is a volume of … voxels; the model is for 2D images", GIVE),
+    Message(
+        "NotForThisModel", "The scan has … channels or times; the model is for …", "Give those alone, as one scan."
+    ),
+    Message("NotForThisModel", "The scan shows … by its header; the model is for …", GIVE),
+    Message("NotForThisModel", "The scan covers …; the model is for … to …", GIVE),
+    Message("NotForThisModel", "The scan's voxels lie … apart; the model is for no more than …", GIVE),
+    Message(
+        "NotForThisModel", "The scan holds no intensities: most of its voxels are NaN, infinite or beyond float32", GIVE
+    ),
+    Message("NotForThisModel", "The scan has the same intensity, …, in every voxel", GIVE),
+    Message("NotForThisModel", "The scan has no more than … different intensities, as a mask or label map has", GIVE),
+    Message("NotForThisModel", "The scan has intensities from … to …, which are no Hounsfield units of a CT", GIVE),
+    Message("NotForThisModel", "The scan shows nothing but noise", GIVE),
+    Message("NotForThisModel", "The model's regions were not found with certainty: …", GIVE),
+    Message("NotForThisModel", "The network is far less certain than on the scans it is for", GIVE),
+)
+# What the page says of a kind besides, in Markdown.
+BESIDES = {
+    "NotForThisModel": "The case is withheld, with the gate's reason: [how the gate decides](../explanation/gate.md)."
+}
 
 
 def code_of(name: str) -> str:
@@ -82,26 +131,43 @@ def _exit_code(node: ast.ClassDef) -> int | None:
 
 
 def messages(parsed: dict[Path, ast.Module], known: dict[str, Kind]) -> list[Message]:
-    """Every message that the sources raise whole."""
-    found = set()
+    """Every message that the sources raise whole, with those that they put together."""
+    found = set(PUT_TOGETHER)
     for tree in parsed.values():
+        named = _texts(tree)
         for node in ast.walk(tree):
             name = getattr(getattr(node, "func", None), "id", "") if isinstance(node, ast.Call) else ""
             if name in known and isinstance(node, ast.Call) and node.args:
                 fix = next((word.value for word in node.keywords if word.arg == "fix"), None)
-                what = _text(node.args[0])
+                what = _text(node.args[0], named)
                 if len(re.findall(r"[a-z]{2,}", what)) >= 3:
-                    found.add(Message(name, what, "" if fix is None else _text(fix)))
+                    found.add(Message(name, what, "" if fix is None else _text(fix, named)))
     return sorted(found, key=lambda one: (one.what.lstrip("…' "), one.fix))
 
 
-def _text(node: ast.expr) -> str:
+def _texts(tree: ast.Module) -> dict[str, str]:
+    """The text of each name that a module assigns once, and that is nothing else in it."""
+    given = Counter(
+        node.arg if isinstance(node, ast.arg) else node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.arg) or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    )
+    return {
+        node.targets[0].id: _text(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and given[node.targets[0].id] == 1
+    }
+
+
+def _text(node: ast.expr, named: Mapping[str, str] = MappingProxyType({})) -> str:
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
         return "".join(_text(part) if isinstance(part, ast.Constant) else "…" for part in node.values)
     if isinstance(node, ast.BinOp):
-        return _text(node.left) + _text(node.right)
+        return _text(node.left, named) + _text(node.right, named)
+    if isinstance(node, ast.Name):
+        return named.get(node.id, "…")
     return "…"
 
 
@@ -113,6 +179,7 @@ def page() -> str:
     said = messages(parsed, known)
     for kind in known.values():
         lines += [f"## {kind.code}", "", f"{kind.meaning} Exit code {kind.exit_code}. In Python: `{kind.name}`.", ""]
+        lines += [BESIDES[kind.name], ""] if kind.name in BESIDES else []
         mine = [one for one in said if one.kind == kind.name]
         if mine:
             lines += ["| message | what to do |", "|---|---|"]
@@ -122,7 +189,10 @@ def page() -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([|>*_`\[\]\\])", r"\\\1", " ".join(text.split())).replace("<", "&lt;")
+    """Text as it is for a cell of a table; what stands between backticks stays code."""
+    parts = re.split(r"(`[^`|]+`)", " ".join(text.split()))
+    parts[::2] = [re.sub(r"([|>*_`\[\]\\])", r"\\\1", part).replace("<", "&lt;") for part in parts[::2]]
+    return "".join(parts)
 
 
 if __name__ == "__main__":

@@ -105,3 +105,26 @@ def test_every_verb_has_its_part_of_the_page_with_every_option() -> None:
             if param.param_type_name == "option" and getattr(param, "rich_help_panel", None) not in (LOG, None):
                 assert all(option in parts[name] for option in param.opts), f"{name}: {param.opts}"
                 assert param.help.partition(" ")[0] in parts[name]
+
+
+def test_messages_that_are_put_together_are_still_said_so() -> None:
+    sources = [path.read_text(encoding="utf-8").lower() for path in errors.trees()]
+    for message in errors.PUT_TOGETHER:
+        assert message.kind in errors.kinds(errors.trees())
+        words = [word.lower() for word in re.findall(r"[A-Za-z]{3,}[a-rt-z]", message.what)]
+        assert any(all(word in text for word in words) for text in sources), message.what
+
+
+def test_the_errors_page_has_what_people_see_most() -> None:
+    page = errors.page()
+    for what in ("the file is truncated: its compressed data breaks off", "unknown key", "no CUDA GPUs found",
+                 "must be one or more of", "must have a unit", "The scan is a 2D image"):  # fmt: skip
+        assert what in page
+    gate = page.partition("## E-not-for-this-model")[2].partition("\n## ")[0]
+    assert "The case is withheld" in gate
+    assert "(../explanation/gate.md)" in gate
+
+
+def test_code_in_a_message_is_code() -> None:
+    assert errors._escaped("Run `medseg audit a_b` on a_b") == r"Run `medseg audit a_b` on a\_b"
+    assert r"\`" not in errors.page()

@@ -18,6 +18,9 @@ MONAI Label; cross-validation; fold; ensemble; cascade; postprocessing; preproce
 affine; mask; ground truth; Dice; Hausdorff; surface distance; panoptic; instance segmentation; checkpoint; resume;
 license; anonymize; TensorBoard; wandb; conda; MPS; num_workers; TensorRT; MONAI Deploy; class imbalance; anisotropic;
 largest component; vertebrae; FDA; CE mark; GDPR; HIPAA; upgrade; cite; MLflow;
+batch_size; SlidingWindowInferer; DiceCELoss; pseudonymization; fold_all; Killed; unknown key; no CUDA GPUs found;
+postprocessing: the largest component; the scan is a 2D image;
+the run in this folder was started with another configuration;
 radiomics; SLURM; Kubernetes; Ray; registration; SUV; ONNX; OpenVINO; multi-GPU; multi-label
 """
 LIST = [word.strip() for word in re.sub(r"\s+", " ", WORDS).split(";")]
