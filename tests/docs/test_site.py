@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -135,12 +136,36 @@ PASTED = {
 }
 
 
-def test_the_search_takes_messages_and_options_as_they_stand(site: Path, browser: Any) -> None:
+# What people search for, and the page that comes first.
+FIRST = {
+    "test-time augmentation": "how-to/run-faster.html",
+    "sliding window": "how-to/run-faster.html",
+    "batch size": "how-to/train.html",
+    "batch_size": "reference/glossary.html",
+    "SlidingWindowInferer": "reference/glossary.html",
+    "DiceCELoss": "reference/glossary.html",
+    "pseudonymization": "reference/glossary.html",
+    "fold_all": "how-to/from-nnunet.html",
+    "postprocessing largest component": "reference/objects.html",
+    "Killed": "how-to/troubleshoot.html",
+    "CUDA out of memory": "how-to/troubleshoot.html",
+    "no CUDA GPUs found": "how-to/troubleshoot.html",
+    "The scan is a 2D image": "how-to/troubleshoot.html",
+    "unknown key": "how-to/troubleshoot.html",
+    "must be one or more of": "how-to/troubleshoot.html",
+    "its name says NIfTI, but it is a text file": "how-to/troubleshoot.html",
+    "the file is truncated: its compressed data breaks off": "how-to/troubleshoot.html",
+    "the run in this folder was started with another configuration": "how-to/troubleshoot.html",
+}
+
+
+def searched(site: Path, browser: Any, texts: Iterable[str]) -> dict[str, list[str]]:
+    """The links that the search shows for each text, first to last."""
     context = browser.new_context(viewport=DESKTOP)
     page = context.new_page()
     page.goto((site / "index.html").as_uri(), timeout=SLOW)
     box, found = page.locator(".md-search__input"), {}
-    for text in PASTED:
+    for text in texts:
         box.fill("")
         box.press("End")
         page.wait_for_function("!document.querySelector('.md-search-result__item')", timeout=SLOW)
@@ -150,8 +175,19 @@ def test_the_search_takes_messages_and_options_as_they_stand(site: Path, browser
         links = page.locator(".md-search-result__link").all()
         found[text] = [str(link.get_attribute("href")) for link in links]
     context.close()
+    return found
+
+
+def test_the_search_takes_messages_and_options_as_they_stand(site: Path, browser: Any) -> None:
+    found = searched(site, browser, PASTED)
     missing = {text: found[text] for text, wanted in PASTED.items() if not any(wanted in one for one in found[text])}
     assert not missing, missing
+
+
+def test_the_search_puts_the_page_first_that_is_about_it(site: Path, browser: Any) -> None:
+    found = searched(site, browser, FIRST)
+    others = {text: found[text][:2] for text, wanted in FIRST.items() if wanted not in found[text][0]}
+    assert not others, others
 
 
 def test_the_search_finds_without_a_server_and_without_network(site: Path, browser: Any) -> None:
