@@ -108,6 +108,12 @@ def test_where_none_can_be_read_none_is_chosen(place, tmp_path):
     assert (found.cases, found.exit_code) == ((), 4)
 
 
+def test_a_folder_is_no_file_to_write_and_is_refused_before_any_work(place, tmp_path, monkeypatch):
+    monkeypatch.setattr("medseg.engine.label_next.find_pool", None)
+    with pytest.raises(medseg.errors.UsageError, match="the output is a folder"):
+        medseg.label_next(place / "data", place / "model", out=tmp_path)
+
+
 def test_models_without_probabilities_of_their_own_are_refused(place, tmp_path):
     part(tmp_path, "one")
     whole = composite(tmp_path, parts=[{"model": "one"}])

@@ -94,9 +94,15 @@ const card = ({ name, title, notice, dice, n_cases: cases, limits }) => ({
 const counted = (values) => values.reduce((counts, value) => counts.set(value, (counts.get(value) ?? 0) + 1), new Map())
 
 const KINDS = { taken_back: 'took the verdict back' }
-const asked = (body) => (body.method === 'interactive model' ? 'clicked with a model' : 'asked the random walker')
-// Of suggestions one after the other, each with more marks, the last stands for all.
-const isShown = ({ kind }, n, all) => kind !== 'suggested' || all[n + 1]?.kind !== 'suggested'
+const asked = ({ method, refused }) => {
+  if (refused) return 'marked without an answer'
+  return method === 'interactive model' ? 'clicked with a model' : 'asked the random walker'
+}
+// Of suggestions one after the other, each with more marks, the last stands for all, and so of those refused.
+const isShown = ({ kind, body }, n, all) => {
+  const next = all[n + 1]
+  return kind !== 'suggested' || next?.kind !== 'suggested' || Boolean(body.refused) !== Boolean(next.body.refused)
+}
 
 const objects = ({ n_objects: now, n_model_objects: before }) => Number.isFinite(now)
   ? `, ${now} ${now === 1 ? 'object' : 'objects'}${Number.isFinite(before) ? ` of the model's ${before}` : ''}` : ''

@@ -14,9 +14,17 @@ export class Rules {
   }
 
   /** The same of an answer to clicks: what it may be drawn over says nothing of what it takes away. */
-  allowsAnswer(index, before, pen) {
-    const isOver = !pen || this.overByClicks === null || before === this.overByClicks
-    return isOver && this.permits(index, before, pen)
+  ofAnswers() {
+    return {
+      allows: (index, before, pen) => {
+        const isOver = !pen || this.overByClicks === null || before === this.overByClicks
+        return isOver && this.permits(index, before, pen)
+      },
+      holdingBack: (index, before, pen) => {
+        if (this.locked.has(before) || this.locked.has(pen)) return 'Lock'
+        return this.permits(index, before, pen) ? 'draw over' : 'values'
+      },
+    }
   }
 
   permits(index, before, pen) {

@@ -22,7 +22,7 @@ OPEN_SECONDS = 45  # how long a case counts as open in a window that has not ask
 # Keys of an event's body that the page shows.
 SHOWN = (
     "revision", "reason", "comment", "changed_voxels", "n_objects", "n_model_objects", "origin", "base", "class",
-    "inside", "outside", "method",
+    "inside", "outside", "method", "refused",
 )  # fmt: skip
 
 

@@ -40,6 +40,15 @@ class MarksRequest:
     interactions: tuple[Interaction, ...]
     present: Present | None = None
 
+    def trail(self) -> dict[str, Any]:
+        """What the audit trail keeps: how many voxels are marked, and of the newest mark which kind it is and where.
+
+        Indices are of the grid that is sent, axes nearest RAS.
+        """
+        newest = self.interactions[-1]
+        mark = {"outside": newest.is_outside, "voxels": len(newest.voxels), "first": newest.voxels[0].tolist()}
+        return {"inside": len(self.inside), "outside": len(self.outside), "newest": mark}
+
     def check_within(self, shape: tuple[int, ...]) -> None:
         """Refuse marks, or a box of what is drawn, that lie outside a scan.
 

@@ -46,6 +46,10 @@ class Suggestion:
     fault: str | None = None  # what was wrong with the model's own answer, in whose place this one is
 
 
+class NoAnswer(InputError):
+    """The random walker refuses what is marked."""
+
+
 class Superseded(Exception):
     """A newer request of the same reader on the same case came before this one was begun."""
 
@@ -82,6 +86,9 @@ class Suggester:
             if not work.done():
                 raise HTTPException(503, f"That took longer than {SECONDS:.0f} s. Mark a smaller part.")
             found = work.result()
+        except NoAnswer as error:
+            await run_in_threadpool(self._refused, case_id, who, asked, error)
+            raise
         finally:
             stop.set()  # a computation that waits for its turn is not begun; nobody would see its answer
             newer.cancel()
@@ -122,7 +129,10 @@ class Suggester:
         probability = self._probability(case_id, who, asked.value, image.geometry)
         prior = None if probability is None else order.apply(probability)
         spacing = order.select(image.geometry.spacing)
-        box, is_class = walker_answer(voxels, present, asked.interactions, spacing, prior)
+        try:
+            box, is_class = walker_answer(voxels, present, asked.interactions, spacing, prior)
+        except InputError as error:
+            raise NoAnswer(error.what, where=error.where, fix=error.fix) from error
         return Suggestion(box, is_class, prior is not None, 0.0)
 
     def _recorded(self, case_id: str, who: str, asked: MarksRequest, found: Suggestion) -> dict[str, Any]:
@@ -130,8 +140,7 @@ class Suggester:
         result, table = self.reading.store.result(case_id), self.reading.table(case_id, who)
         body = {
             "class": next(entry.name for entry in table if entry.value == asked.value),
-            "inside": len(asked.inside),
-            "outside": len(asked.outside),
+            **asked.trail(),
             # Of the grid that is sent, axes nearest RAS.
             "box": {"low": found.box.low, "size": found.box.size},
             "voxels": int(found.is_class.sum()),
@@ -151,6 +160,13 @@ class Suggester:
             "runs": runs_of(found.is_class),
             "n": event.n,
         }
+
+    def _refused(self, case_id: str, who: str, asked: MarksRequest, error: NoAnswer) -> None:
+        """Record marks that had no answer, and why."""
+        name = next((entry.name for entry in self.reading.table(case_id, who) if entry.value == asked.value), None)
+        if name is not None:
+            body = {"class": name, **asked.trail(), "refused": error.what}
+            self.reading.store.record(who, SUGGESTED, body, case_id)
 
     def _check_class(self, case_id: str, who: str, value: int) -> str:
         """Return the name of a class by its value."""

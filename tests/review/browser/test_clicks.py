@@ -29,7 +29,7 @@ ANSWER = """
     const box = { low: given.low, size: given.size }
     const present = m.presentRuns(labels, box, belongs).runs
     const drawn = new Set()
-    const edit = new Edit(labels, { allows: (...voxel) => rules.allowsAnswer(...voxel) })
+    const edit = new Edit(labels, rules.ofAnswers())
     const result = m.applyAnswer(edit, labels, { box, runs: given.runs }, given.pen, belongs, drawn)
     return [[...labels.pens], { ...result, present, drawn: drawn.size }]
 """
@@ -54,11 +54,14 @@ def test_an_answer_replaces_the_class_in_its_box_and_others_where_it_may_and_cou
         "added": added,
         "removed": removed,
         "taken": added & (before > 0),
-        "left": grown & (before > 0) & (before != pen) & ~added,
         "drawn": added,
     }
+    held = grown & (before != pen) & ~added
+    is_locked = np.isin(before, locked) | (pen in locked)
+    by_rule = {"Lock": held & is_locked, "others": held & ~is_locked & (before > 0)}
+    by_rule["draw over"] = held & ~is_locked & (before == 0)
+    assert result.pop("held") == {name: int(voxels.sum()) for name, voxels in by_rule.items() if voxels.any()}
     assert result == {name: int(voxels.sum()) for name, voxels in counts.items()}
-    assert result["left"] + result["taken"] > 0
 
 
 MARKS = """
@@ -160,6 +163,7 @@ def test_a_click_in_and_a_click_out_give_the_ball_a_step_each(review):
     review.ready()
     trail = review.page.text_content("#about")
     assert "asked the random walker for class 1: 1 voxels marked inside, 1 outside" in trail
+    assert "marked without an answer for class 1: 0 voxels marked inside, 1 outside" in trail
     with open_store(review.results) as store:
         assert store.verify() == ()
 
@@ -210,6 +214,15 @@ def test_draw_over_holds_for_what_a_click_may_take_and_what_is_left_is_said(clic
     assert clicked.page.input_value("label:has-text('draw over') select") == "", "the pen has a choice of its own"
     clicked.press("z")
     assert np.array_equal(drawn(clicked), clicked.labels)
+
+
+def test_which_rule_held_an_answer_back_is_said(clicked):
+    clicked.page.locator(".field:has-text('values') input").first.fill("100000")
+    clicked.page.keyboard.press("Tab")
+    click(clicked, 20, 27, "left")
+    clicked.says("nothing changed")
+    assert re.search(r"\d+ held back by values", clicked.message())
+    assert clicked.state("dirty") == "0"
 
 
 def test_a_click_that_changes_nothing_is_said_and_undone_by_itself(clicked):

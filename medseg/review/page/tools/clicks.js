@@ -138,16 +138,17 @@ export class Clicks {
     const { round } = mark
     const { labels, pen, name } = round
     const { rules } = editor
-    const edit = new Edit(labels, { allows: (...voxel) => rules.allowsAnswer(...voxel) }, round.object)
+    const edit = new Edit(labels, rules.ofAnswers(), round.object)
     const made = isFromNothing ? new Set(drawn) : null
-    const { added, removed, taken, left } = applyAnswer(edit, labels, answer, pen, (index) => round.belongs(index), made)
+    const belongs = (index) => round.belongs(index)
+    const { added, removed, taken, held } = applyAnswer(edit, labels, answer, pen, belongs, made)
     round.box = answer.box
     mark.drawn = made
     const others = labels.ids ? 'other classes or objects' : 'other classes'
     const parts = [
       added + removed ? `${name}: +${added} −${removed} voxels` : `${name}: nothing changed`,
       taken && `${taken} of them taken from ${others}`,
-      left && `${left} left to ${others}`,
+      ...Object.entries(held).map(([rule, count]) => `${count} ${rule === 'others' ? `left to ${others}` : `held back by ${rule}`}`),
     ].filter(Boolean).join(', ')
     this.step(mark, edit)
     editor.on.say(`${parts} (${this.answeredBy(answer)}).`, Boolean(answer.fault))

@@ -40,24 +40,28 @@ export function presentRuns(labels, box, belongs) {
 
 /**
  * Draw an answer: in its box the class, or the object, becomes what it says, as far as the rules allow. Returns how many
- * voxels were added and removed, how many of the added were of others, and how many were left to others. `drawn`: where
- * given, a set that follows what is added and removed.
+ * voxels were added and removed, how many of the added were of others, and how many were `held` back, by which rule.
+ * `drawn`: where given, a set that follows what is added and removed.
  */
 export function applyAnswer(edit, labels, answer, pen, belongs, drawn = null) {
   const mask = boxMask(answer)
-  const done = { added: 0, removed: 0, taken: 0, left: 0 }
+  const done = { added: 0, removed: 0, taken: 0, held: {} }
   eachOfBox(labels, answer.box, (index, place) => {
     if (belongs(index)) {
       if (mask[place] || !edit.put(index, 0)) return
       done.removed++
       drawn?.delete(index)
     } else if (mask[place]) {
-      const isOther = labels.pens[index] > 0
+      const before = labels.pens[index]
       if (edit.put(index, pen)) {
         done.added++
-        done.taken += isOther
+        done.taken += before > 0
         drawn?.add(index)
-      } else done.left += isOther
+      } else {
+        const rule = edit.rules.holdingBack(index, before, pen)
+        const why = rule === 'draw over' && before ? 'others' : rule
+        done.held[why] = (done.held[why] ?? 0) + 1
+      }
     }
   })
   return done
