@@ -55,9 +55,8 @@ def without_output_layer(network: Any, core: Any) -> tuple[Any, OpenVinoLayer | 
     import openvino
     from openvino import opset13 as ops
 
-    last = network.outputs[-1].get_node().input_value(0).get_node()
-    convolution = last.input_value(0).get_node() if last.get_type_name() == "Add" else last
-    if convolution.get_type_name() != "Convolution" or len(network.outputs) != 1:
+    convolution = _last_convolution(network)
+    if convolution is None:
         return network, None
     source, (classes, features, *size) = convolution.input_value(0), convolution.input_value(1).get_shape()
     if classes <= features or math.prod(size) > 1 or FLOAT * math.prod(network.output().get_shape()) < LARGE:
@@ -68,6 +67,21 @@ def without_output_layer(network: Any, core: Any) -> tuple[Any, OpenVinoLayer | 
     convolution.input(0).replace_source_output(shown.output(0))
     outer = openvino.Model(network.get_results(), [shown])
     return inner, OpenVinoLayer(core.compile_model(outer, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
+
+
+def _last_convolution(network: Any) -> Any | None:
+    """The convolution, perhaps with a bias, that makes the one output of a network of fixed shapes."""
+    if len(network.outputs) != 1 or not network.output().partial_shape.is_static:
+        return None
+    last = network.output().get_node().input_value(0).get_node()
+    if last.get_type_name() == "Add":
+        bias = last.input_value(1).get_partial_shape()
+        if not bias.is_static or math.prod(bias.get_shape()) != last.get_output_shape(0)[1]:
+            return None  # what is added comes from the network, too
+        last = last.input_value(0).get_node()
+    if last.get_type_name() != "Convolution" or any(step != 1 for step in last.get_attributes()["strides"]):
+        return None
+    return last if last.input_value(1).get_partial_shape().is_static else None
 
 
 class OpenVinoLayer:

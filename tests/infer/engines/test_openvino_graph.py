@@ -69,14 +69,17 @@ def test_a_sum_that_does_not_divide_by_the_deviation_is_left(random):
     assert any(node.get_type_name() == "MVN" for node in network.get_ops())
 
 
-def classified(random, classes, *, kernel=1, bias=True, outputs=1, sides=3):
-    size = [8, 7, 6][:sides]
+def classified(random, classes, *, kernel=1, bias=True, outputs=1, sides=3, added=False, size=(8, 7, 6)):
+    size = list(size)[:sides]
     shown = ops.parameter([1, 1, *size], np.float32)
     features = ops.relu(convolved(shown, random.normal(size=(CHANNELS, 1, *[3] * sides)).astype(np.float32)))
     last = convolved(features, random.normal(size=(classes, CHANNELS, *[kernel] * sides)).astype(np.float32))
     if bias:
         last = ops.add(last, ops.constant(random.normal(size=(1, classes, *[1] * sides)).astype(np.float32)))
-    return ov.Model([last, *[features] * (outputs - 1)], [shown]), random.normal(size=(1, 1, *size)).astype(np.float32)
+    if added:
+        last = ops.add(convolved(shown, random.normal(size=(classes, 1, 1, 1, 1)).astype(np.float32)), last)
+    values = random.normal(size=[1, 1, *[abs(side) for side in size]]).astype(np.float32)
+    return ov.Model([last, *[features] * (outputs - 1)], [shown]), values
 
 
 @pytest.fixture
@@ -100,7 +103,15 @@ def test_scores_are_the_same_without_the_last_layer(random, bias, sides):
 
 @pytest.mark.usefixtures("_any_size")
 @pytest.mark.parametrize(
-    "other", [{"classes": 3}, {"classes": 40, "kernel": 3}, {"classes": 40, "outputs": 2}], ids=str
+    "other",
+    [
+        {"classes": 3},
+        {"classes": 40, "kernel": 3},
+        {"classes": 40, "outputs": 2},
+        {"classes": 40, "added": True},
+        {"classes": 40, "size": (8, -1, 6)},
+    ],
+    ids=str,
 )
 def test_a_network_of_another_kind_stays(random, other):
     network, _ = classified(random, **other)
