@@ -46,8 +46,12 @@ class Suggestion:
     fault: str | None = None  # what was wrong with the model's own answer, in whose place this one is
 
 
-class NoAnswer(InputError):
-    """The random walker refuses what is marked."""
+class Refused(Exception):
+    """The random walker has no answer to what is marked, for the reason of an error."""
+
+    def __init__(self, error: InputError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class Superseded(Exception):
@@ -86,9 +90,9 @@ class Suggester:
             if not work.done():
                 raise HTTPException(503, f"That took longer than {SECONDS:.0f} s. Mark a smaller part.")
             found = work.result()
-        except NoAnswer as error:
-            await run_in_threadpool(self._refused, case_id, who, asked, error)
-            raise
+        except Refused as refused:
+            await run_in_threadpool(self._refused, case_id, who, asked, refused.error)
+            raise refused.error from refused
         finally:
             stop.set()  # a computation that waits for its turn is not begun; nobody would see its answer
             newer.cancel()
@@ -116,7 +120,7 @@ class Suggester:
         """The random walker's answer in place of a model's; None where the marks are none that it takes."""
         try:
             return self._walk(case_id, who, asked)
-        except InputError:
+        except (InputError, Refused):
             return None
 
     def _walk(self, case_id: str, who: str, asked: MarksRequest) -> Suggestion:
@@ -132,7 +136,7 @@ class Suggester:
         try:
             box, is_class = walker_answer(voxels, present, asked.interactions, spacing, prior)
         except InputError as error:
-            raise NoAnswer(error.what, where=error.where, fix=error.fix) from error
+            raise Refused(error) from error
         return Suggestion(box, is_class, prior is not None, 0.0)
 
     def _recorded(self, case_id: str, who: str, asked: MarksRequest, found: Suggestion) -> dict[str, Any]:
@@ -161,7 +165,7 @@ class Suggester:
             "n": event.n,
         }
 
-    def _refused(self, case_id: str, who: str, asked: MarksRequest, error: NoAnswer) -> None:
+    def _refused(self, case_id: str, who: str, asked: MarksRequest, error: InputError) -> None:
         """Record marks that had no answer, and why."""
         name = next((entry.name for entry in self.reading.table(case_id, who) if entry.value == asked.value), None)
         if name is not None:
