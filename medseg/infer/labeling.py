@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from medseg.infer.axis_map import AxisMap, Strip
 from medseg.infer.decision import Decision
-from medseg.infer.engines.base import Engine
+from medseg.infer.engines.base import Engine, EngineOfFeatures
 from medseg.infer.labels_from_scores import LabelStream
 from medseg.infer.outputs import Outputs
 from medseg.infer.probability_stream import ProbabilityStream
@@ -80,7 +80,7 @@ class Labeling:
         kept = None if outputs.only_labels else ProbabilityStream(maps, offset, self.decision, *boxed)
         labels = LabelStream(maps, offset, self.decision, target, watch)
         layer = getattr(self.engine, "output_layer", None)
-        run = self.engine.run if layer is None else getattr(self.engine, "features")  # noqa: B009
+        run = self.engine.run if layer is None else cast(EngineOfFeatures, self.engine).features
         planes = slice(z, z + self.prepared.route.size[2])
         for slab in stream_scores(
             self.prepared.array,

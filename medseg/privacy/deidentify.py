@@ -114,18 +114,19 @@ def deidentify_folder(
     a keyed hash, everywhere alike, so that what referred to what still does, across runs with the same key too.
 
     `out`, which must lie outside the inputs, gets ``<patient>/<series>/<instance>.dcm``, all by their new names, and a
-    report and a log without anything of the old. `allow_burned_in` takes objects whose pixels may show the patient: a
+    report and a log without anything of the old; one that holds objects of another key, or of other options, raises
+    `UsageError`. `allow_burned_in` takes objects whose pixels may show the patient: a
     person has looked at them. `kept` names what stays beyond the basic profile.
     """
     if any(real(out).is_relative_to(real(path)) for path in inputs if path.is_dir()):
         raise UsageError("the output folder lies inside the input", where=out, fix="Choose a folder beside it.")
     options = [f"{OPTIONS[name].value} {OPTIONS[name].meaning}" for name in OPTIONS if getattr(kept, name)]
     run = hmac.new(key, json.dumps(options).encode(), "sha256").hexdigest()[:16]
-    is_new = _begin(out, run)
     entries, skipped = walk(inputs)
     cleaning = Cleaning(key, kept)
     for entry in entries:
         _learn(entry.path, cleaning)
+    is_new = _begin(out, run)
     kinds: dict[Path, str] = {}  # of each file written
     reasons: list[str] = []
     for entry in entries:
@@ -176,7 +177,7 @@ def _begin(out: Path, run: str) -> bool:
         raise UsageError(
             "the folder holds objects of another key or of other options",
             where=out,
-            fix="Choose another folder; only the same --key file and options add to one.",
+            fix="Choose another folder, or delete this one; only the same --key file and options add to one.",
         )
     write_text(path, json.dumps({"run": run}) + "\n")
     return True

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from medseg.infer.output_layer import OutputLayer
 from medseg.models.card import ModelCard
 
 
@@ -40,4 +41,15 @@ class Engine(Protocol):
         - returns, shape (N, K, X, Y, Z): before softmax. May be memory the next call writes again: whoever keeps scores
           copies them.
         """
+        ...
+
+
+class EngineOfFeatures(Engine, Protocol):
+    """An engine that may leave a network's last layer to what adds its windows."""
+
+    output_layer: OutputLayer | None
+    """What makes scores of features; None where `run` computes all there is."""
+
+    def features(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Compute what `output_layer` is given, shape (N, F, X, Y, Z), of windows as `run` takes them; or scores."""
         ...

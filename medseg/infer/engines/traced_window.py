@@ -1,6 +1,6 @@
 """The window in which a network is written as ONNX: a small one, where what is written then fits the card's too.
 
-PyTorch holds every layer's result while it writes: 14 GB for a network of 32 features in a window of 128 x 128 x 128.
+PyTorch holds every layer's result while it writes: several times what running it takes.
 """
 
 from __future__ import annotations
