@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +12,11 @@ from scipy import ndimage
 from medseg.post.connectivity import flat_axis
 from medseg.post.diameter import longest_diameter
 from medseg.post.in_plane_axes import in_plane_axes, slice_axis
-from medseg.types import AnyLabels, LabelMap, Scan
+from medseg.threads import side_by_side
+from medseg.types import AnyLabels, LabelClass, LabelMap, Scan
 from medseg.types.class_values import ClassValues
 from medseg.types.overlapping import class_map
-from medseg.types.run import Volumes
+from medseg.types.run import ClassVolume, Volumes
 
 
 def measure_values(scan: Scan, labels: AnyLabels, volumes: Volumes) -> Volumes:
@@ -28,39 +28,27 @@ def measure_values(scan: Scan, labels: AnyLabels, volumes: Volumes) -> Volumes:
     labels.geometry.match(scan.geometry, what="the grids of the labels and the scan")
     matrix = np.ascontiguousarray(labels.geometry.affine[:3, :3])
     flat, across = flat_axis(labels.geometry.shape), slice_axis(labels.geometry)
-    rows = []
-    for (box, mask), row in zip(_masks(labels), volumes.rows, strict=True):
+    boxes = list[Any]()
+    if isinstance(labels, LabelMap) and len(labels.table):
+        boxes = ndimage.find_objects(labels.array, labels.table.largest)
+    entries = dict(zip(labels.table, volumes.rows, strict=True))
+
+    def measured(entry: LabelClass) -> ClassVolume:
+        one, row = class_map(labels, entry).array, entries[entry]
+        box: Any = boxes[entry.value - 1] if boxes else ndimage.find_objects((one != 0).view(np.uint8), 1)[0]
         if box is None:
-            rows.append(row)
-            continue
+            return row
+        mask = one[box] == entry.value
         volume_ml = row.size if row.unit == "volume_ml" else None
         values = tuple(values_of(channel[box][mask], scan.source.value_unit, volume_ml) for channel in scan.array)
         row = replace(row, values=values)
-        # Where the size of a pixel is not known, neither is a length in mm.
-        if row.unit != "area_px":
-            long_axis, short_axis = in_plane_axes(mask, matrix, across)
-            row = replace(
-                row,
-                diameter_mm=longest_diameter(mask, matrix, flat),
-                long_axis_mm=long_axis,
-                short_axis_mm=short_axis,
-            )
-        rows.append(row)
-    return replace(volumes, rows=tuple(rows))
+        if row.unit == "area_px":  # where the size of a pixel is not known, neither is a length in mm
+            return row
+        long_axis, short_axis = in_plane_axes(mask, matrix, across)
+        longest = longest_diameter(mask, matrix, flat)
+        return replace(row, diameter_mm=longest, long_axis_mm=long_axis, short_axis_mm=short_axis)
 
-
-def _masks(labels: AnyLabels) -> Iterator[tuple[Any, npt.NDArray[np.bool_]]]:
-    """Smallest box around each class, None without voxels, and where in it the class is."""
-    boxes: list[Any] = []
-    if isinstance(labels, LabelMap) and len(labels.table):
-        boxes = ndimage.find_objects(labels.array, max_label=labels.table.largest)
-    for entry in labels.table:
-        one = class_map(labels, entry)
-        if isinstance(labels, LabelMap):
-            box = boxes[entry.value - 1]
-        else:
-            (box,) = ndimage.find_objects((one.array != 0).view(np.uint8), max_label=1)
-        yield box, np.zeros((0, 0, 0), bool) if box is None else one.array[box] == entry.value
+    return replace(volumes, rows=tuple(side_by_side(measured, labels.table)))
 
 
 def values_of(found: npt.NDArray[np.generic], unit: str, volume_ml: float | None) -> ClassValues:

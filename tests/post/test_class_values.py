@@ -12,6 +12,7 @@ from medseg.io.measurements import table_of_measurements
 from medseg.post.class_values import measure_values
 from medseg.post.volumes import measure_volumes
 from medseg.types import Geometry, LabelClass, LabelTable, Scan, Source
+from medseg.types.overlapping import OverlappingLabels
 from medseg.types.run import Volumes
 
 TABLE = LabelTable((LabelClass(1, "liver"), LabelClass(2, "lesion"), LabelClass(7, "absent")))
@@ -91,3 +92,16 @@ def test_another_grid_is_refused():
     moved[0, 3] += 1
     with pytest.raises(GeometryMismatch):
         measure_values(replace(scan, geometry=Geometry(moved, labels.geometry.shape)), labels, volumes)
+
+
+def test_classes_that_share_voxels_have_the_figures_of_each_alone():
+    scan, labels, alone = measured()
+    masks = {entry: labels.array == entry.value for entry in TABLE}
+    liver, lesion, _ = TABLE
+    masks[liver][:10] |= masks[lesion][:10]
+    shared = masks[liver]
+    overlapping = OverlappingLabels.of_masks(masks.items(), labels.geometry)
+    found = measure_values(scan, overlapping, measure_volumes(overlapping)).rows
+    assert found[0].values[0].maximum == scan.array[0][shared].max()
+    assert found[0].values[0].mean == pytest.approx(scan.array[0][shared].mean(dtype=np.float64))
+    assert found[1:] == alone.rows[1:]
