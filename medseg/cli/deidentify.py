@@ -60,7 +60,7 @@ def deidentify(
     from medseg.privacy.deidentify import deidentify_folder, read_key
 
     if key is not None and not key.exists():
-        check_writable(key, where=f"--key {key}")
+        check_writable(key, where=f"--key {key}", is_folder=False)
     result = deidentify_folder(
         inputs,
         out,

@@ -7,7 +7,7 @@ import inspect
 import json
 import logging
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -106,7 +106,7 @@ def log_options(*, quiet: QuietOption = False, verbose: VerboseOption = False, d
 def verb(function: Callable[..., int | None]) -> Callable[..., int | None]:
     """Give a verb the three options every verb has, and check its output; its return value is the exit code."""
     signature = inspect.signature(function, eval_str=True)
-    folders = {name for name, p in signature.parameters.items() if _metavar(p) == "DIR"}
+    kinds = {name: {"DIR": True, "FILE": False}.get(_metavar(p) or "") for name, p in signature.parameters.items()}
 
     @functools.wraps(function)
     def with_log(*, quiet: bool, verbose: bool, debug: bool, **options: Any) -> int | None:
@@ -114,7 +114,7 @@ def verb(function: Callable[..., int | None]) -> Callable[..., int | None]:
             state.also(quiet=quiet, verbose=verbose, debug=debug)
             state.start_log()
             out = options.get("out")
-            _check_outputs(options, folders)
+            _check_outputs(options, kinds)
             with _log_in(out) if function.__name__ in LOGGED and not options.get("dry_run") else nullcontext():
                 return function(**options)
         except KeyboardInterrupt:
@@ -137,12 +137,12 @@ def _metavar(parameter: inspect.Parameter) -> str | None:
     return getattr(declared, "metavar", None)
 
 
-def _check_outputs(options: Mapping[str, Any], folders: Collection[str]) -> None:
+def _check_outputs(options: Mapping[str, Any], is_folder: Mapping[str, bool | None]) -> None:
     from medseg.io.files.writable import check_writable
 
     for name, typed in OUTPUTS.items():
         if isinstance(place := options.get(name), Path):
-            check_writable(place, where=f"{typed} {place}", is_folder=name in folders)
+            check_writable(place, where=f"{typed} {place}", is_folder=is_folder[name])
 
 
 @contextmanager

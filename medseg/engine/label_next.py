@@ -21,7 +21,7 @@ from medseg.data.looks_like_labels import looks_like_labels
 from medseg.engine.label_pool import Pool, PoolCase, find_pool
 from medseg.engine.outcomes import explained
 from medseg.engine.stages.segment import Segment
-from medseg.errors import InputError, MedsegError, UsageError
+from medseg.errors import InputError, MedsegError
 from medseg.harmless import TableWriter
 from medseg.infer.next_cases import choose_next, expected_dice, look, most_uncertain
 from medseg.infer.options import InferOptions
@@ -150,9 +150,7 @@ def label_next(
         When the model cannot be run here.
     """
     if out is not None:
-        check_writable(Path(out))
-        if Path(out).is_dir():
-            raise UsageError("the output is a folder", where=out, fix="Name a CSV file, such as one inside it.")
+        check_writable(Path(out), is_folder=False)
     segment = Segment(Segment.Options(model=str(model), device=device, probabilities=True))
     pool = find_pool(Path(dataset), [Path(place) for place in listed(scans)], segment)
     log.info("%s.", pool)

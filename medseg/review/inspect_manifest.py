@@ -30,7 +30,7 @@ def checked_manifest(manifest: Path | str, root: Path | str | None) -> Path:
             where=f"--root {root}",
             fix="Give a folder; `medseg predict --root` takes the address of a copy of it.",
         )
-    check_writable(file, where=f"--manifest {file}")
+    check_writable(file, where=f"--manifest {file}", is_folder=False)
     return file
 
 

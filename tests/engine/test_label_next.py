@@ -110,7 +110,7 @@ def test_where_none_can_be_read_none_is_chosen(place, tmp_path):
 
 def test_a_folder_is_no_file_to_write_and_is_refused_before_any_work(place, tmp_path, monkeypatch):
     monkeypatch.setattr("medseg.engine.label_next.find_pool", None)
-    with pytest.raises(medseg.errors.UsageError, match="the output is a folder"):
+    with pytest.raises(medseg.errors.UsageError, match="is a folder, and this is to be a file"):
         medseg.label_next(place / "data", place / "model", out=tmp_path)
 
 

@@ -29,10 +29,11 @@ def report_folder(out: Path | str) -> Path:
     return folder
 
 
-def check_writable(out: Path, *, where: object = None, is_folder: bool = False) -> None:
+def check_writable(out: Path, *, where: object = None, is_folder: bool | None = None) -> None:
     """Raise before any work when nothing can be written at a place, tried with a file that has no name.
 
-    - is_folder: whether the place must be a folder, so that a file there stands in the way.
+    - is_folder: whether a folder is to be there, where a file stands in the way, or a file, where a folder does; None
+      where it may be either.
     - raises `UsageError`: naming what stands in the way.
     """
     what = _obstacle(out, is_folder=is_folder)
@@ -66,8 +67,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _obstacle(out: Path, *, is_folder: bool) -> str | None:
+def _obstacle(out: Path, *, is_folder: bool | None) -> str | None:
     nearest = next((path for path in (out, *out.absolute().parents) if _exists(path)), Path("/"))
+    if is_folder is False and out.is_dir():
+        return f"{out} is a folder, and this is to be a file"
     if not nearest.is_dir():
         if is_folder or nearest != out:
             return f"{nearest} is not a folder"
