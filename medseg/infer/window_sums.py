@@ -25,8 +25,8 @@ CACHED = 1 << 16
 WORTH_SHARING = 1 << 20
 # nnU-Net's weight in the middle of a window.
 HALF_TOP = 10.0
-# Below it float16 has multiples of 2^-24 only.
-LEAST_NORMAL = np.float32(2.0**-14)
+# Below it float16 has multiples of 2^-24 only; as the integer that has its bits.
+LEAST_NORMAL = np.float32(2.0**-14).view(np.int32)
 # Added and taken away, it leaves multiples of 2^-24: that is the last digit of a float32 of its size.
 GRID = np.float32(0.75)
 # Multiplied by it, a number loses all but its first 11 binary digits in a subtraction (Veltkamp's splitting).
@@ -136,18 +136,20 @@ class HalfRounding:
 
     def __init__(self, size: int) -> None:
         self._normal, self._small = np.empty((2, size), np.float32)
-        self._is_small = np.empty(size, np.bool_)
 
     def round(self, values: Float32) -> Float32:
         """Return numbers of any shape, each below 65,504, rounded, until the next call; they themselves are lost."""
         normal = self._normal[: values.size].reshape(values.shape)
         small = self._small[: values.size].reshape(values.shape)
-        is_small = self._is_small[: values.size].reshape(values.shape)
         np.multiply(values, SPLIT, out=normal)
         np.subtract(normal, values, out=small)
         np.subtract(normal, small, out=normal)
         np.add(values, GRID, out=small)
         np.subtract(small, GRID, out=small)
-        np.less(np.abs(values, out=values), LEAST_NORMAL, out=is_small)
-        np.copyto(normal, small, where=is_small)
+        # Of two numbers the one that counts, by their bits: a mask of booleans takes twice as long as all above. All
+        # bits of a negative difference become its sign.
+        bits, chosen, other = (one.view(np.int32) for one in (np.abs(values, out=values), normal, small))
+        np.right_shift(np.subtract(bits, LEAST_NORMAL, out=bits), 31, out=bits)
+        np.bitwise_and(np.bitwise_xor(chosen, other, out=other), bits, out=other)
+        np.bitwise_xor(chosen, other, out=chosen)
         return normal
