@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,22 +64,35 @@ def difference(ours: dict[str, float], theirs: dict[str, float]) -> str:
     return f"{paired.mean():+.3f} ({paired.mean() - half:+.3f} to {paired.mean() + half:+.3f})"
 
 
-def table(results: dict[str, Result]) -> str:
-    """Rows of one set's contestants."""
+def over_seeds(runs: Sequence[Result], metric: str) -> dict[str, float]:
+    """Each held-out case's mean over runs of the same contestant."""
+    each = [by_case(run, metric) for run in runs]
+    return {case: float(np.mean([one[case] for one in each])) for case in each[0]}
+
+
+def table(runs: Sequence[Result]) -> str:
+    """Rows of one set's contestants, each paired with medseg by case, over the seeds that both have."""
+    of: dict[str, dict[int, Result]] = {}
+    for run in runs:
+        of.setdefault(str(run["contestant"]), {})[int(run["seed"])] = run  # type: ignore[call-overload]
     rows: dict[str, list[object]] = {}
     for contestant, shown in NAMES.items():
-        if contestant not in results:
+        if contestant not in of:
             continue
-        result = results[contestant]
+        theirs = of[contestant]
         row: list[object] = []
         for metric in METRICS:
-            found = by_case(result, metric)
-            row.append(f"{np.mean(list(found.values())):.3f}")
+            found = (np.mean(list(by_case(run, metric).values())) for _, run in sorted(theirs.items()))
+            row.append(", ".join(f"{one:.3f}" for one in found))
+        shared = sorted(theirs.keys() & of["medseg"].keys())
         for metric in METRICS:
-            ours, theirs = by_case(results["medseg"], metric), by_case(result, metric)
-            row.append(difference(ours, theirs) if contestant != "medseg" else "")
-        size = f"{result['batch']} of {' x '.join(str(n) for n in result['patch'] if n != 1)}"  # type: ignore[attr-defined]
-        rows[shown] = [*row, result["steps"], size, f"{result['cpu_s']:.0f}", result["seed"]]
+            both = (over_seeds([one[seed] for seed in shared], metric) for one in (of["medseg"], theirs))
+            row.append(difference(*both) if contestant != "medseg" else "")
+        first = theirs[min(theirs)]
+        size = f"{first['batch']} of {' x '.join(str(n) for n in first['patch'] if n != 1)}"  # type: ignore[attr-defined]
+        for column in ("steps", "cpu_s", "seed"):
+            row.append(", ".join(f"{run[column]:.0f}" for _, run in sorted(theirs.items())))
+        rows[shown] = [*row[:-2], size, *row[-2:]]
     columns = [*METRICS.values(), *(f"medseg less this, {name}" for name in METRICS.values())]
     return markdown.table([*columns, "steps", "patches a step", "CPU-s", "seed"], rows)
 
@@ -87,9 +101,10 @@ def main(source: Path, page: Path) -> None:
     every: list[Result] = json.loads(source.read_text())
     paragraphs = [
         "Written by `python benchmarks/arena/page.py`, from what `benchmarks/arena/run.py` measured, whose heads say "
-        "how. Public sets that medseg's recipe was never tuned on. Each contestant trains once, with its defaults and "
-        "one thread, and has the same CPU seconds from the labeled images to the model; all are measured on the same "
-        "held-out cases by `medseg evaluate`. Differences are paired by case, with 95% intervals over cases; the "
+        "how. Public sets that medseg's recipe was never tuned on. Each contestant trains once for each seed, with its "
+        "defaults and one thread, and has the same CPU seconds from the labeled images to the model; all are measured "
+        "on the same held-out cases by `medseg evaluate`. Where several seeds are named, figures are of each in turn. "
+        "Differences are paired by case, means over the seeds that both have, with 95% intervals over cases; the "
         "variance between seeds is not in them. An image without a class in which none is found counts as 1.",
         f"{every[0]['seconds']:.0f} CPU seconds are what somebody spends who tries a method on a laptop; no training "
         "that is meant to be used. nnU-Net's defaults are made for a GPU: its own trainer runs here with its own "
@@ -98,10 +113,10 @@ def main(source: Path, page: Path) -> None:
         "`2d_segmentation` for 2D images, `dynunet_pipeline` for volumes. No contestant mirrors at prediction.",
     ]
     for name, one in SETS.items():
-        results = {str(result["contestant"]): result for result in every if result["set"] == name}
-        if "medseg" not in results:
+        runs = [result for result in every if result["set"] == name]
+        if not any(run["contestant"] == "medseg" for run in runs):
             continue
-        cases: dict[str, object] = results["medseg"]["cases"]  # type: ignore[assignment]
+        cases: dict[str, object] = runs[0]["cases"]  # type: ignore[assignment]
         spacing = "" if one.spacing is None else (
             " Its files have no spacing; every contestant is given "
             f"{' x '.join(f'{n:g}' for n in one.spacing)} mm."
@@ -109,7 +124,7 @@ def main(source: Path, page: Path) -> None:
         paragraphs += [
             f"## {name}\n\n{one.what}. From the repository `{one.repository}`; license: {one.license}. "
             f"{len(cases)} cases held out.{spacing}",
-            table(results),
+            table(runs),
         ]
     unit = "Tolerances of NSD are in pixels for 2D images, whose files have no pixel size, and in mm for volumes."
     markdown.write(page, "Arena: sets nobody tuned on", [*paragraphs, unit, FOUND, MISSING])

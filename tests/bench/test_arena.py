@@ -70,3 +70,20 @@ def test_a_difference_is_paired_by_case_with_its_interval(page):
     assert page.difference(ours, {"b": 0.65, "a": 0.6, "d": 1.0}) == "+0.100 (+0.100 to +0.100)"
     # Student's t of one degree of freedom: 12.706 standard errors of 0.05.
     assert page.difference({"a": 0.7, "b": 0.5}, {"a": 0.6, "b": 0.5}) == "+0.050 (-0.585 to +0.685)"
+
+
+def test_contestants_are_paired_over_the_seeds_that_both_have(page):
+    def run(contestant, seed, dice):
+        cases = {case: {metric: [value] for metric in page.METRICS} for case, value in zip("abc", dice, strict=True)}
+        return {"contestant": contestant, "seed": seed, "cases": cases, "batch": 2, "patch": [8, 8, 1], "steps": 10,
+                "cpu_s": 240.0}  # fmt: skip
+
+    runs = [
+        run("medseg", 2, (0.9, 0.7, 0.5)), run("medseg", 1, (0.7, 0.5, 0.3)),
+        run("monai", 1, (0.6, 0.4, 0.2)), run("monai", 2, (0.8, 0.6, 0.4)), run("nnunet", 1, (0.5, 0.3, 0.1)),
+    ]  # fmt: skip
+    medseg, nnunet, monai = (line.split(" | ") for line in page.table(runs).splitlines()[2:])
+    assert medseg[1] == "0.500, 0.700"
+    assert medseg[4] == ""
+    assert nnunet[4] == "+0.200 (+0.200 to +0.200)"  # of the first seed alone
+    assert monai[4] == "+0.100 (+0.100 to +0.100)"
