@@ -87,11 +87,7 @@ def read_reference_with_notes(data: Dataset, case: DatasetCase, scan: Scan) -> t
         array, notes = read_parts(case.parts, scan)
         labels = LabelMap(array, scan.geometry, data.table)
     else:
-        labels, notes = onto_same_grid(
-            with_size_of(scan.geometry, read_label_file(data, case.reference, case.frame), case.reference),
-            scan.geometry,
-            case.reference,
-        )
+        labels, notes = _on_grid_of(data, case, case.reference, scan)
     array = labels.array
     if data.border_mm is not None:
         array = border_labels(numbered_objects(labels, without_border(data.table)), data.border_mm).array
@@ -109,6 +105,20 @@ def read_reference_with_notes(data: Dataset, case: DatasetCase, scan: Scan) -> t
         )
     _check_annotated(data, case, array)
     return LabelMap(array.astype(smallest_label_dtype(max(known)), copy=False), labels.geometry, data.table), notes
+
+
+def read_objects(data: Dataset, case: DatasetCase, scan: Scan) -> npt.NDArray[Any]:
+    """Read the numbers of the objects of a case, of a dataset whose references number them; 0 is none."""
+    if case.reference is None:
+        raise InputError("has no reference", where=case.case_id, fix="Remove it from the training cases.")
+    ids = _on_grid_of(data, case, case.reference, scan)[0].array
+    # Values with a meaning of their own are no objects.
+    return np.where(np.isin(ids, list(data.values)), 0, ids)
+
+
+def _on_grid_of(data: Dataset, case: DatasetCase, reference: Path, scan: Scan) -> tuple[LabelMap, Notes]:
+    labels = with_size_of(scan.geometry, read_label_file(data, reference, case.frame), reference)
+    return onto_same_grid(labels, scan.geometry, reference)
 
 
 def _annotated_only(data: Dataset, case: DatasetCase) -> Dataset:

@@ -30,6 +30,10 @@ class ValidationCard(Strict):
     cases: int = Field(ge=0, description="number of cases measured")
     dice: dict[str, Fraction] = Field(description="class name to mean Dice over cases; no class that was not trained")
     mean_dice: FractionOrNan = Field(description="mean over the classes of `dice`; .nan where that is empty")
+    pq: dict[str, Fraction] = Field(
+        default={},
+        description="class name to mean panoptic quality over cases, of the class whose objects references number",
+    )
     volume_range_ml: dict[str, tuple[Volume, Volume]] = Field(
         default={},
         description="class name to smallest and largest volume in the training references; of regions that results "

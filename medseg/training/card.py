@@ -28,7 +28,7 @@ from medseg.training.samples.inputs import Inputs
 from medseg.training.samples.prepared import PreparedCase
 from medseg.training.selection.held_out_volumes import volume_interval_card
 from medseg.training.selection.uncertainty_limit import uncertainty_limits
-from medseg.training.selection.validate import CaseDice
+from medseg.training.selection.validate import CaseDice, mean_pq
 from medseg.training.training_run import TrainingRun
 from medseg.types import LabelClass
 from medseg.types.labels import BORDER
@@ -117,6 +117,7 @@ def with_validation(card: ModelCard, inputs: Inputs, results: Sequence[CaseDice]
         cases=len(results),
         dice=by_class,
         mean_dice=overall,
+        pq=mean_pq(results),
         volume_range_ml={name: (round(min(every), 3), round(max(every), 3)) for name, every in volumes.items()},
         volume_quantiles_ml={name: volume_quantiles(every) for name, every in volumes.items()},
         notes="Mean over held-out cases of each class, then over classes. Measured by the path that predict takes, "

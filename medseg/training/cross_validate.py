@@ -25,7 +25,7 @@ from medseg.training.folds_on_cluster import train_on_cluster
 from medseg.training.measured_classes import class_dice, untrained_of
 from medseg.training.selection.held_out_volumes import volume_interval_card
 from medseg.training.selection.post_choice import NONE, PostChoice, RuleDice, as_post, choose
-from medseg.training.selection.validate import CaseDice, mean_dice, write_validation
+from medseg.training.selection.validate import CaseDice, mean_dice, mean_pq, write_validation
 from medseg.training.train import train_model
 from medseg.training.training_run import TrainingRun
 
@@ -234,6 +234,7 @@ def validation_card(crossed: Crossed, results: Sequence[CaseDice], final: Final,
         cases=len(results),
         dice=by_class,
         mean_dice=overall,
+        pq=mean_pq(results),
         volume_range_ml=_volume_range(crossed.folds),
         volume_quantiles_ml=_volume_quantiles(crossed.folds),
         notes=f"Measured on {split.folds} models of this configuration, each on the cases it was not trained on. "

@@ -10,7 +10,7 @@ from medseg.models.package import ModelPackage, write_card
 from medseg.models.validation_card import ValidationCard
 from medseg.training.measured_classes import class_dice
 from medseg.training.samples.inputs import Inputs
-from medseg.training.selection.validate import CaseDice, mean_dice, validate, write_validation
+from medseg.training.selection.validate import CaseDice, mean_dice, mean_pq, validate, write_validation
 
 log = logging.getLogger("medseg.train")
 
@@ -38,6 +38,7 @@ def with_test(card: ModelCard, results: Sequence[CaseDice]) -> ModelCard:
         cases=len(results),
         dice=by_class,
         mean_dice=overall,
+        pq=mean_pq(results),
         notes="Measured when all else was done: no case of these was trained on, and nothing was chosen by them.",
     )
     return card.model_copy(update={"test": test})

@@ -66,13 +66,17 @@ def finished_fold(out: Path, config: TrainConfig) -> list[CaseDice] | None:
 
 
 def _fold_dice(table: Path) -> list[CaseDice]:
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, dict[str, float]]] = {"dice": {}, "pq": {}}
     with table.open(newline="", encoding="utf-8") as stream:
         for row in table_rows(stream):
-            if row["metric"] == "dice":
-                found.setdefault(row["case_id"], {})[name_from_cell(row["class"])] = float(row["value"])
+            if row["metric"] in found:
+                of_case = found[row["metric"]].setdefault(row["case_id"], {})
+                of_case[name_from_cell(row["class"])] = float(row["value"])
     volumes = read_volumes(table.with_name(VOLUMES_FILE))
-    return [CaseDice(case_id, dice, volumes=volumes.get(case_id, {})) for case_id, dice in found.items()]
+    return [
+        CaseDice(case_id, dice, volumes=volumes.get(case_id, {}), pq=found["pq"].get(case_id, {}))
+        for case_id, dice in found["dice"].items()
+    ]
 
 
 def rule_tables(folders: Sequence[Path], results: Sequence[CaseDice]) -> tuple[dict[str, RuleDice], ...]:

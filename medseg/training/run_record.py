@@ -22,7 +22,7 @@ from medseg.training.run_artifacts import Course, keep_artifacts, parent_tags, p
 from medseg.training.run_report import Measured, write_run_report
 from medseg.training.samples.inputs import Inputs
 from medseg.training.selection.held_out_patches import DICE, held_out_patches
-from medseg.training.selection.validate import mean_dice
+from medseg.training.selection.validate import mean_dice, mean_pq
 from medseg.versions import versions
 
 log = logging.getLogger("medseg.train")
@@ -102,7 +102,8 @@ class RunRecord:
             if results:
                 by_class, overall = mean_dice(results)
                 named = {f"{kind}.{name}": value for name, value in by_class.items()}
-                self.tracker.log({**named, f"{kind}.mean": overall}, last)
+                quality = {f"{kind[:-4]}pq.{name}": value for name, value in mean_pq(results).items()}
+                self.tracker.log({**named, f"{kind}.mean": overall, **quality}, last)
         keep_artifacts(self.tracker, self.inputs, package, measured, Course(self.history.rows, method))
         self.tracker.end()
 

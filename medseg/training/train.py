@@ -39,7 +39,7 @@ from medseg.training.samples.inputs import Inputs, gather
 from medseg.training.selection.held_out_volumes import VOLUMES_FILE, write_volumes
 from medseg.training.selection.post_choice import RuleTable, write_rule_dice
 from medseg.training.selection.temperature import MOST_CASES, calibrated
-from medseg.training.selection.validate import CaseDice, Watcher, mean_dice, validate, write_validation
+from medseg.training.selection.validate import CaseDice, Watcher, mean_dice, mean_pq, validate, write_validation
 from medseg.training.selection.worst_cases import WorstCases
 from medseg.training.time_left import (
     FOR_MEASURING,
@@ -207,6 +207,8 @@ def _validated(
         write_rule_dice(run.out / "post_rules.csv", rules.cases)
     by_class, overall = mean_dice(results)
     log.info("Mean Dice is %.4f (%s).", overall, ", ".join(f"{name} {value:.4f}" for name, value in by_class.items()))
+    for name, value in mean_pq(results).items():
+        log.info("Mean panoptic quality of %s is %.4f.", name, value)
     return results
 
 

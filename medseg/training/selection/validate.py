@@ -22,7 +22,7 @@ from medseg.io.files.atomic import write_text
 from medseg.io.files.patient_names import public_name
 from medseg.models.package import ModelPackage
 from medseg.training.selection.comparable import comparable
-from medseg.training.selection.held_out_volumes import Volumes, class_volumes
+from medseg.training.selection.held_out_volumes import Volumes, class_volumes, panoptic_quality, refine
 from medseg.training.selection.uncertainty_limit import boundary_entropy
 from medseg.types import LabelMap, Scan
 
@@ -35,13 +35,15 @@ Watcher = Callable[[str, dict[str, float], Scan, LabelMap, LabelMap], None]
 class CaseDice:
     """Dice of each class in one case, entropy along its boundary, and volumes in ml: the reference's and the measured.
 
-    Dice is NaN where the class is neither present nor predicted, and where the reference does not annotate it.
+    Dice is NaN where the class is neither present nor predicted, and where the reference does not annotate it. `pq` is
+    the panoptic quality of the class whose objects the reference numbers, NaN where neither side has one.
     """
 
     case_id: str
     dice: dict[str, float]
     boundary_entropy: Mapping[str, float] = field(default_factory=dict)
     volumes: Volumes = field(default_factory=dict)
+    pq: Mapping[str, float] = field(default_factory=dict)
 
 
 def validate(
@@ -74,8 +76,10 @@ def validate(
         log.debug("%s: %s", public_name(case.case_id), result)
         for add in watch:
             add(case.case_id, result, scan, pair.reference, pair.prediction)
-        volumes = class_volumes(prediction.every_class, reference, package.card, data, case)
-        yield CaseDice(case.case_id, result, boundary_entropy(prediction, package.card), volumes)
+        refined = refine(prediction.every_class, package.card)
+        volumes = class_volumes(refined, reference, package.card, data, case)
+        quality = panoptic_quality(refined, data, case, scan, package.card)
+        yield CaseDice(case.case_id, result, boundary_entropy(prediction, package.card), volumes, quality)
 
 
 def dice(prediction: npt.NDArray[Any], reference: npt.NDArray[Any]) -> float:
@@ -90,13 +94,21 @@ def mean_dice(results: Sequence[CaseDice]) -> tuple[dict[str, float], float]:
     return by_class, _mean(list(by_class.values()))
 
 
+def mean_pq(results: Sequence[CaseDice]) -> dict[str, float]:
+    """Mean panoptic quality over cases of each class whose objects references number; NaN is skipped."""
+    names = dict.fromkeys(name for result in results for name in result.pq)
+    means = {name: _mean([r.pq[name] for r in results if name in r.pq]) for name in names}
+    return {name: round(value, 4) for name, value in means.items() if not math.isnan(value)}
+
+
 def write_validation(path: Path, results: Sequence[CaseDice]) -> None:
     """Write one row for each case and class: case_id, class, metric, value."""
     text = io.StringIO()
     writer = TableWriter(text)
     writer.writerow(["case_id", "class", "metric", "value"])
     for result in results:
-        writer.writerows([result.case_id, name, "dice", f"{value:.6f}"] for name, value in result.dice.items())
+        for metric, values in (("dice", result.dice), ("pq", result.pq)):
+            writer.writerows([result.case_id, name, metric, f"{value:.6f}"] for name, value in values.items())
     write_text(path, text.getvalue())
 
 
