@@ -53,6 +53,8 @@ METRICS = (
     "objects_reference",
     "objects_prediction",
     "objects_matched",
+    "v_rand",
+    "v_info",
     "lesion_dice",
     "lesion_tp",
     "lesion_fp",

@@ -51,6 +51,10 @@ class EvaluateOptions(Strict):
     centerlines: bool = Field(
         default=False, description="measure cldice, for tubes: vessels, airways, nerves; thinning large organs is slow"
     )
+    membranes: bool = Field(
+        default=False,
+        description="measure v_rand and v_info of the cells that a class leaves between it, as membranes do",
+    )
     objects: Literal["components", "instances", "none"] = Field(
         default="components",
         description="objects are connected components of each class; or the files' values are ids of objects; or none",

@@ -17,6 +17,7 @@ from medseg.evaluation.metrics.froc import Candidates, candidates, object_probab
 from medseg.evaluation.metrics.lesions import lesion_measures, matched_lesion_measures
 from medseg.evaluation.metrics.nearest import Indices, Steps
 from medseg.evaluation.metrics.overlap import Confusion, confusion, overlap_measures
+from medseg.evaluation.metrics.partition import membrane_measures, partition_measures
 from medseg.evaluation.metrics.surface import surface_distances, surface_measures
 from medseg.evaluation.metrics.surface_voxels import border_voxels
 from medseg.evaluation.options import EvaluateOptions, LesionRule
@@ -82,6 +83,10 @@ def measure_case(
             values[name]["cldice"] = cldice(
                 *(_mask(side[box], class_values) for side in (pair.reference, pair.prediction))
             )
+        if options.membranes:
+            values[name] |= membrane_measures(
+                *(_mask(side, class_values) for side in (pair.reference, pair.prediction))
+            )
         if options.objects == "components":
             masks = (_mask(pair.reference[box], class_values), _mask(pair.prediction[box], class_values))
             ids = (components(masks[0], options.neighbors), components(masks[1], options.neighbors))
@@ -112,8 +117,9 @@ def measure_instances(
     prediction.geometry.match(reference.geometry, what="prediction and reference")
     overlaps = count_overlaps(reference.array, prediction.array)
     masks = [LabelMap((m.array != 0).astype(np.uint8), m.geometry, m.table) for m in (reference, prediction)]
-    measured = measure_case(masks[0], masks[1], {ALL: (1,)}, options.model_copy(update={"objects": "none"}))
-    measured.values[ALL].update(detection_measures(overlaps, options.object_iou))
+    of_union = options.model_copy(update={"objects": "none", "membranes": False})
+    measured = measure_case(masks[0], masks[1], {ALL: (1,)}, of_union)
+    measured.values[ALL].update(detection_measures(overlaps, options.object_iou) | partition_measures(overlaps))
     return CaseMeasures(measured.values, measured.confusion, {ALL: overlaps})
 
 
