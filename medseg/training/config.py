@@ -107,6 +107,11 @@ class SamplingConfig(Strict):
         description="batches whose gradients a step sums, where memory does not hold them at once",
     )
     foreground: Fraction = Field(default=0.33, description="fraction of patches centered on a voxel of a class")
+    balance_polarity: bool = Field(
+        default=False,
+        description="as many patches of cases whose classes are brighter than the background as of those where they "
+        "are darker, such as nuclei in fluorescence and in stained tissue",
+    )
 
 
 class AugmentConfig(Strict):
@@ -158,6 +163,10 @@ class AugmentConfig(Strict):
     )
     gray: Fraction = Field(default=0.0, description="probability that every channel becomes the same random mix of all")
     color: Fraction = Field(default=0.0, description="probability of scaling and shifting each channel at random")
+    mixing: Fraction = Field(
+        default=0.0, description="probability of adding to each channel random parts of all, as other stains would"
+    )
+    mixing_part: Fraction = Field(default=0.3, description="largest part of a channel that is added or taken away")
     color_scale: Range = Field(default=(0.6, 1.4), description="smallest and largest factor of a channel")
     color_shift: Range = Field(
         default=(-0.3, 0.3),

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from medseg.training.config import SamplingConfig
 from medseg.training.distributed import ALONE, Processes
+from medseg.training.samples.polarity import by_polarity
 from medseg.training.samples.prepared import PreparedCase
 
 Triple = tuple[int, int, int]
@@ -41,7 +42,8 @@ class Batch:
 class Patches:
     """Batches of regions, each as much larger than a patch as its augmentation needs, around places drawn at random.
 
-    Every case comes once before any comes again, in a new order each time. A fraction of the patches is centered on a
+    Every case comes once before any comes again, in a new order each time; with `balance_polarity` every case of its
+    kind, and the kinds take turns. A fraction of the patches is centered on a
     voxel of a class, or as near as the scan's edge allows: a class of the case drawn at random, then a voxel of it
     (nnU-Net's oversampling of foreground). The others lie anywhere in the scan, every place inside it as likely as any.
 
@@ -75,7 +77,8 @@ class Patches:
         self.size = sampling.batch
         self.seed = seed
         self.processes = processes
-        self._order = lru_cache(maxsize=4)(self._shuffled)
+        self.kinds = by_polarity(self.cases) if sampling.balance_polarity else (self.cases,)
+        self._order = lru_cache(maxsize=4 * len(self.kinds))(self._shuffled)
 
     def with_regions(self, region_of: Callable[[int], Triple]) -> Patches:
         """Draw regions that may be larger than the patch; return these patches.
@@ -124,9 +127,10 @@ class Patches:
         return extract(image, corner, region, 0.0), extract(labels[None], corner, region, 0)[0]
 
     def _case(self, i: int) -> PreparedCase:
-        turn, position = divmod(i, len(self.cases))
-        order = self._order(turn)
-        return self.cases[int(order[position])]
+        number, which = divmod(i, len(self.kinds))
+        kind = self.kinds[which]
+        turn, position = divmod(number, len(kind))
+        return kind[int(self._order(turn, len(kind))[position])]
 
     def _annotated(self, cases: Sequence[PreparedCase]) -> Tensor | None:
         outputs = next((len(case.annotated) for case in cases if case.annotated is not None), None)
@@ -148,8 +152,8 @@ class Patches:
             wanted = [int(random.integers(max(r, 0) + 1)) for r in slack]
         return [min(max(w, 0), r) if r >= 0 else -(-r // 2) for w, r in zip(wanted, slack, strict=True)]
 
-    def _shuffled(self, turn: int) -> npt.NDArray[np.int64]:
-        return np.random.default_rng([self.seed, 0, turn]).permutation(len(self.cases))
+    def _shuffled(self, turn: int, count: int) -> npt.NDArray[np.int64]:
+        return np.random.default_rng([self.seed, 0, turn]).permutation(count)
 
 
 def extract(array: npt.NDArray[Any], corner: Sequence[int], size: Sequence[int], fill: float) -> npt.NDArray[Any]:

@@ -9,6 +9,7 @@ from tiny_dataset import write_prepared
 from medseg.training.config import SamplingConfig
 from medseg.training.distributed import ALONE, Processes
 from medseg.training.samples.patches import Patches, extract
+from medseg.training.samples.prepared import IGNORED
 
 
 @pytest.fixture
@@ -46,6 +47,24 @@ def test_a_sample_is_a_function_of_seed_and_number(cases):
         assert np.array_equal(image, again_image)
         assert np.array_equal(labels, again_labels)
     assert not np.array_equal(first.sample(3)[0], draw(cases, seed=5).sample(3)[0])
+
+
+def test_kinds_by_polarity_take_turns_and_every_case_of_a_kind_comes_once(tmp_path):
+    """One case of four is dark on bright, and every second patch is of it."""
+    made = []
+    for number, contrast in enumerate([1, 1, -1, 1]):
+        labels = np.zeros((8, 8, 8), np.uint8)
+        labels[2:4, 2:4, 2:4] = 1
+        labels[6] = IGNORED
+        image = contrast * (labels == 1).astype(np.float32) - 5 * contrast * (labels == IGNORED) + 100 * number
+        made.append(write_prepared(tmp_path / f"case{number}", image[None].astype(np.float32), labels))
+    patches = draw(made, larger=0, balance_polarity=True)
+    drawn = [int(np.median(patches.sample(i)[0])) // 100 for i in range(12)]
+    assert drawn[1::2] == [2] * 6
+    assert sorted(drawn[0:6:2]) == sorted(drawn[6::2]) == [0, 1, 3]
+    of_one_kind = draw(made[:2], larger=0, balance_polarity=True)
+    plain = draw(made[:2], larger=0)
+    assert all(np.array_equal(of_one_kind.sample(i)[0], plain.sample(i)[0]) for i in range(4))
 
 
 def test_reading_ahead_gives_the_same_batches(cases):
