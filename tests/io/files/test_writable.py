@@ -37,5 +37,5 @@ def test_a_file_stands_in_a_folder_s_way_and_a_folder_in_a_file_s(tmp_path, is_f
     check_writable(tmp_path if is_folder else file, is_folder=is_folder)
     check_writable(tmp_path)
     check_writable(file)
-    with pytest.raises(UsageError, match="nothing can be written there: .* is (not )?a folder"):
+    with pytest.raises(UsageError, match=r"nothing can be written there: .* is (not )?a folder"):
         check_writable(file if is_folder else tmp_path, is_folder=is_folder)
