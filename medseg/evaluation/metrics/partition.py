@@ -27,7 +27,7 @@ def partition_measures(overlaps: Overlaps) -> dict[str, float]:
     total = float(of_reference.sum())
     if not total:
         return {"v_rand": float("nan"), "v_info": float("nan")}
-    of_prediction = np.bincount(overlaps.pairs[:, 1], weights=together)
+    of_prediction = np.bincount(overlaps.pairs[:, 1], weights=together).astype(np.float64)
     alone = total - float(together.sum())
     pairs = float((of_reference**2).sum() + (of_prediction**2).sum()) + alone
     rand = 2 * (float((together**2).sum()) + alone) / pairs
