@@ -1,4 +1,4 @@
-"""Membranes in electron microscopy by the scores of the ISBI 2012 challenge; writes docs/benchmarks/membranes.md.
+"""Membranes in electron microscopy by the figures of the ISBI 2012 challenge; writes docs/benchmarks/membranes.md.
 
     python benchmarks/bench_membranes.py DATA --work WORK
 

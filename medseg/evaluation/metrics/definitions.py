@@ -91,15 +91,15 @@ METRICS: dict[str, Metric] = {
     "objects_matched": Metric("Matched objects", "Pairs of objects at IoU >= 0.5.", "object", "neither"),
     "v_rand": Metric(
         "V_rand",
-        "Rand F-score of two partitions: fraction of the pairs of voxels that both put together, among those that "
+        "Rand F-measure of two partitions: fraction of the pairs of voxels that both put together, among those that "
         "either does, the two weighed alike; of voxels in the reference's objects.",
         "object",
         "higher",
     ),
     "v_info": Metric(
         "V_info",
-        "Information-theoretic F-score of two partitions: twice their mutual information / the sum of their entropies; "
-        "of voxels in the reference's objects.",
+        "Information-theoretic F-measure of two partitions: twice their mutual information / the sum of their "
+        "entropies; of voxels in the reference's objects.",
         "object",
         "higher",
     ),

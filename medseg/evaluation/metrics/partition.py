@@ -1,6 +1,6 @@
 """V_rand and V_info: whether two partitions of an image into objects put the same voxels together.
 
-The scores of the ISBI 2012 challenge (Arganda-Carreras et al., Frontiers in Neuroanatomy 2015,
+The figures of the ISBI 2012 challenge (Arganda-Carreras et al., Frontiers in Neuroanatomy 2015,
 doi:10.3389/fnana.2015.00142): restricted to the foreground of the reference, and for membranes with those of the
 prediction thinned first, so that their width does not count.
 """
