@@ -24,7 +24,7 @@ from medseg.models.package import load_package
 from medseg.types import LabelMap
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "membranes.md"
-OPTIONS = EvaluateOptions(membranes=True, objects="none")
+OPTIONS = EvaluateOptions(classes={1: "membrane"}, membranes=True, objects="none")
 METRICS = ("v_rand", "v_info", "dice", "boundary_iou")
 THRESHOLDS = np.arange(0.1, 0.95, 0.1)
 
@@ -75,7 +75,7 @@ sections of the ISBI 2012 challenge that have labels, 512 x 512 pixels. The U-Ne
 trained on {card.training.cases} of them ({card.training.duration}, on a shared CPU) and measured on the {len(masks)}
 that its split holds out ({card.validation.split}).
 
-V_rand and V_info are the challenge's scores, [restricted to the foreground and after thinning the predicted
+V_rand and V_info are the challenge's figures, [restricted to the foreground and after thinning the predicted
 membranes](../reference/metrics.md#partitions), by `medseg evaluate --set membranes=true`. They are of the label map,
 where a pixel is membrane if that is the likelier class. The challenge takes the best of all thresholds of the
 probability; the last column has that.
