@@ -7,13 +7,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 import torch
 
-from medseg.bench.architectures import ArchitectureResult
+from medseg.bench.architectures import ArchitectureResult, Figures
 from medseg.bench.architectures_config import Architectures
-from medseg.bench.claims import Outcome, per_case, weigh
+from medseg.bench.claims import Outcome, mean_over_cases, per_case, weigh
 from medseg.cpu_features import cpu_description
 from medseg.draw.plots import plot_points, plot_values
 from medseg.harmless import TableWriter
@@ -64,14 +63,15 @@ def _page(
         f"Every architecture was trained for {made.seconds:g} {unit} on the same cases of {made.dataset} and measured "
         f"on the same {cases} others ({measured}; boundary F1 with a tolerance of {architectures.tolerance:g} mm, "
         f"a pixel of a 2D image counting as 1 mm). The networks were trained for equal time, not equal steps, so a "
-        "costly network was trained on fewer patches. Made by",
+        "costly network was trained on fewer patches. Intervals, by bootstrap over cases, reflect the spread over "
+        "cases, not that over repeated trainings. Made by",
         "",
         f"    {made.command}",
         "",
         f"on {_machine(made.device)}; {', '.join(f'{k} {v}' for k, v in versions().items() if k in KEPT)}. Every "
         f"figure of every case is in [{stem}.csv]({stem}.csv).",
         "",
-        f"| architecture | Dice | boundary F1 | parameters | steps | {unit} a scan |",
+        f"| architecture | Dice (95% interval) | boundary F1 (95% interval) | parameters | steps | {unit} a scan |",
         "|---|---|---|---|---|---|",
     ]
     for result in results:
@@ -79,7 +79,7 @@ def _page(
             lines.append(f"| {result.name} | – | – | – | – | {result.failure} |")
             continue
         lines.append(
-            f"| {result.name} | {_mean(result.dice):.3f} | {_mean(result.boundary_f1):.3f} "
+            f"| {result.name} | {_with_interval(result.dice)} | {_with_interval(result.boundary_f1)} "
             f"| {result.parameters:,} | {result.steps:,} | {result.seconds:.3g} |"
         )
     if any(not result.failure for result in results):
@@ -88,7 +88,7 @@ def _page(
         lines += ["", "## Claims of the literature and results", ""]
         lines += [
             "A claim about quality holds, or is contradicted, when the 95% bootstrap interval of the mean difference "
-            "over cases excludes 0. The interval reflects the spread over cases, not that over repeated trainings.",
+            "over cases excludes 0.",
             "",
             "| claim | verdict | measured |",
             "|---|---|---|",
@@ -106,9 +106,10 @@ def _machine(device: torch.device) -> str:
     return f"{cpu_description()}, {torch.get_num_threads()} threads"
 
 
-def _mean(figures: dict[str, dict[str, float]]) -> float:
-    values = [value for value in per_case(figures).values() if math.isfinite(value)]
-    return fmean(values) if values else math.nan
+def _with_interval(figures: Figures) -> str:
+    """Mean over cases, and the 95% bootstrap interval where there are cases enough for one."""
+    mean, low, high = mean_over_cases(per_case(figures))
+    return f"{mean:.3f} ({low:.3f} to {high:.3f})" if math.isfinite(low) else f"{mean:.3f}"
 
 
 def _table(results: Sequence[ArchitectureResult]) -> str:
@@ -141,4 +142,5 @@ def _draw_quality(results: Sequence[ArchitectureResult], path: Path, architectur
 
 def _draw_cost(results: Sequence[ArchitectureResult], path: Path, circumstances: Circumstances) -> None:
     seconds = "CPU seconds a scan" if circumstances.device.type == "cpu" else "seconds a scan"
-    plot_points([(result.name, result.seconds, _mean(result.dice)) for result in results], (seconds, "Dice"), path)
+    points = [(result.name, result.seconds, mean_over_cases(per_case(result.dice))[0]) for result in results]
+    plot_points(points, (seconds, "Dice"), path)

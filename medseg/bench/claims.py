@@ -47,13 +47,19 @@ def weigh(claim: Claim, results: Mapping[str, ArchitectureResult]) -> Outcome:
         return Outcome(claim, verdict, f"{claim.worse} takes {ratio:.3g} times the {claim.metric} of {claim.better}")
     more, less = per_case(getattr(better, claim.metric)), per_case(getattr(worse, claim.metric))
     cases = sorted(set(more) & set(less))
-    differences = np.array([[more[case] - less[case]] for case in cases])
-    mean = float(np.nanmean(differences))
-    bootstrap = Bootstrap({case: case for case in cases}, RESAMPLES)
-    low, high = percentile_interval(bootstrap.means(differences, cases)[:, 0])
+    mean, low, high = mean_over_cases({case: more[case] - less[case] for case in cases})
     decided = "holds" if low > 0 else "contradicted" if high < 0 else "uncertain"
     interval = f", 95% interval {low:+.3f} to {high:+.3f}" if math.isfinite(low) else ""
     return Outcome(claim, decided, f"{mean:+.3f} {claim.metric}{interval}, {counted(len(cases), 'case')}")  # type: ignore[arg-type]
+
+
+def mean_over_cases(values: Mapping[str, float]) -> tuple[float, float, float]:
+    """Mean over cases, NaN skipped, and its 95% bootstrap interval; all NaN without a value."""
+    if not any(math.isfinite(value) for value in values.values()):
+        return math.nan, math.nan, math.nan
+    column = np.array([[value] for value in values.values()])
+    draws = Bootstrap({case: case for case in values}, RESAMPLES).means(column, list(values))
+    return float(np.nanmean(column)), *percentile_interval(draws[:, 0])
 
 
 def per_case(figures: Figures) -> dict[str, float]:

@@ -87,8 +87,8 @@ def train(
         option(
             MODEL,
             "--configuration",
-            help="Kind of network to plan: 3d_fullres, 3d_lowres, 2d or cascade. Several, with --folds all, are "
-            "compared.",
+            help="Kind of network to plan: 3d_fullres, 3d_lowres, 2d or cascade. Several, with --folds all, and the "
+            "ensembles of any two are compared.",
             metavar="NAME,...",
             kind=Configurations,
         ),

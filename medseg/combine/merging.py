@@ -75,7 +75,10 @@ def combined(labels: LabelMap, package: ModelPackage, parts: Sequence[PartReport
         warnings=tuple(dict.fromkeys(text for found in every for text in found.warnings)),
         notes=tuple(dict.fromkeys(text for found in every for text in found.notes)),
         recipe=tuple(PostStep(step.stage, step.options) for step in card.post),
-        volume_range_ml=_by_name([(part, part.prediction.volume_range_ml) for part in parts], names),
+        volume_range_ml={
+            **_by_name([(part, part.prediction.volume_range_ml) for part in parts], names),
+            **({} if card.validation is None else card.validation.volume_range_ml),
+        },
         uncertainty=uncertainty,
         out_of_distribution=tuple(dict.fromkeys(text for found in every for text in found.out_of_distribution)),
         boundary_limit=_by_name([(part, part.prediction.boundary_limit) for part in parts], names),
@@ -89,6 +92,7 @@ def combined(labels: LabelMap, package: ModelPackage, parts: Sequence[PartReport
             anyway=anyway,
             overridden=tuple(dict.fromkeys(text for _, found in expected for text in found.overridden)),
         ),
+        interval_rule=None if card.volume_interval is None else card.volume_interval.to_rule(),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
@@ -47,7 +47,8 @@ def check_runnable(package: ModelPackage, options: InferOptions) -> None:
     for part in package.parts or (package,):
         check_automatic(part)
         check_available(part, options)
-    if package.parts and (options.probabilities or options.entropy):
+    card = package.card.composite
+    if card is not None and card.merge != "average" and (options.probabilities or options.entropy):
         raise UsageError(
             "a composite has no probabilities or entropy of its own, because several networks make its labels",
             where=package.card.name,
@@ -85,6 +86,16 @@ class _Found:
         paste(result[self.view.box.slices], self.labels, self.view.gridded.back, self.entry)
 
 
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """Labels on the scan's grid, what every part said, notes, and of a mean of probabilities what is known of it."""
+
+    labels: npt.NDArray[Any]
+    parts: Sequence[PartReport]
+    notes: tuple[str, ...] = ()
+    mean: MeanProbability | None = None
+
+
 class CompositePredictor:
     """Segments scans with a composite package.
 
@@ -117,15 +128,27 @@ class CompositePredictor:
             ordered = scan.with_array(order.apply(scan.array), order.geometry(scan.geometry))
         with self._lock:
             try:
-                labels, parts, notes = self._segment(_Case(ordered, anyway, on_windows))
+                found = self._segment(_Case(ordered, anyway, on_windows))
             finally:
                 self.shared.forget()
-        made = LabelMap(order.undo(labels), scan.geometry, self.package.card.table)
-        prediction = combined(made, self.package, parts, anyway=anyway)
-        return replace(prediction, notes=(*prediction.notes, *notes), extent=extent_unit(scan.geometry, scan.source))
+        made = LabelMap(order.undo(found.labels), scan.geometry, self.package.card.table)
+        prediction = combined(made, self.package, found.parts, anyway=anyway)
+        prediction = replace(
+            prediction, notes=(*prediction.notes, *found.notes), extent=extent_unit(scan.geometry, scan.source)
+        )
+        return prediction if found.mean is None else self._with_mean(prediction, found.mean)
 
-    def _segment(self, case: _Case) -> tuple[npt.NDArray[Any], list[PartReport], tuple[str, ...]]:
-        """Labels on the scan's grid, what every part said, and notes."""
+    def _with_mean(self, prediction: Prediction, mean: MeanProbability) -> Prediction:
+        known = self.package.card.uncertainty
+        return replace(
+            prediction,
+            uncertainty=mean.uncertainty(),
+            boundary_limit={} if known is None else known.boundary_entropy,
+            probabilities=mean.probabilities if self.options.probabilities else None,
+            entropy=mean.entropies() if self.options.entropy else None,
+        )
+
+    def _segment(self, case: _Case) -> _Made:
         if self.card.merge == "average":
             return self._averaged(case)
         shape, locator = case.scan.geometry.shape, self.card.locator
@@ -152,11 +175,11 @@ class CompositePredictor:
             found.paste_into(result)
         if held is not None:
             held.paste_into(result)
-        return result, parts, notes
+        return _Made(result, parts, notes)
 
-    def _averaged(self, case: _Case) -> tuple[npt.NDArray[Any], list[PartReport], tuple[str, ...]]:
+    def _averaged(self, case: _Case) -> _Made:
         """Labels by the mean of the parts' probabilities on the scan's grid; a part's own clean-up has no say."""
-        mean = MeanProbability(self.package.card.table, case.scan.geometry.shape)
+        mean = MeanProbability(self.package.card.table, case.scan.geometry.shape, len(self.card.parts))
         parts: list[PartReport] = []
         for number, (entry, package) in enumerate(self._in_order()):
             predictor = self.loaded.get(entry.name, package)
@@ -165,7 +188,7 @@ class CompositePredictor:
             assert prediction.probabilities is not None  # asked for by `_load`
             mean.add(prediction.probabilities, predictor.decision.values, entry)
             parts.append(report(entry, package.card, replace(prediction, probabilities=None)))
-        return mean.labels(), parts, ()
+        return _Made(mean.labels(), parts, mean=mean)
 
     def _look(self, scan: Scan, box: Box) -> _View:
         return _View(box, on_grid(crop(scan, box), self.card.grid))
@@ -193,7 +216,8 @@ class CompositePredictor:
             view, step = self._look(case.scan, box), 2 * step
 
     def _open(self, package: ModelPackage) -> Predictor:
-        options = self.options.model_copy(update={"probabilities": self.card.merge == "average"})
+        averaged = self.card.merge == "average"
+        options = self.options.model_copy(update={"probabilities": averaged, "entropy": False})
         return Predictor(package, options, progress=self._progress, prepare=self.shared)
 
     def _counted(self, number: int, case: _Case) -> Windows | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from medseg.errors import FormatLimitation, UsageError
 from medseg.io.files.atomic import atomic_folder
 from medseg.models.adapters import nnunet
+from medseg.models.averaging import hash_of_parts
 from medseg.models.card import ModelCard, NetworkCard
 from medseg.models.composite_card import COMPOSITE, PARTS_FOLDER, CompositeCard, GridCard
 from medseg.models.composite_description import CompositeDescription, PartDescription
@@ -158,7 +158,6 @@ def _card(description: CompositeDescription, name: str, parts: Sequence[Part]) -
     if grid is not None:
         spacing = grid.spacing if isinstance(grid.spacing, tuple) else (grid.spacing,) * 3
         shared = GridCard(spacing=spacing, order=grid.order, whole_numbers=grid.whole_numbers)
-    weights = "".join(part.package.card.weights_sha256 for part in parts)
     uses = [part.package.card.license.use for part in parts]
     return ModelCard(
         name=name,
@@ -180,7 +179,7 @@ def _card(description: CompositeDescription, name: str, parts: Sequence[Part]) -
         post=description.post,
         training=_training(description, [part.package.card for part in parts]),
         limits=tuple(dict.fromkeys((*description.limits, *(t for p in parts for t in p.package.card.limits)))),
-        weights_sha256=hashlib.sha256(weights.encode()).hexdigest(),
+        weights_sha256=hash_of_parts([part.package.card for part in parts]),
     )
 
 

@@ -50,6 +50,8 @@ class Crossed:
         Clean-up of each class, where one was chosen.
     tables : tuple of dict of str to RuleDice
         Of each fold, what each clean-up made of its cases; without clean-up alone where none was compared.
+    parts : tuple of str
+        Names of the configurations whose models are averaged in each fold; none where each has one model.
     """
 
     run: TrainingRun
@@ -58,6 +60,7 @@ class Crossed:
     by_fold: dict[str, float]
     choices: dict[str, PostChoice]
     tables: tuple[dict[str, RuleDice], ...]
+    parts: tuple[str, ...] = ()
 
 
 def folds_of(text: str, count: int) -> tuple[int, ...]:
@@ -110,8 +113,9 @@ def _volume_interval(crossed: Crossed, final: Final) -> VolumeIntervalCard | Non
     cleaned = {name for name, choice in crossed.choices.items() if choice.rule != NONE}
     cases = [{name: pair for name, pair in one.volumes.items() if name not in cleaned} for one in crossed.results]
     weights = "these weights, of all cases," if final == "all" else "their average"
+    kind = "ensembles" if crossed.parts else "models"
     return volume_interval_card(
-        cases, f"{crossed.run.config.split.folds} models, each on the cases it was not trained on; {weights} may differ"
+        cases, f"{crossed.run.config.split.folds} {kind}, each on the cases it was not trained on; {weights} may differ"
     )
 
 
@@ -160,28 +164,30 @@ def crossed_run(run: TrainingRun) -> TrainingRun:
 
 def cross(run: TrainingRun, folds: Sequence[int]) -> Crossed:
     """Train and measure folds, and choose each class's clean-up; the time budget is that of one fold."""
-    by_fold: dict[str, float] = {}
-    results: list[CaseDice] = []
     runs = {fold: _fold_run(run, fold) for fold in folds}
     if run.cluster is not None:
         train_on_cluster([one for one in runs.values() if finished_fold(one.out, one.config) is None], run.cluster)
-    for fold, one in runs.items():
-        measured = _measured_fold(one)
-        if measured:
-            by_fold[str(fold)] = round(mean_dice(measured)[1], 4)
-        results += measured
+    return crossed_of(run, [one.out for one in runs.values()], [_measured_fold(one) for one in runs.values()])
+
+
+def crossed_of(run: TrainingRun, folders: Sequence[Path], by_folder: Sequence[list[CaseDice]]) -> Crossed:
+    """Choose each class's clean-up by what was measured in the folders of folds; raises `InputError` without a case."""
+    results = sorted((one for measured in by_folder for one in measured), key=lambda one: one.case_id)
     if not results:
         raise InputError(
             "no held-out case of these folds can be measured",
-            where=run.out / f"fold_{folds[0]}",
+            where=folders[0],
             fix="audit.html there says why; correct those cases, and train again.",
         )
-    results.sort(key=lambda one: one.case_id)
-    folders = tuple(run.out / f"fold_{fold}" for fold in folds)
+    by_fold = {
+        folder.name.removeprefix("fold_"): round(mean_dice(measured)[1], 4)
+        for folder, measured in zip(folders, by_folder, strict=True)
+        if measured
+    }
     tables = rule_tables(folders, results)
-    choices = choose(tables) if tables and len(folds) == run.config.split.folds else {}
+    choices = choose(tables) if tables and len(folders) == run.config.split.folds else {}
     cleaned = [replace(one, dice={name: _as_chosen(choices, name, one) for name in one.dice}) for one in results]
-    return Crossed(run, folders, tuple(cleaned), by_fold, choices, tables or tables_without_rules(folders))
+    return Crossed(run, tuple(folders), tuple(cleaned), by_fold, choices, tables or tables_without_rules(folders))
 
 
 def _fold_run(run: TrainingRun, fold: int) -> TrainingRun:
@@ -229,15 +235,16 @@ def validation_card(crossed: Crossed, results: Sequence[CaseDice], final: Final,
         for name, choice in crossed.choices.items()
         if choice.rule != NONE
     )
+    kind = f"ensembles of {' and '.join(crossed.parts)}" if crossed.parts else "models of this configuration"
     return ValidationCard(
         split=f"{split.folds}-fold cross-validation, seed {split.seed}",
         cases=len(results),
         dice=by_class,
         mean_dice=overall,
-        pq=mean_pq(results),
+        pq=mean_pq(crossed.results),
         volume_range_ml=_volume_range(crossed.folds),
         volume_quantiles_ml=_volume_quantiles(crossed.folds),
-        notes=f"Measured on {split.folds} models of this configuration, each on the cases it was not trained on. "
+        notes=f"Measured on {split.folds} {kind}, each on the cases it was not trained on. "
         + weights[final]
         + cleaned
         + note,

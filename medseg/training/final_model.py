@@ -50,6 +50,16 @@ class Claims:
     volume_interval: VolumeIntervalCard | None = None
     calibration: CalibrationCard | None = None
 
+    def on(self, card: ModelCard) -> ModelCard:
+        """Return the card with what was measured."""
+        return card.model_copy(
+            update={
+                "validation": self.validation,
+                "volume_interval": self.volume_interval,
+                "calibration": self.calibration,
+            }
+        )
+
 
 def final_package(run: TrainingRun, folds: Sequence[Path], kind: Final, claims: Claims) -> ModelPackage:
     """Make ``model/``: by one more training on all cases, or of the models in the folders of the folds' runs.
@@ -57,23 +67,22 @@ def final_package(run: TrainingRun, folds: Sequence[Path], kind: Final, claims: 
     An ensemble costs no training, and for each scan as much as there are folds. The card gets what the folds measured,
     and where the configuration has no post-processing the clean-up they chose.
     """
-    measured = {
-        "validation": claims.validation,
-        "volume_interval": claims.volume_interval,
-        "calibration": claims.calibration,
-    }
     if kind == "all":
         log.info("Training on all cases.")
         package = train_model(run.with_split(folds=1, fold=0).with_config(post=run.config.post or claims.post))
         if run.processes.is_first:
-            package = write_card(package.folder, package.card.model_copy(update=measured))
+            package = write_card(package.folder, claims.on(package.card))
     elif run.processes.is_first:
-        package = _ensemble(run, folds)
-        card = package.card.model_copy(update={**measured, "post": package.card.post or claims.post})
-        package, _ = measure_test(write_card(package.folder, card), _test_inputs(run, folds))
+        package = measured_on_test(run, _ensemble(run, folds), folds, claims)
         ensure_export(package, package.folder)
     run.processes.wait()
     return load_package(run.out / "model")
+
+
+def measured_on_test(run: TrainingRun, package: ModelPackage, folds: Sequence[Path], claims: Claims) -> ModelPackage:
+    """Put what the folds measured and chose on the card of an ensemble, and measure it on the dataset's test cases."""
+    card = claims.on(package.card).model_copy(update={"post": package.card.post or claims.post})
+    return measure_test(write_card(package.folder, card), _test_inputs(run, folds))[0]
 
 
 def _test_inputs(run: TrainingRun, folds: Sequence[Path]) -> Inputs:

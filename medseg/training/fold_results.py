@@ -60,12 +60,13 @@ def finished_fold(out: Path, config: TrainConfig) -> list[CaseDice] | None:
         return None
     if read_yaml_text(used) != config.model_dump(mode="json"):
         return None
-    results = _fold_dice(table)
+    results = fold_dice(table)
     # A fold whose cases are all blocked measures none; in any other the card is written after the table.
     return None if results and load_package(card.parent).card.validation is None else results
 
 
-def _fold_dice(table: Path) -> list[CaseDice]:
+def fold_dice(table: Path) -> list[CaseDice]:
+    """Dice, panoptic quality and volumes of each case, from the tables of a fold's run."""
     found: dict[str, dict[str, dict[str, float]]] = {"dice": {}, "pq": {}}
     with table.open(newline="", encoding="utf-8") as stream:
         for row in table_rows(stream):
@@ -81,7 +82,7 @@ def _fold_dice(table: Path) -> list[CaseDice]:
 
 def rule_tables(folders: Sequence[Path], results: Sequence[CaseDice]) -> tuple[dict[str, RuleDice], ...]:
     """What clean-ups make of every held-out case; empty where not every case was compared."""
-    tables = [folder / "post_rules.csv" for folder in folders if _fold_dice(folder / "validation.csv")]
+    tables = [folder / "post_rules.csv" for folder in folders if fold_dice(folder / "validation.csv")]
     if not all(table.is_file() for table in tables):
         return ()
     compared = tuple(read_rule_dice(table) for table in tables)
@@ -91,7 +92,7 @@ def rule_tables(folders: Sequence[Path], results: Sequence[CaseDice]) -> tuple[d
 
 def tables_without_rules(folders: Sequence[Path]) -> tuple[dict[str, RuleDice], ...]:
     """Dice of every held-out case where no clean-up was compared; folds that measured none are omitted."""
-    measured = (_fold_dice(folder / "validation.csv") for folder in folders)
+    measured = (fold_dice(folder / "validation.csv") for folder in folders)
     return tuple(
         {one.case_id: {name: {NONE: value} for name, value in one.dice.items()} for one in fold}
         for fold in measured

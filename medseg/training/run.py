@@ -84,7 +84,8 @@ def train(
     folds : str, optional
         Cross-validate: ``"all"``, or numbers such as ``"0,1"``.
     configuration : str, optional
-        What to plan: ``3d_fullres``, ``3d_lowres``, ``2d`` or ``cascade``; several, separated by commas, are compared.
+        What to plan: ``3d_fullres``, ``3d_lowres``, ``2d`` or ``cascade``; several, separated by commas, are compared,
+        and the ensembles of any two.
     final : {"all", "ensemble"}
         After all folds: train on all cases, or average the folds' models.
     processes : int

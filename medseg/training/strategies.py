@@ -13,6 +13,7 @@ from medseg.draw.page import render
 from medseg.errors import ConfigError, UsageError
 from medseg.io.files.atomic import write_text
 from medseg.models.package import ModelPackage
+from medseg.training.configuration_ensembles import can_average, cross_ensembles, ensemble_package
 from medseg.training.cross_validate import (
     Crossed,
     choices_as_json,
@@ -74,14 +75,16 @@ def train_cascade(
 
 
 def choose_among(make_run: MakeRun, out: Path, names: tuple[str, ...], *, final: Final = "all") -> ModelPackage:
-    """Cross-validate configurations, each in ``out/NAME``, choose one, and make its package in ``out/model``.
+    """Cross-validate configurations, each in ``out/NAME``, choose one or an ensemble of two, and make its package.
 
-    The one named first is taken unless another gains something. Also leaves ``cross_validation.json``, ``.csv`` and
-    ``.html``.
+    The package is ``out/model``. The one named first is taken unless another gains something. Also leaves
+    ``cross_validation.json``, ``.csv`` and ``.html``.
     """
     made = {name: crossed_run(make_run(FULL_RESOLUTION if name == CASCADE else name, out / name)) for name in names}
     count = next(iter(made.values())).config.split.folds or 0
-    runs = len(names) * count + (final == "all") + (count * (LOW_RESOLUTION not in names) + 1) * (CASCADE in names)
+    averaged = can_average(next(iter(made.values())).dataset)
+    finals = (1 + averaged) * (final == "all")  # of an ensemble both are trained once more
+    runs = len(names) * count + finals + (count * (LOW_RESOLUTION not in names) + 1) * (CASCADE in names)
     if CASCADE in names:
         low = made.get(LOW_RESOLUTION) or crossed_run(make_run(LOW_RESOLUTION, out / LOW_RESOLUTION))
         _low_resolution_stage(share_budget(low, runs))
@@ -89,18 +92,28 @@ def choose_among(make_run: MakeRun, out: Path, names: tuple[str, ...], *, final:
     crossed: dict[str, Crossed] = {}
     for name, run in made.items():
         log.info("Cross-validating the configuration %s.", name)
-        crossed[name] = cross(share_budget(run, runs), range(count))
+        one = replace(run, ensembles=averaged * (len(names) - 1))
+        crossed[name] = cross(share_budget(one, runs), range(count))
+    ensembles = cross_ensembles(crossed, out) if averaged else {}
+    crossed |= {name: one for name, one in ensembles.items() if one is not None}
     choice = choose_configuration({name: one.tables for name, one in crossed.items()})
     chosen = crossed[choice.name]
     results = [CaseDice(case, classes) for case, classes in sorted(choice.dice.items())]
-    log.info("The configuration %s is chosen: %s", choice.name, _compared(crossed, choice))
+    log.info("%s is chosen: %s", choice.name, _compared(crossed, choice))
     if chosen.run.processes.is_first:
         write_validation(out / "cross_validation.csv", results)
         summary = _summary(crossed, choice, results)
         write_text(out / "cross_validation.json", json.dumps(summary, indent=1) + "\n")
         _write_page(out / "cross_validation.html", summary)
-    note = f" Configurations compared: {_compared(crossed, choice)} Their ensembles were not compared."
-    return final_package(replace(chosen.run, out=out), chosen.folds, final, claims_of(chosen, results, final, note))
+    note = f" Compared: {_compared(crossed, choice)} The best of these is slightly optimistic, as its cases chose it."
+    if not averaged:
+        note += " Their ensembles were not compared, because classes that may overlap are not averaged."
+    if missing := [name for name, one in ensembles.items() if one is None]:
+        note += f" Memory did not suffice to measure {', '.join(missing)}."
+    claims, run = claims_of(chosen, results, final, note), replace(chosen.run, out=out)
+    if not chosen.parts:
+        return final_package(run, chosen.folds, final, claims)
+    return ensemble_package(run, chosen, crossed, final, claims)
 
 
 def _low_resolution_stage(run: TrainingRun) -> None:

@@ -33,13 +33,13 @@ from medseg.training.card import build_card, with_validation
 from medseg.training.click_validation import click_validation_seconds, validate_clicks, with_click_validation
 from medseg.training.final_test import measure_test
 from medseg.training.loop import Loop
+from medseg.training.measure_held_out import measure_held_out
 from medseg.training.run_record import RunRecord
 from medseg.training.run_report import Measured
 from medseg.training.samples.inputs import Inputs, gather
-from medseg.training.selection.held_out_volumes import VOLUMES_FILE, write_volumes
-from medseg.training.selection.post_choice import RuleTable, write_rule_dice
+from medseg.training.selection.held_out_volumes import VOLUMES_FILE
 from medseg.training.selection.temperature import MOST_CASES, calibrated
-from medseg.training.selection.validate import CaseDice, Watcher, mean_dice, mean_pq, validate, write_validation
+from medseg.training.selection.validate import CaseDice, write_validation
 from medseg.training.selection.worst_cases import WorstCases
 from medseg.training.time_left import (
     FOR_MEASURING,
@@ -135,8 +135,8 @@ def _measured_after(inputs: Inputs, loop: Loop, took: float, before: float) -> t
         return held_out, click_validation_seconds(loop, took, len(held_out), len(inputs.run.dataset.table))
 
     def seconds(count: int) -> float:
-        # Some are segmented twice, the first time for the temperature.
-        segmented = count + min(count, 2 * MOST_CASES) + len(inputs.test)
+        # Some are segmented twice, the first time for the temperature; and all in each ensemble with another model.
+        segmented = count * (1 + inputs.run.ensembles) + min(count, 2 * MOST_CASES) + len(inputs.test)
         return validation_seconds(loop, took, segmented, inputs.cases)
 
     # Folds are compared by all of their cases.
@@ -192,26 +192,6 @@ def _validated(
     inputs: Inputs, package: ModelPackage, cases: Sequence[DatasetCase], worst: WorstCases
 ) -> list[CaseDice]:
     """Dice of each held-out case, and beside the run what each clean-up would make of it where that is asked for."""
-    run = inputs.run
     if not cases:
         log.warning("No case is held out (%s), so the model card has no Dice.", inputs.split.name)
-        write_validation(run.out / "validation.csv", [])
-        return []
-    log.info("Validating on %d held-out cases.", len(cases))
-    rules = RuleTable(run.dataset.ignore_label)
-    watch: Sequence[Watcher] = (worst.add, rules.add) if _cleanup_is_open(run) else (worst.add,)
-    results = list(validate(package, run.dataset, cases, device=str(run.device), watch=watch))
-    write_validation(run.out / "validation.csv", results)
-    write_volumes(run.out / VOLUMES_FILE, {result.case_id: result.volumes for result in results})
-    if rules.cases:
-        write_rule_dice(run.out / "post_rules.csv", rules.cases)
-    by_class, overall = mean_dice(results)
-    log.info("Mean Dice is %.4f (%s).", overall, ", ".join(f"{name} {value:.4f}" for name, value in by_class.items()))
-    for name, value in mean_pq(results).items():
-        log.info("Mean panoptic quality of %s is %.4f.", name, value)
-    return results
-
-
-def _cleanup_is_open(run: TrainingRun) -> bool:
-    """Whether clean-up is to be chosen, is not configured, and classes exclude each other, so that each has its own."""
-    return run.compares_cleanup and not (run.config.post or run.dataset.regions or run.dataset.border_mm is not None)
+    return measure_held_out(inputs.run, package, cases, (worst.add,))

@@ -50,6 +50,8 @@ class TrainingRun:
         because what a name such as ``models:/liver@champion`` means may change while the run lasts.
     cluster : OnCluster, optional
         Where folds train side by side; without it they train here, one after another.
+    ensembles : int
+        In how many ensembles with other configurations the held-out cases are measured too, for the time budget.
     steps_only : bool
         The caller measures and compares runs: the time budget is that of the steps alone, on a CPU in CPU seconds, so
         that a busy machine is fair to all; nothing is validated, and the network is not written as ONNX.
@@ -65,6 +67,7 @@ class TrainingRun:
     started: float | None = None
     compares_cleanup: bool = False
     measures_test: bool = True
+    ensembles: int = 0
     steps_only: bool = False
     cluster: OnCluster | None = None
     start: ModelPackage | None = None

@@ -91,6 +91,10 @@ def test_a_comparison_is_run_once_and_reported(dataset, architectures_file, tmp_
         expected = 2 * (predicted & truth).sum() / (predicted.sum() + truth.sum())
         assert float(row["value"]) == pytest.approx(expected, abs=1e-6)
     page = (out / "architectures-blobs.md").read_text()
+    shown = re.search(r"\| unet \| (\d\.\d{3}) \((\d\.\d{3}) to (\d\.\d{3})\) \|", page)
+    unet = [row for row in rows if (row["architecture"], row["metric"]) == ("unet", "dice")]
+    low, high = sorted(np.mean([float(row["value"]) for row in unet if row["case_id"] == case]) for case in blobs)
+    assert [float(one) for one in shown.groups()] == pytest.approx([(low + high) / 2, low, high], abs=6e-4)
     assert "| no-weights | – | – | – | – | there-is-no-such-file.pth: there are no weights" in page
     assert "| no-package | – | – | – | – | a_package_nobody_has is not installed |" in page
     # Which way seconds measured here decide is the machine's affair too; tests/bench/test_claims.py has the rule.

@@ -1,11 +1,12 @@
 import math
 import re
 
+import numpy as np
 import pytest
 
 from medseg.bench.architectures import ArchitectureResult
 from medseg.bench.architectures_config import Claim
-from medseg.bench.claims import per_case, weigh
+from medseg.bench.claims import mean_over_cases, per_case, weigh
 
 
 def _result(name, values, **more):
@@ -44,3 +45,15 @@ def test_an_architecture_without_result_is_not_tested():
 def test_per_case_is_the_mean_over_classes_that_have_a_value():
     figures = {"a": {"x": 0.5, "y": math.nan}, "b": {"x": 0.7, "y": 0.3}, "c": {"x": math.nan}}
     assert per_case(figures) == {"x": pytest.approx(0.6), "y": pytest.approx(0.3)}
+
+
+def test_a_mean_over_cases_has_the_interval_that_resampled_cases_give():
+    values = {f"case{n}": value for n, value in enumerate(np.random.default_rng(0).normal(0.8, 0.05, 60))}
+    mean, low, high = mean_over_cases({**values, "empty": math.nan})
+    assert mean == pytest.approx(np.mean(list(values.values())))
+    error = np.std(list(values.values())) / 60**0.5
+    assert (mean - low, high - mean) == (pytest.approx(1.96 * error, rel=0.15), pytest.approx(1.96 * error, rel=0.15))
+    one = mean_over_cases({"case": 0.7})
+    assert one[0] == pytest.approx(0.7)
+    assert math.isnan(one[1])
+    assert all(math.isnan(value) for value in mean_over_cases({"case": math.nan}))

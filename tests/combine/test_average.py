@@ -5,13 +5,17 @@ import pytest
 import torch
 from combine_packages import composite, part
 
+from medseg.combine import mean_probability
+from medseg.combine.predictor import check_runnable
 from medseg.combine.segment import open_model, segment_scan
-from medseg.errors import FormatLimitation, UsageError
+from medseg.errors import FormatLimitation, ResourceLimit, UsageError
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.models.card import NetworkCard
-from medseg.models.package import write_package
+from medseg.models.package import write_card, write_package
 from medseg.models.registry import build_network
+from medseg.models.validation_card import ValidationCard
+from medseg.models.volume_interval_card import VolumeIntervalCard
 from medseg.prepare.card import ChannelCard, InputCard, NormalizationCard
 from medseg.types import Geometry, Scan
 
@@ -92,3 +96,79 @@ def test_regions_that_may_overlap_are_refused(tmp_path):
     write_package(tmp_path / "other", card, network.state_dict())
     with pytest.raises(FormatLimitation, match="'other' has regions"):
         composite(tmp_path, **AVERAGE, parts=[{"model": "one"}, {"model": "other"}])
+
+
+def test_a_mean_that_memory_does_not_hold_is_refused_before_any_part_runs(tmp_path, scan, monkeypatch):
+    part(tmp_path, "one", ("a", "b"))
+    both = composite(tmp_path, **AVERAGE, parts=[{"model": "one"}])
+    monkeypatch.setattr(mean_probability, "available_bytes", lambda: 3 * 14 * 12 * 10 * 4 - 1)
+    with pytest.raises(ResourceLimit, match="the mean of probabilities needs"):
+        segment_scan(open_model(both, InferOptions(device="cpu")), scan)
+
+
+def test_what_the_card_says_of_the_mean_is_said_of_its_volumes(tmp_path, scan):
+    """Ranges and intervals of the parts are of other labels; those on the composite's card are of these."""
+    known = {"split": "all", "cases": 3, "dice": {"a": 0.5}, "mean_dice": 0.5, "volume_range_ml": {"a": (1.0, 2.0)}}
+    card = part(tmp_path, "one", ("a", "b")).card
+    write_card(tmp_path / "one", card.model_copy(update={"validation": ValidationCard(**known)}))
+    part(tmp_path, "two", ("a", "b"), seed=1)
+    both = composite(tmp_path, **AVERAGE, parts=[{"model": "one"}, {"model": "two"}])
+    silent = segment_scan(open_model(both, InferOptions(device="cpu")), scan)
+    assert silent.volume_range_ml == {}
+    assert silent.interval_rule is None
+    measured = ValidationCard(**{**known, "volume_range_ml": {"b": (3.0, 4.0)}})
+    interval = VolumeIntervalCard(power=0.5, half_width={"b": 0.25}, cases={"b": 30})
+    both = write_card(both.folder, both.card.model_copy(update={"validation": measured, "volume_interval": interval}))
+    found = segment_scan(open_model(both, InferOptions(device="cpu")), scan)
+    assert found.volume_range_ml == {"b": (3.0, 4.0)}
+    assert found.interval_rule == interval.to_rule()
+
+
+def test_the_mean_and_how_uncertain_it_is_come_with_the_labels(tmp_path, scan):
+    packages = [part(tmp_path, "three", ("a", "b"), seed=1), flat_part(tmp_path, "two", ("b", "a"))]
+    both = composite(tmp_path, **AVERAGE, parts=[{"model": "three"}, {"model": "two"}])
+    wanted = InferOptions(device="cpu", probabilities=True, entropy=True)
+    found = segment_scan(open_model(both, wanted), scan)
+    options = InferOptions(device="cpu", probabilities=True)
+    first, second = (Predictor(package, options).segment(scan).probabilities for package in packages)
+    members = [first, second[[0, 2, 1]]]
+    mean = np.mean(members, axis=0)
+    assert found.probabilities == pytest.approx(mean, abs=1e-6)
+    entropy = -(mean * np.log(mean)).sum(axis=0) / np.log(3)
+    assert found.entropy == pytest.approx(entropy, abs=1e-5)
+    labels = found.labels.array
+    for value in (1, 2):
+        along, dice = [], []
+        for axis in range(3):
+            later = np.arange(1, labels.shape[axis])
+            before, after = np.take(labels, later - 1, axis), np.take(labels, later, axis)
+            borders = (before != after) & ((before == value) | (after == value))
+            along += list(np.take(entropy, later, axis)[borders])
+        for member in members:
+            own, both_have = member.argmax(axis=0) == value, labels == value
+            dice.append(2 * (own & both_have).sum() / (own.sum() + both_have.sum()))
+        assert found.uncertainty[value].boundary_entropy == pytest.approx(np.mean(along), abs=1e-5)
+        assert found.uncertainty[value].ensemble_dice == pytest.approx(np.mean(dice))
+    plain = segment_scan(open_model(both, InferOptions(device="cpu")), scan)
+    assert (plain.probabilities, plain.entropy) == (None, None)
+    assert plain.uncertainty == found.uncertainty
+    check_runnable(both, wanted)
+
+
+def test_every_orientation_of_a_scan_gives_the_same(tmp_path, scan):
+    part(tmp_path, "three", ("a", "b"), seed=1)
+    flat_part(tmp_path, "two")
+    model = open_model(
+        composite(tmp_path, **AVERAGE, parts=[{"model": "three"}, {"model": "two"}]), InferOptions(device="cpu")
+    )
+    expected = segment_scan(model, scan).labels.array
+    assert len(np.unique(expected)) > 1
+    for axes, flips in (((2, 0, 1), (0,)), ((1, 0, 2), (1, 2)), ((0, 2, 1), ())):
+        back = np.eye(4)[[*axes, 3]].T
+        for axis in flips:
+            back[:, 3] += back[:, axis] * (scan.geometry.shape[axes[axis]] - 1)
+            back[:, axis] *= -1
+        array = np.flip(scan.array.transpose(0, *(axis + 1 for axis in axes)), [axis + 1 for axis in flips])
+        turned = scan.with_array(np.ascontiguousarray(array), Geometry(scan.geometry.affine @ back, array.shape[1:]))
+        found = segment_scan(model, turned).labels.array
+        assert (np.flip(expected.transpose(axes), flips) == found).mean() >= 0.9999

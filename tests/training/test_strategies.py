@@ -1,6 +1,7 @@
 """`--configuration`: cascades in one command, and the choice among configurations."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -10,8 +11,11 @@ from medseg.cli.app import run
 from medseg.infer.predictor import Predictor
 from medseg.io.read import load_scan
 from medseg.models.package import load_package
+from medseg.training import strategies
 from medseg.training.configure import Configurator
+from medseg.training.selection.configuration_choice import choose_configuration
 
+BOTH = "2d+3d_fullres"
 NETWORK = {"name": "unet", "arguments": {"features": [6, 12]}}
 
 
@@ -59,27 +63,37 @@ def test_a_cascade_is_one_command(planned, command, tmp_path):
     assert (out / "model" / "weights.safetensors").read_bytes() == before
 
 
-def test_configurations_are_compared_and_one_is_packed(balls, command, tmp_path):
+def choosing(monkeypatch, name):
+    """Choose a certain one, whatever figures a training of two epochs comes to."""
+    monkeypatch.setattr(strategies, "choose_configuration", lambda one: replace(choose_configuration(one), name=name))
+
+
+def test_configurations_are_compared_and_one_is_packed(balls, command, tmp_path, monkeypatch):
+    choosing(monkeypatch, "2d")
     out = tmp_path / "out"
     assert run([*command, "--folds", "all", "--configuration", "2d,3d_fullres", "--final", "ensemble"]) == 0
     summary = json.loads((out / "cross_validation.json").read_text())
-    assert summary["configurations"].keys() == {"2d", "3d_fullres"}
+    assert list(summary["configurations"]) == ["2d", "3d_fullres", BOTH]
     assert summary["cases"] == 6
-    assert summary["chosen"] in summary["configurations"]
-    (difference,) = summary["differences"]
-    assert difference["cases"] == 6
+    assert [(one["first"], one["second"]) for one in summary["differences"]] == [
+        ("2d", "3d_fullres"),
+        ("2d", BOTH),
+        ("3d_fullres", BOTH),
+    ]
+    assert {one["cases"] for one in summary["differences"]} == {6}
     card = load_package(out / "model").card
+    assert card.composite is None
     assert card.ensemble_members == 3
     assert card.training.cases == 6
     assert card.training.held_out == ()
     assert card.validation.mean_dice == summary["mean_dice"]
-    assert "2d 0." in card.validation.notes
+    assert all(f"{name} 0." in card.validation.notes for name in summary["configurations"])
     assert "was not measured" in card.validation.notes
-    assert card.network.dimensions == (2 if summary["chosen"] == "2d" else 3)
+    assert card.network.dimensions == 2
     weights = load_package(out / "model").weights()
-    own = load_package(out / summary["chosen"] / "fold_1" / "model").weights()
+    own = load_package(out / "2d" / "fold_1" / "model").weights()
     assert all(weights[f"1.{name}"].equal(value) for name, value in own.items())
-    assert f"{summary['chosen']} was chosen" in (out / "cross_validation.html").read_text()
+    assert "2d was chosen" in (out / "cross_validation.html").read_text()
     scan = load_scan(balls / "imagesTr" / "case_00.nii.gz")
     assert Predictor(load_package(out / "model")).segment(scan).labels.geometry.matches(scan.geometry)
 

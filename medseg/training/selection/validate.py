@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medseg.combine.predictor import CompositePredictor
+from medseg.combine.segment import open_model
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.reading import read_case
 from medseg.harmless import TableWriter
 from medseg.infer.options import InferOptions
-from medseg.infer.predictor import Predictor
 from medseg.io.files.atomic import write_text
 from medseg.io.files.patient_names import public_name
 from medseg.models.package import ModelPackage
@@ -54,14 +55,17 @@ def validate(
     device: str,
     watch: Sequence[Watcher] = (),
 ) -> Iterator[CaseDice]:
-    """Segment each case with `Predictor` and compare with its reference on the scan's own grid.
+    """Segment each case as `predict` does and compare with its reference on the scan's own grid.
 
     `watch` is called with every case: id, Dice by class, scan, reference and prediction.
     """
-    predictor = Predictor(package, InferOptions(device=device, engine="torch"))
+    predictor = open_model(package, InferOptions(device=device, engine="torch"))
     for case in cases:
         scan, reference = read_case(data, case)
-        prediction = predictor.segment(scan)
+        if isinstance(predictor, CompositePredictor):
+            prediction = predictor.segment(scan, anyway=True)  # a reference is there, so it is a case for its parts
+        else:
+            prediction = predictor.segment(scan)
         pair = comparable(data, prediction, reference)
         predicted, truth = pair.prediction.array, pair.reference.array
         if pair.ignore is not None:
