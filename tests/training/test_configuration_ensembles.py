@@ -137,7 +137,7 @@ def test_the_models_of_the_folds_can_be_averaged_too(balls, options, crossed):
     assert "This package averages those models" in package.card.validation.notes
 
 
-def test_an_ensemble_that_memory_does_not_hold_is_left_out_and_the_card_says_so(balls, options, tmp_path, monkeypatch):
+def test_an_ensemble_that_memory_does_not_hold_is_not_compared_and_the_card_says_so(balls, options, tmp_path, monkeypatch):
     def too_large(*_):
         raise ResourceLimit("the mean of probabilities needs 90.0 GB of memory, 3.0 GB are free", fix="Buy some.")
 
