@@ -105,7 +105,7 @@ def choose_among(make_run: MakeRun, out: Path, names: tuple[str, ...], *, final:
         summary = _summary(crossed, choice, results)
         write_text(out / "cross_validation.json", json.dumps(summary, indent=1) + "\n")
         _write_page(out / "cross_validation.html", summary)
-    note = f" Compared: {_compared(crossed, choice)} The best of these is slightly optimistic, as its cases chose it."
+    note = f" Compared: {_compared(crossed, choice)} The best of these is slightly too high, as its cases chose it."
     if not averaged:
         note += " Their ensembles were not compared, because classes that may overlap are not averaged."
     if missing := [name for name, one in ensembles.items() if one is None]:

@@ -105,7 +105,7 @@ def test_the_package_is_of_both_trained_on_all_cases(crossed):
     assert "Measured on 2 ensembles of 3d_fullres and 2d, each on the cases it was not trained on" in notes
     for name, one in summary["configurations"].items():
         assert f"{name} {one['mean_dice']:.4f}" in notes
-    assert "slightly optimistic" in notes
+    assert "slightly too high" in notes
     kept = {name for name, one in summary["configurations"][BOTH]["post"].items() if one["rule"] == "none"}
     interval = card.volume_interval
     assert (set() if interval is None else interval.cases.keys()) == kept
@@ -137,7 +137,9 @@ def test_the_models_of_the_folds_can_be_averaged_too(balls, options, crossed):
     assert "This package averages those models" in package.card.validation.notes
 
 
-def test_an_ensemble_that_memory_does_not_hold_is_not_compared_and_the_card_says_so(balls, options, tmp_path, monkeypatch):
+def test_an_ensemble_that_memory_does_not_hold_is_not_compared_and_the_card_says_so(
+    balls, options, tmp_path, monkeypatch
+):
     def too_large(*_):
         raise ResourceLimit("the mean of probabilities needs 90.0 GB of memory, 3.0 GB are free", fix="Buy some.")
 
