@@ -247,6 +247,8 @@ Differences between methods, with 95% intervals from 10,000 bootstrap draws of i
 |---|---|{"---|" * len(METRICS)}
 {chr(10).join(kinds)}
 
+[Stained tissue](nuclei-stained.md): what is wrong in it, and what was tried.
+
 ## Beside StarDist's figures
 
 AP at 0.5 of Schmidt et al. (MICCAI 2018), for their subset of the same competition: 497 images of fluorescence, 50 of

@@ -31,23 +31,20 @@ from medseg.types import Geometry, LabelMap, Scan
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "nuclei-stained.md"
 METRICS = ("pq", "sq", "rq", "ap@0.5", "ap@0.75", "ap@0.5:0.9")
-EPOCHS = 6
+EPOCHS = 3
 COMMON = ("--set", "optimizer.learning_rate=1.0e-2", "--set", "split.folds=1", "--set", "split.fold=0")
 BALANCE = ("--set", "sampling.balance_polarity=true")
 MIXING = ("--set", "augment.mixing=0.5")
-TUNED = {"longer": (), "balanced": BALANCE, "balanced-mixing": (*BALANCE, *MIXING)}
+TUNED = {"balanced-mixing": (*BALANCE, *MIXING)}
 NAMES = {
     "shipped": "shipped model",
     "flips": "shipped model, mean over mirrored copies (`--mirror all`)",
     "tiles": "shipped model, windows of 256 pixels in place of 160",
     "larger": "shipped model, image made 1.5 times as large",
-    "much-larger": "shipped model, image made twice as large",
-    "longer": "trained on, as before",
-    "balanced": "trained on, half of the patches stained (`sampling.balance_polarity`)",
-    "balanced-mixing": "trained on, half stained, channels mixed at random (`augment.mixing=0.5`)",
+    "balanced-mixing": "trained on",
 }
 # What only the shipped model's prediction changes is measured where it might help.
-STAINED_ONLY = ("flips", "tiles", "larger", "much-larger")
+STAINED_ONLY = ("flips", "larger")
 ERRORS = ("found", "missed", "merged", "split", "outline", "false")
 
 
@@ -56,21 +53,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--methods", nargs="*", choices=list(NAMES), default=list(NAMES))
     arguments = parser.parse_args()
-    data, work, methods = arguments.data, arguments.work, arguments.methods
+    data, work = arguments.data, arguments.work
     card = load_package("nuclei").card
     cases = card.training.held_out
-    for name in methods:
-        if name in TUNED and not (work / name / "model" / "model.yaml").is_file():
+    for name in TUNED:
+        if not (work / name / "model" / "model.yaml").is_file():
             tune(data, work, name, set(cases))
     stained = np.array([is_stained(data / "images" / f"{case}.png") for case in cases])
-    for name in methods:
+    counts = {}
+    for name in NAMES:
         chosen = [case for case, kind in zip(cases, stained, strict=True) if kind or name not in STAINED_ONLY]
         draw(name, chosen, data, work)
-    counts = {}
-    for name in methods:
-        chosen = [case for case, kind in zip(cases, stained, strict=True) if kind or name not in STAINED_ONLY]
         counts[name] = measure(work / "objects" / name, data / "instances", chosen)
     PAGE.write_text(page(counts, stained, cases, data, work), encoding="utf-8")
     print(PAGE)
@@ -102,10 +96,10 @@ def draw(name: str, cases: list[str], data: Path, work: Path) -> None:
 
 def method(name: str, work: Path) -> Callable[[Scan], np.ndarray]:
     """What makes objects of an image."""
-    if name in ("larger", "much-larger", "tiles"):
-        return changed(scale={"larger": 1.5, "much-larger": 2.0}.get(name, 1.0), patch=256 if name == "tiles" else None)
+    if name in ("larger", "tiles"):
+        return changed(scale=1.5 if name == "larger" else 1.0, patch=256 if name == "tiles" else None)
     package = work / name / "model" if name in TUNED else "nuclei"
-    model = load_model(package, device="cpu", engine="torch", mirror="all" if name == "flips" else "none")
+    model = load_model(package, device="cpu", mirror="all" if name == "flips" else "none")
     return lambda scan: model.segment(scan, anyway=True).instances.ids
 
 
@@ -116,7 +110,7 @@ def changed(*, scale: float, patch: int | None) -> Callable[[Scan], np.ndarray]:
     (step,) = card.post
     if patch is not None:
         card = card.model_copy(update={"input": card.input.model_copy(update={"patch": (patch, patch, 1)})})
-    options = InferOptions(device="cpu", engine="torch", probabilities=True)
+    options = InferOptions(device="cpu", probabilities=True)
     predictor = Predictor(replace(package, card=card), options)
 
     def objects(scan: Scan) -> np.ndarray:
@@ -195,18 +189,17 @@ def page(counts: dict[str, Counts], stained: np.ndarray, cases: tuple[str, ...],
                 )
     every = {name: errors(work / "objects" / name, data / "instances", of_stained) for name in counts}
     mistakes = "\n".join(f"| {NAMES[name]} | {' | '.join(map(str, e.values()))} |" for name, e in every.items())
-    tuned = [name for name in counts if name in TUNED]
-    spent = "; ".join(
-        f"{NAMES[name]}: {last(load_package(work / name / 'model').card.training.duration)}" for name in tuned
-    )
+    spent = last(load_package(work / "balanced-mixing" / "model").card.training.duration)
+    trained = [is_stained(path) for path in (work / "training-images" / "images").iterdir()]
     reference = int(kinds["stained tissue"]["shipped"].reference.sum())
     return f"""# Nuclei in stained tissue
 
 Written by `python benchmarks/bench_nuclei_stained.py DATA --work WORK`. Data, split and figures are those of
 [nuclei in images](nuclei.md): {len(cases)} images are held out, of which {len(of_stained)} are stained, with
-{reference} nuclei; of the 150 trained on, 19 are stained. `shipped model` is the package `nuclei`.
-No network was trained on any of the {len(cases)}, and none was chosen by them: settings were fixed beforehand.
-Fine-tuning starts from the shipped weights, with the learning rate of Muon halved ({spent}; on a shared CPU).
+{reference} nuclei; of the {len(trained)} trained on, {sum(trained)} are stained. `shipped model` is the package
+`nuclei`. No network was trained on any of the {len(cases)}, and nothing was chosen by them: settings were fixed before.
+`trained on` starts from the shipped weights, with half the learning rate, half of the patches from stained images
+(`sampling.balance_polarity=true`) and channels mixed at random (`augment.mixing=0.5`): {spent}, on a shared CPU.
 
 | images | method | {" | ".join(METRICS)} | objects |
 |---|---|{"---|" * (len(METRICS) + 1)}
@@ -217,6 +210,9 @@ Differences to the shipped model, with 95% intervals from 10,000 bootstrap draws
 | images | method | figure | difference | 95% interval | it is |
 |---|---|---|---|---|---|
 {chr(10).join(margins)}
+
+The shipped model is left as it is. What windows gain or lose was seen on the held-out images, as one of four changes,
+and nine stained images are few: it should be seen on others before it is used. `trained on` is a short training.
 
 ## What is wrong in stained tissue
 

@@ -22,7 +22,7 @@ from medseg.post.removal import remove_small
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Scan, Source
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
-OPTIONS = EvaluateOptions(objects="instances", surfaces=False, object_iou=THRESHOLDS, n_bootstrap=100)
+OPTIONS = EvaluateOptions(objects="instances", surfaces=False, object_iou=THRESHOLDS, n_bootstrap=100, keep_names=True)
 TABLE = LabelTable((LabelClass(1, "nucleus", is_thing=True),))
 SMALLEST = 20
 RESAMPLES, SEED = 10_000, 0
