@@ -45,9 +45,10 @@ def spend(command: Sequence[object], log: Path, **environment: str) -> tuple[flo
     return cpu, (done.stdout.strip().splitlines() or [""])[-1]
 
 
-def train_medseg(data: Path, work: Path, seconds: float, seed: int) -> dict[str, object]:
+def train_medseg(data: Path, work: Path, seconds: float, seed: int, settings: Sequence[str] = ()) -> dict[str, object]:
     run, log = work / "run", work / "log.txt"
     train = [*MEDSEG, "train", data, "--out", run, "--time-budget", f"{seconds:.0f}s", "--device", "cpu"]
+    train += [f"--set={setting}" for setting in settings]
     cpu, _ = spend([*train, "--seed", seed], log)
     config = yaml.safe_load((run / "config.yaml").read_text())
     card = yaml.safe_load((run / "model" / "model.yaml").read_text())
