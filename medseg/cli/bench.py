@@ -91,7 +91,7 @@ def architectures(
     comparison = Comparison(chosen, read_dataset(dataset), work / chosen.name, seconds, device)
     results = compare_architectures(comparison, only or ())
     words = ["medseg", "bench", "architectures", dataset.name, "--config", config, "--time-budget", budget]
-    words += [f"--set={setting}" for setting in settings or ()]
+    words += ["--work", work.name, "--out", out.name, *(f"--set={setting}" for setting in settings or ())]
     circumstances = Circumstances(shlex.join(words), dataset.resolve().name, seconds, choose_device(device))
     page = write_architectures(chosen, results, circumstances, out)
     if json:

@@ -101,6 +101,7 @@ def test_a_comparison_is_run_once_and_reported(dataset, architectures_file, tmp_
     assert re.search(r"\| Sliding costs more \| (holds|uncertain|contradicted) \| \S+ takes ", page)
     assert "| Weights help | not tested | no-weights has no result |" in page
     assert str(tmp_path) not in page
+    assert "--time-budget 2s --work work --out out\n" in page
     for name in ("architectures-blobs-dice.png", "architectures-blobs-cost.png"):
         assert Image.open(out / name).size[0] > 400
 
