@@ -138,6 +138,26 @@ def test_the_command_of_the_page(dataset, tmp_path, monkeypatch):
     assert code == (3 if absent else 0)
 
 
+@pytest.mark.slow
+def test_the_command_of_the_page_in_3d(balls, tmp_path, monkeypatch):
+    """Two of its architectures, each for a second."""
+    (command,) = page_block(
+        "docs/benchmarks/architectures-hippocampus.md",
+        "medseg bench architectures hippocampus --config architectures-hippocampus --time-budget 20s "
+        "--work runs/compare --out figures --set=train.split.folds=8",
+    )
+    monkeypatch.chdir(tmp_path)
+    names = {
+        "architectures hippocampus": f"architectures {balls}",
+        "20s": "1s",
+        "--set=train.split.folds=8": "--set=train.split.folds=3",
+    }
+    only = ["--only", "unet-concat", "--only", "fcn-8s"]
+    assert run([*command.with_names(names).words[1:], *only, "--device", "cpu"]) == 0
+    page = (tmp_path / "figures" / "architectures-hippocampus.md").read_text()
+    assert re.findall(r"^\| (unet-concat|fcn-8s) \| \d", page, re.MULTILINE) == ["fcn-8s", "unet-concat"]
+
+
 def test_an_unknown_architecture_is_named(dataset, architectures_file, tmp_path):
     comparison = Comparison(read_architectures(architectures_file), read_dataset(dataset), tmp_path, 1.0)
     with pytest.raises(UsageError, match=r"unnet: there is no such architecture.*unet, sliding"):
