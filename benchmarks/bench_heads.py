@@ -1,33 +1,54 @@
 """Whole heads with the shipped hippocampus model: which are done, how well, in what time, and what is withheld.
 
-    python benchmarks/bench_heads.py ../shared/data --out docs/benchmarks/heads.md
+    python benchmarks/bench_heads.py ../shared/data --out docs/benchmarks/heads.md [--part NAME...] [--further FOLDER]
 
-`heads`: those of ../shared/data/heads and the T1 of ms_lesions, as they are, at other spacings, with their axes stored
-in other orders (the labels must be the same) and turned in the scanner; `others`: every scan below ../shared/data that
-is larger than a crop and no T1 head.
+Parts: `heads` (the T1 heads of ../shared/data as `medseg.Model.segment` takes them), `changed` (the same held, sampled,
+cut and disturbed otherwise, with the value of every check), `others` (every scan below ../shared/data that is larger
+than a crop and no T1 head) and `further` (FOLDER/t1 and FOLDER/other: images from elsewhere). Each is kept in a JSON
+file, so that a part can be measured alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 
 import numpy as np
-from bench_gate import resampled, scans_below
-from markdown import table, write
+from bench_gate import scans_below
+from head_changes import CHANGES, CONTRASTS, as_ras, in_contrast
+from head_figures import (
+    Locator,
+    dice_by_side,
+    further_table,
+    heads_table,
+    judged,
+    kinds_table,
+    limits_text,
+    others_table,
+    why_text,
+)
+from markdown import write
 
 import medseg
 from medseg.errors import MedsegError
 from medseg.io.read import read_labels
 from medseg.locate.segment import is_larger
-from medseg.types import Geometry, Scan
+from medseg.types import Scan
 from medseg.types.axis_order import AxisOrder
 
 T1 = ("adult_rorden_T1_head_2mm", "child3y_fnndsc_sag", "icbm152_2009c_sym_cerebra", "skullstripped_niivue_aseg",
       "synthetic_head_01")  # fmt: skip
-ORDERS = (AxisOrder((2, 0, 1), (True, False, True)),)
-SIDES = {1: "left", 2: "right"}
+ORDERS = {T1[0]: AxisOrder((1, 2, 0), (False, True, True)), T1[1]: AxisOrder((2, 0, 1), (True, False, True))}
+EVERY = 6  # each change is made of one head, by turns
+FULL = 1  # scans of a kind in too thick slices that are looked at in full all the same
+KEEP = Path("runs/heads")
+FURTHER = (
+    "Of public repositories: niivue/niivue-demo-images, niivue/niivue (demos/images), rordenlab/niimath-bitmap, "
+    "neuroneural/brainchop, hongweilibran/wmh_ibbmTum, muschellij2/msseg_test, spm/spm12 (canonical and toolbox) "
+    "and Washington-University/HCPpipelines (templates)."
+)
 
 
 def outcome(model, scan):
@@ -36,31 +57,12 @@ def outcome(model, scan):
     try:
         found, why = model.segment(scan), ""
     except MedsegError as error:
-        found, why = None, error.what
+        found, why = None, error.what.split(": ", 1)[-1]
     return found, why, time.process_time() - start
 
 
-def dice_by_side(prediction, labels):
-    """Dice of each side, all of its classes as one; on one grid."""
-    values = {c.value: c.name.split()[0] for c in prediction.labels.table}
-    found = {}
-    for value, side in SIDES.items():
-        ours = np.isin(prediction.labels.array, [v for v, name in values.items() if name == side])
-        theirs = labels.array == value
-        found[side] = 2 * (ours & theirs).sum() / max(ours.sum() + theirs.sum(), 1)
-    return found
-
-
-def nodded(scan, degrees):
-    """The same head held otherwise in the scanner: only the affine is turned, about the axis from left to right."""
-    angle = np.deg2rad(degrees)
-    turn = np.eye(4)
-    turn[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    return scan.with_array(scan.array, Geometry(turn @ scan.geometry.affine, scan.geometry.shape))
-
-
-def heads(data):
-    """Every T1 head, and what is made of it."""
+def heads_of(data):
+    """Every T1 head and its labels, where there are."""
     for name in T1:
         folder = data / "heads" / name
         labels = read_labels(folder / "labels.nii.gz") if (folder / "labels.nii.gz").is_file() else None
@@ -70,91 +72,137 @@ def heads(data):
         yield "ms_lesions patient07", medseg.load_scan(path), None
 
 
-def in_other_orders(model, scan, prediction):
-    """Whether a scan stored in other orders of its axes gets the same labels in the same places."""
-    for order in ORDERS:
-        other = scan.with_array(order.apply(scan.array).copy(), order.geometry(scan.geometry))
-        again, _, _ = outcome(model, other)
-        if again is None or not np.array_equal(order.undo(again.labels.array), prediction.labels.array):
-            return False
-    return True
+def same_in_other_order(model, scan, prediction, order):
+    """Whether a scan stored in another order of its axes gets the same labels in the same places."""
+    again, _, _ = outcome(model, scan.with_array(order.apply(scan.array).copy(), order.geometry(scan.geometry)))
+    return again is not None and np.array_equal(order.undo(again.labels.array), prediction.labels.array)
 
 
-def measured(model, name, scan, labels, *, orders):
-    """One row of the table of heads."""
-    prediction, why, seconds = outcome(model, scan)
-    if prediction is None:
-        return [name, "withheld", "", "", "", f"{seconds:.1f}", why.split(": ", 1)[-1]]
-    volume = {side: sum(v for n, v in prediction.volumes.items() if n.startswith(side)) for side in SIDES.values()}
-    found = {} if labels is None else dice_by_side(prediction, labels)
-    same = "" if not orders else "same" if in_other_orders(model, scan, prediction) else "**differ**"
-    return [
-        name, "done", " / ".join(f"{v:.2f}" for v in volume.values()),
-        " / ".join(f"{found[s]:.3f}" for s in SIDES.values()) if found else "", same, f"{seconds:.1f}", "",
-    ]  # fmt: skip
-
-
-def others(model, data):
-    """Every scan that is larger than the model's crops and no T1 head; rows of kind, number, done."""
+def heads(model, given):
+    """Rows of the heads as they are."""
     rows = {}
-    for folder in ("dicom", "sarcoma", "ms_lesions", "heads"):
-        for found, scan in scans_below(data / folder):
-            name = f"{folder} {scan.modality or ''}".strip()
-            if any(word in str(found.files[0]) for word in (*T1, "patient07_T1.nii", "labels")) or scan.channels > 1:
-                continue
-            if not is_larger(scan, model.card.locate):
-                continue
-            # Without its header's word, so that only its pixels can tell.
-            bare = Scan(scan.array, scan.geometry)
-            prediction, why, _ = outcome(model, bare)
-            row = rows.setdefault(name, [0, 0, []])
-            row[0] += 1
-            row[1] += prediction is not None
-            row[2].append(why.split(": ", 1)[-1].split(" (")[0] if prediction is None else found.case_id)
-            print(name, found.case_id, prediction is not None, why[:200], flush=True)
+    for name, scan, labels in heads_of(given.data):
+        prediction, why, seconds = outcome(model, scan)
+        row = rows[name] = {"why": why, "seconds": seconds}
+        if prediction is not None:
+            row["volumes"] = {
+                side: sum(v for n, v in prediction.volumes.items() if n.startswith(side)) for side in ("left", "right")
+            }
+            row["dice"] = None if labels is None else dice_by_side(prediction.labels, labels)
+            if name in ORDERS:
+                row["same"] = same_in_other_order(model, scan, prediction, ORDERS[name])
+        print(name, row, flush=True)
     return rows
+
+
+def changed(model, given):
+    """Every change of every other head: what the checks come to, and Dice with the labels of the head unchanged."""
+    locator, rows = Locator(model), []
+    for number, (name, scan, _) in enumerate(heads_of(given.data)):
+        scan = as_ras(scan)
+        found = locator.found(scan)
+        rows.append({"head": name, "change": "none", **found.row})
+        brain = locator.brain(scan, found)
+        for turn, (title, change) in enumerate(CHANGES.items()):
+            if (number + turn) % EVERY:
+                continue
+            other, motion = change(scan, brain)
+            again = locator.found(other)
+            rows.append({"head": name, "change": title, **again.row, "dice": again.dice(found, motion)})
+            show(rows[-1], f"{name}, {title}", locator)
+    return rows
+
+
+def show(row, name, locator):
+    """One line while it runs."""
+    known = judged(row, locator.card) if "placement" in row else row
+    print(name, {k: v for k, v in known.items() if k not in {"placement", "regions"}}, flush=True)
+
+
+def others(model, given):
+    """Every scan that is larger than the model's crops and no T1 head, without its header's word; each once."""
+    locator, rows = Locator(model), []
+    for folder in ("dicom", "sarcoma", "ms_lesions", "heads"):
+        for case, scan in scans_below(given.data / folder):
+            known = any(word in str(case.files[0]) for word in (*T1, "patient07_T1.nii", "labels"))
+            twin = folder == "sarcoma" and not scan.modality  # what lies there as DICOM, too
+            if known or twin or scan.channels > 1 or not is_larger(scan, model.card.locate):
+                continue
+            kind, bare = f"{folder} {scan.modality or ''}".strip(), Scan(scan.array, scan.geometry)
+            row = {"kind": kind, "early": locator.stops_early(bare)}
+            if not row["early"] or sum(r["kind"] == kind and "placement" in r for r in rows) < FULL:
+                row |= locator.found(as_ras(bare)).row
+            rows.append(row)
+            show(row, case.case_id, locator)
+    for name, scan, _ in list(heads_of(given.data))[::3]:
+        scan = as_ras(scan)
+        brain = locator.brain(scan, locator.found(scan))
+        for title, levels in CONTRASTS.items():
+            made = in_contrast(scan, brain, levels)
+            rows.append({"kind": f"T1 heads in the contrast of {title}", **locator.found(made).row})
+            show(rows[-1], name, locator)
+    return rows
+
+
+def further(model, given):
+    """Images from elsewhere, on which no limit was set."""
+    locator, rows = Locator(model), []
+    for kind in ("other", "t1"):
+        for path in sorted((given.further / kind).iterdir()):
+            scan = medseg.load_scan(path)
+            rows.append({"kind": kind, "name": path.name.split(".")[0], **locator.found(as_ras(scan)).row})
+            show(rows[-1], rows[-1]["name"], locator)
+    return rows
+
+
+PARTS = {"heads": heads, "changed": changed, "others": others, "further": further}
+
+
+def report(out, model, kept):
+    """Write what was measured, of the parts that were."""
+    card = model.card.locate
+    paragraphs = [
+        "Made by `benchmarks/bench_heads.py`: the shipped hippocampus model, given whole heads. How it finds the "
+        "hippocampi and when it withholds a scan: [locating](../explanation/locate.md). The references follow "
+        "other protocols than the model's training data, so that Dice cannot be near 1.",
+        limits_text(card),
+    ]
+    if "heads" in kept:
+        done = sum(not row["why"] for row in kept["heads"].values())
+        paragraphs += [f"## T1 heads: {done} of {len(kept['heads'])} done", heads_table(kept["heads"])]
+    if "changed" in kept:
+        rows = [judged(row, card) for row in kept["changed"]]
+        done = sum(not row["why"] for row in rows)
+        paragraphs += [f"## The same heads, changed: {done} of {len(rows)} done", kinds_table(rows), why_text(rows)]
+    if "others" in kept:
+        rows = [judged(row, card) if "placement" in row else {**row, "why": row["early"]} for row in kept["others"]]
+        paragraphs += [f"## Others: {sum(not row['why'] for row in rows)} of {len(rows)} done", others_table(rows)]
+    if "further" in kept:
+        rows = [judged(row, card) for row in kept["further"]]
+        done = {kind: [not row["why"] for row in rows if row["kind"] == kind] for kind in ("t1", "other")}
+        title = ", ".join(
+            f"{sum(own)} of {len(own)} {kind} done"
+            for kind, own in zip(("T1 heads", "others"), done.values(), strict=True)
+        )
+        paragraphs += [f"## Images from elsewhere: {title}", FURTHER, further_table(rows)]
+    write(out, "Whole heads", paragraphs)
 
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--part", nargs="*", choices=PARTS, default=["heads", "changed", "others"])
+    parser.add_argument("--further", type=Path)
+    parser.add_argument("--keep", type=Path, default=KEEP, help="folder of what was measured")
     given = parser.parse_args()
+    given.keep.mkdir(parents=True, exist_ok=True)
     model = medseg.load_model("hippocampus")
-    rows = []
-    for name, scan, labels in heads(given.data):
-        rows.append(measured(model, name, scan, labels, orders=name == T1[1]))
-        print(rows[-1], flush=True)
-        for degrees in (15,):
-            rows.append(measured(model, f"{name}, nodded {degrees:+d}°", nodded(scan, degrees), labels, orders=False))
-        for mm in (2.5,):
-            if min(scan.geometry.spacing) < mm - 0.1:
-                small = resampled(scan, mm)
-                rows.append(measured(model, f"{name}, at {mm:g} mm", small, None, orders=False))
-        for row in rows[-2:]:
-            print(row, flush=True)
-    wrong = others(model, given.data)
-    done = sum(row[1] == "done" for row in rows)
-    columns = ["state", "volume left / right, ml", "Dice left / right", "other axis orders", "CPU-s", "why withheld"]
-    kinds = {
-        name: [number, well, "; ".join(f"{w} ({why.count(w)})" for w in dict.fromkeys(why))]
-        for name, (number, well, why) in wrong.items()
-    }
-    write(
-        given.out,
-        "Whole heads",
-        [
-            "Made by `benchmarks/bench_heads.py`: the shipped hippocampus model, given whole heads. How it finds the "
-            "hippocampi and when it withholds a scan: [locating](../explanation/locate.md). The references follow "
-            "other protocols than the model's training data, so that Dice cannot be near 1.",
-            f"## T1 heads: {done} of {len(rows)} done",
-            table(columns, {row[0]: row[1:] for row in rows}),
-            f"## Others: {sum(k[1] for k in kinds.values())} of {sum(k[0] for k in kinds.values())} done",
-            "Scans larger than a crop that are no T1 head, without what their headers say of modality and body part.",
-            table(["number", "done", "why withheld (how often)"], kinds),
-        ],
-    )
+    for name in given.part:
+        (given.keep / f"{name}.json").write_text(json.dumps(PARTS[name](model, given), indent=1))
+    kept = {name: json.loads(p.read_text()) for name in PARTS if (p := given.keep / f"{name}.json").is_file()}
+    report(given.out, model, kept)
 
 
 if __name__ == "__main__":

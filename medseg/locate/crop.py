@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,14 @@ from medseg.types import Geometry
 
 # Voxels around a crop of which the cubic spline is made; a spline over the whole head takes seconds.
 MARGIN = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """Labels of a crop, and where its voxels lie."""
+
+    labels: npt.NDArray[np.uint8]
+    grid: Geometry
 
 
 def crop_axes(matrix: npt.NDArray[np.float64], pitch_degrees: float) -> npt.NDArray[np.float64]:
@@ -37,19 +46,21 @@ def sample_crop(image: Image, grid: Geometry) -> npt.NDArray[np.float32]:
     return image.part(covered(grid, image.geometry, MARGIN)).on(grid, order=3, outside=0.0)
 
 
-def labels_on(
-    labels: npt.NDArray[np.uint8], grid: Geometry, target: Geometry, values: Sequence[int]
-) -> npt.NDArray[np.uint8]:
-    """Labels of a crop on the scan's grid: the class with the larger part of a voxel, linearly weighed.
+def labels_on(crops: Sequence[Crop], target: Geometry, values: Sequence[int]) -> npt.NDArray[np.uint8]:
+    """Labels of crops on another grid: of each voxel the class with the largest part of it, in the mean of the crops.
 
     - `values`: of the classes; a voxel of which they hold less than half together is background.
     """
-    box = covered(grid, target, 0)
-    local = part_of(target, box)
-    parts = np.stack(
-        [Image((labels == value).astype(np.float32), grid).on(local, outside=0.0) for value in values], axis=0
-    )
-    winner = np.array(values, np.uint8)[parts.argmax(axis=0)]
+    boxes = [covered(crop.grid, target, 0) for crop in crops]
+    x, y, z = (slice(min(s.start for s in own), max(s.stop for s in own)) for own in zip(*boxes, strict=True))
+    local = part_of(target, (x, y, z))
+    parts = [
+        np.mean(
+            [Image((crop.labels == value).astype(np.float32), crop.grid).on(local, outside=0.0) for crop in crops], 0
+        )
+        for value in values
+    ]
+    winner = np.array(values, np.uint8)[np.argmax(parts, axis=0)]
     result = np.zeros(target.shape, np.uint8)
-    result[box] = np.where(parts.sum(axis=0) > 0.5, winner, 0)
+    result[x, y, z] = np.where(np.sum(parts, axis=0) > 0.5, winner, 0)
     return result

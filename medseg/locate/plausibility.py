@@ -54,13 +54,18 @@ def _of_both(a: Region, b: Region, placement: Placement, limits: RegionCheckCard
     distance = float(np.linalg.norm(a.centroid - b.centroid))
     if _beyond(distance, limits.distance_mm):
         yield f"the two regions lie {distance:.0f} mm apart, where {_range(limits.distance_mm)} mm are plausible"
-    one, other = (placement.to_template(region.centroid) for region in (a, b))
-    off = float(np.linalg.norm(one * [-1, 1, 1] - other))
+    off = asymmetry_mm(a, b, placement)
     if off > limits.asymmetry_mm:
         yield f"the two regions are not each other's mirror image ({off:.1f} mm off)"
     small, large = sorted((a.volume_ml, b.volume_ml))
     if large > limits.ratio * small:
         yield f"one region is {large / small:.1f} times the other"
+
+
+def asymmetry_mm(a: Region, b: Region, placement: Placement) -> float:
+    """How far two regions are from being each other's mirror image, in the template."""
+    one, other = (placement.to_template(region.centroid) for region in (a, b))
+    return float(np.linalg.norm(one * [-1, 1, 1] - other))
 
 
 def _beyond(value: float, limits: Range) -> bool:

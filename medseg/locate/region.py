@@ -1,20 +1,25 @@
-"""One region of a scan: segmented in the crop where the template says, and again in one centered on what was found."""
+"""One region of a scan: its place settled crop by crop, then segmented in crops moved from it by known steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
-from medseg.locate.crop import crop_axes, crop_grid, labels_on, sample_crop
+from medseg.locate.crop import Crop, crop_axes, crop_grid, labels_on, sample_crop
 from medseg.locate.registration import Placement
 from medseg.locate.sampling import Image, largest_component
 from medseg.models.locate_card import LocateCard, RegionCard
 from medseg.types import Geometry, Prediction, Scan
 
 FEWEST = 50  # voxels of a crop, below which nothing was found
+SETTLING = 3  # crops after which the place must have settled
+# mm along a crop's axes, by which the crops that are compared lie off the place: a registration errs by as much, and a
+# network that does not see its region answers otherwise in each.
+STEPS = ((2, -3, 2), (-2, 3, -2), (2, 3, -2), (-2, -3, 2))
 
 Segmenter = Callable[[Scan], Prediction]
 
@@ -23,13 +28,14 @@ Segmenter = Callable[[Scan], Prediction]
 class Region:
     """What was found of one region.
 
-    - `labels`, shape (X, Y, Z): the network's classes on the scan's grid.
-    - `agreement`: Dice of the labels of the two crops.
-    - `component_fraction`: of the labels, in the component that was kept.
-    - `touches`: voxels at the crop's edge.
-    - `moved_mm`: how far the second crop would have to be moved again.
+    - `labels`, shape (X, Y, Z): the network's classes on the scan's grid, the mean of the moved crops.
+    - `agreement`: least Dice of the labels of two of them.
+    - `component_fraction`: of the labels of the settled crop, in the component that was kept.
+    - `touches`: voxels at the settled crop's edge.
+    - `moved_mm`: how far that crop would have to be moved again.
     - `volumes_ml`: by class.
     - `centroid`: world mm.
+    - `prediction`: of the settled crop.
     """
 
     card: RegionCard
@@ -48,38 +54,54 @@ class Region:
         return sum(self.volumes_ml.values())
 
 
+@dataclass(frozen=True, eq=False)
+class _Segmented:
+    """A crop's largest component, the fraction of all labels that it is, and what the network gave."""
+
+    crop: Crop
+    fraction: float
+    prediction: Prediction
+
+
 def segment_region(
     segment: Segmenter, image: Image, placement: Placement, region: RegionCard, card: LocateCard
 ) -> Region | None:
-    """Segment a region twice; None where the network found nothing."""
+    """Segment a region; None where the network found nothing."""
     axes = crop_axes(placement.matrix, card.pitch_degrees)
-    center = placement.to_scan(region.center_mm)
-    on_grid: list[npt.NDArray[np.uint8]] = []
-    for _ in range(2):
+
+    def segmented(center: npt.NDArray[np.float64]) -> _Segmented | None:
         grid = crop_grid(center, axes, card)
         prediction = segment(Scan(sample_crop(image, grid)[None], grid, "MR"))
         kept = largest_component(prediction.labels.array > 0)
-        labels = np.where(kept, prediction.labels.array, 0).astype(np.uint8)
         if kept.sum() < FEWEST:
             return None
-        fraction = float(kept.sum() / (prediction.labels.array > 0).sum())
-        values = [entry.value for entry in prediction.labels.table]
-        on_grid.append(labels_on(labels, grid, image.geometry, values))
-        found = _training_middle(labels, grid, region)
-        moved, center = float(np.linalg.norm(found - center)), found
-    if not on_grid[1].any():  # thinner than the scan's voxels
+        labels = np.where(kept, prediction.labels.array, 0).astype(np.uint8)
+        return _Segmented(Crop(labels, grid), float(kept.sum() / (prediction.labels.array > 0).sum()), prediction)
+
+    center = placement.to_scan(region.center_mm)
+    for _ in range(SETTLING):
+        settled = segmented(center)
+        if settled is None:
+            return None
+        place, center = center, _training_middle(settled.crop, region)
+    crops = [segmented(place + axes @ np.array(step)) for step in STEPS]
+    found = [one.crop for one in crops if one is not None]
+    values = [entry.value for entry in settled.prediction.labels.table]
+    labels = labels_on(found, image.geometry, values)
+    if len(found) < len(crops) or not labels.any():  # the latter: thinner than the scan's voxels
         return None
     ml = image.geometry.voxel_volume / 1000
+    own = settled.crop.labels
     return Region(
         region,
-        on_grid[1],
-        dice(on_grid[0], on_grid[1]),
-        fraction,
-        sum(int((np.moveaxis(labels, axis, 0)[[0, -1]] > 0).sum()) for axis in range(3)),
-        moved,
-        {value: float((on_grid[1] == value).sum() * ml) for value in values},
-        image.geometry.to_world(np.argwhere(on_grid[1])).mean(axis=0),
-        prediction,
+        labels,
+        _agreement(found, settled.crop.grid, values),
+        settled.fraction,
+        sum(int((np.moveaxis(own, axis, 0)[[0, -1]] > 0).sum()) for axis in range(3)),
+        float(np.linalg.norm(center - place)),
+        {value: float((labels == value).sum() * ml) for value in values},
+        image.geometry.to_world(np.argwhere(labels)).mean(axis=0),
+        settled.prediction,
     )
 
 
@@ -88,8 +110,14 @@ def dice(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
     return float(2 * ((a > 0) & (b > 0)).sum() / max(int((a > 0).sum() + (b > 0).sum()), 1))
 
 
-def _training_middle(labels: npt.NDArray[np.uint8], grid: Geometry, region: RegionCard) -> npt.NDArray[np.float64]:
+def _agreement(crops: list[Crop], grid: Geometry, values: list[int]) -> float:
+    """Least Dice of two crops, on the grid of a crop: on the scan's, thick voxels would count as disagreement."""
+    on_grid = [labels_on([crop], grid, values) for crop in crops]
+    return min(dice(a, b) for a, b in combinations(on_grid, 2))
+
+
+def _training_middle(crop: Crop, region: RegionCard) -> npt.NDArray[np.float64]:
     """World point where the training data's crops would have their middle."""
-    index = np.argwhere(labels)
-    middle = (index.min(axis=0) + index.max(axis=0)) / 2 + np.array(region.offset_mm) / grid.spacing
-    return grid.to_world(middle)
+    index = np.argwhere(crop.labels)
+    middle = (index.min(axis=0) + index.max(axis=0)) / 2 + np.array(region.offset_mm) / crop.grid.spacing
+    return crop.grid.to_world(middle)

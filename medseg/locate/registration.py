@@ -84,7 +84,7 @@ def _refined(
     fixed: SimpleITK.Image, moving: SimpleITK.Image, starts: Sequence[SimpleITK.Transform], near: SimpleITK.Image
 ) -> list[tuple[float, SimpleITK.Transform]]:
     """Run every start at 9 mm and the best of them to the end, the best end first."""
-    found = [run(fixed, moving, start, shrink=3, steps=40, rate=8.0) for start in starts]
+    found = [run(fixed, moving, start, shrink=3, steps=40, rate=8.0, share=0.5) for start in starts]
     finals = []
     for _, start in sorted(found, key=lambda end: end[0])[:REFINED]:
         _, similarity = run(fixed, moving, start, shrink=2, steps=40, rate=2.0, mask=near, share=0.5)

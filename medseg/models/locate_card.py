@@ -50,9 +50,9 @@ class PlacementCheckCard(StrictFinite):
 class RegionCheckCard(StrictFinite):
     """What the regions of a suitable scan look like; a result that does not is withheld."""
 
-    agreement: float = Field(default=0.87, description="least Dice of the labels of two crops that lie differently")
+    agreement: float = Field(default=0.87, description="least Dice of the labels of two crops moved by known steps")
     component_fraction: float = Field(default=0.9, description="least fraction of the labels in one component")
-    moved_mm: float = Field(default=4.0, description="furthest that the second crop would have to be moved again")
+    moved_mm: float = Field(default=4.0, description="furthest that the settled crop would have to be moved again")
     volume_ml: Range = Field(description="smallest and largest volume of one region, all its classes together")
     ratio: float = Field(description="largest volume of one region by that of the other")
     distance_mm: Range = Field(description="smallest and largest distance between the two regions")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medseg.locate.crop import crop_axes, crop_grid, labels_on, sample_crop
+from medseg.locate.crop import Crop, crop_axes, crop_grid, labels_on, sample_crop
 from medseg.locate.sampling import Image, coarse, covered, foreground, largest_component, part_of
 from medseg.models.package import load_package
 from medseg.types import Geometry
@@ -44,7 +44,7 @@ def test_a_grid_outside_another_one_covers_its_nearest_corner():
     far = np.eye(4)
     far[:3, 3] = 100
     assert covered(Geometry(far, (3, 3, 3)), grid, 1) == (slice(8, 10),) * 3
-    assert not labels_on(np.ones((3, 3, 3), np.uint8), Geometry(far, (3, 3, 3)), grid, [1]).any()
+    assert not labels_on([Crop(np.ones((3, 3, 3), np.uint8), Geometry(far, (3, 3, 3)))], grid, [1]).any()
 
 
 def test_a_coarse_copy_has_the_same_outer_edges_and_means():
@@ -71,10 +71,23 @@ def test_labels_of_a_crop_come_back_to_their_places():
     crop = Geometry(affine, (36, 50, 36))
     labels = np.zeros(crop.shape, np.uint8)
     labels[5:20, 10:30, 8:16], labels[5:20, 30:40, 8:16] = 1, 2
-    whole = labels_on(labels, crop, grid, [1, 2])
+    whole = labels_on([Crop(labels, crop)], grid, [1, 2])
     assert np.array_equal(whole[10:46, 8:58, 12:48], labels)
     assert (whole > 0).sum() == (labels > 0).sum()
     assert np.allclose(sample_crop(ramp(grid), crop), ramp(crop).array, atol=1e-2)
+
+
+def test_a_voxel_is_what_most_of_the_crops_say():
+    grid = Geometry(np.eye(4), (12, 12, 12))
+    crops = []
+    for shift in (0, 0, 2):
+        labels = np.zeros((8, 8, 8), np.uint8)
+        labels[2:5, 2:6, 2:6] = 1
+        affine = np.eye(4)
+        affine[:3, 3] = [shift, 1, 1]
+        crops.append(Crop(labels, Geometry(affine, (8, 8, 8))))
+    assert set(np.argwhere(labels_on(crops, grid, [1]))[:, 0]) == {2, 3, 4}
+    assert set(np.argwhere(labels_on(crops[2:], grid, [1]))[:, 0]) == {4, 5, 6}
 
 
 def test_the_largest_component_of_nothing_is_nothing():

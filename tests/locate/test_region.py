@@ -1,0 +1,79 @@
+"""Regions found by networks whose answers are known: one that sees the region, and some that do not."""
+
+import numpy as np
+import pytest
+
+from medseg.locate.plausibility import implausible_regions
+from medseg.locate.region import segment_region
+from medseg.locate.registration import Placement
+from medseg.locate.sampling import Image
+from medseg.models.package import load_package
+from medseg.types import Geometry, LabelMap, Prediction
+
+PACKAGE = load_package("hippocampus")
+LOCATE = PACKAGE.card.locate
+PLACEMENT = Placement(np.eye(4), 0.7, 0.5, 1.0, (1.0, 0.95, 0.9))
+
+
+def head(spacing=1.0, off=(0.0, 0.0, 0.0)):
+    """Two bright ellipsoids of about 3 ml, so far from where the template says."""
+    shape = tuple(round(mm / spacing) for mm in (120, 110, 90))
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    affine[:3, 3] = [-60, -75, -55]
+    grid = Geometry(affine, shape)
+    world = grid.to_world(np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1))
+    inside = [
+        (((world - np.array(region.center_mm) - off) / [7, 15, 7]) ** 2).sum(axis=-1) for region in LOCATE.regions
+    ]
+    return Image(np.clip(2 - np.minimum(*inside), 0, 1).astype(np.float32), grid)
+
+
+def answer(scan, bright):
+    """Bright voxels, the front half of them as the first class."""
+    labels = np.where(bright, 2, 0).astype(np.uint8)
+    labels[:, labels.shape[1] // 2 :][bright[:, labels.shape[1] // 2 :]] = 1
+    return Prediction(LabelMap(labels, scan.geometry, PACKAGE.card.table), PACKAGE.identity)
+
+
+def sees(scan):
+    return answer(scan, scan.array[0] > 0.5)
+
+
+def sees_nothing(scan):
+    """The same in the middle of every crop, whatever it shows."""
+    index = np.stack(np.meshgrid(*map(np.arange, scan.array.shape[1:]), indexing="ij"), axis=-1)
+    return answer(scan, (((index - (np.array(scan.array.shape[1:]) - 1) / 2) / [7, 15, 7]) ** 2).sum(axis=-1) < 1)
+
+
+@pytest.mark.parametrize("spacing", [0.7, 1.0, 2.0, 3.0])
+def test_what_is_there_is_found_off_its_place_and_in_voxels_of_any_size(spacing):
+    image = head(spacing, off=(4, -5, 5))
+    found = [segment_region(sees, image, PLACEMENT, region, LOCATE) for region in LOCATE.regions]
+    for region in found:
+        assert np.linalg.norm(region.centroid - np.array(region.card.center_mm) - [4, -5, 5]) < 0.5
+        assert region.volume_ml == pytest.approx(4 / 3 * np.pi * 7 * 15 * 7 * 1.5**1.5 / 1000, rel=0.08)
+        assert region.agreement > 0.95
+        assert region.moved_mm < 2
+        assert region.touches == 0
+
+
+def test_a_network_that_answers_the_same_whatever_it_is_shown_is_noticed():
+    """Crops that settle are the same crop twice; only crops that were moved show that the labels move with them."""
+    found = [segment_region(sees_nothing, head(), PLACEMENT, region, LOCATE) for region in LOCATE.regions]
+    assert all(region.agreement < 0.75 for region in found)
+    assert any("differ" in text for text in implausible_regions(found, PLACEMENT, LOCATE))
+
+
+def test_nothing_is_found_where_nothing_is_labeled():
+    def blind(scan):
+        return answer(scan, scan.array[0] > 2)
+
+    assert segment_region(blind, head(), PLACEMENT, LOCATE.regions[0], LOCATE) is None
+
+
+def test_labels_that_reach_the_edge_of_the_crop_are_counted():
+    def all_bright(scan):
+        return answer(scan, scan.array[0] > -1)
+
+    region = segment_region(all_bright, head(), PLACEMENT, LOCATE.regions[0], LOCATE)
+    assert region.touches > 1000
