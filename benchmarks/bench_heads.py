@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,9 @@ from medseg.locate.segment import is_larger
 from medseg.types import Scan
 from medseg.types.axis_order import AxisOrder
 
-T1 = ("adult_rorden_T1_head_2mm", "child3y_fnndsc_sag", "icbm152_2009c_sym_cerebra", "skullstripped_niivue_aseg",
-      "synthetic_head_01")  # fmt: skip
-ORDERS = {T1[0]: AxisOrder((1, 2, 0), (False, True, True)), T1[1]: AxisOrder((2, 0, 1), (True, False, True))}
+T1 = ("synthetic_head_01", "skullstripped_niivue_aseg", "child3y_fnndsc_sag", "icbm152_2009c_sym_cerebra",
+      "adult_rorden_T1_head_2mm")  # fmt: skip
+ORDERS = {T1[4]: AxisOrder((1, 2, 0), (False, True, True)), T1[2]: AxisOrder((2, 0, 1), (True, False, True))}
 EVERY = 6  # each change is made of one head, by turns
 FULL = 1  # scans of a kind in too thick slices that are looked at in full all the same
 KEEP = Path("runs/heads")
@@ -78,12 +79,13 @@ def same_in_other_order(model, scan, prediction, order):
     return again is not None and np.array_equal(order.undo(again.labels.array), prediction.labels.array)
 
 
-def heads(model, given):
+def heads(model, given, kept):
     """Rows of the heads as they are."""
-    rows = {}
     for name, scan, labels in heads_of(given.data):
+        if name in kept:
+            continue
         prediction, why, seconds = outcome(model, scan)
-        row = rows[name] = {"why": why, "seconds": seconds}
+        row = {"why": why, "seconds": seconds}
         if prediction is not None:
             row["volumes"] = {
                 side: sum(v for n, v in prediction.volumes.items() if n.startswith(side)) for side in ("left", "right")
@@ -91,71 +93,69 @@ def heads(model, given):
             row["dice"] = None if labels is None else dice_by_side(prediction.labels, labels)
             if name in ORDERS:
                 row["same"] = same_in_other_order(model, scan, prediction, ORDERS[name])
-        print(name, row, flush=True)
-    return rows
+        yield name, row
 
 
-def changed(model, given):
-    """Every change of every other head: what the checks come to, and Dice with the labels of the head unchanged."""
-    locator, rows = Locator(model), []
+def changed(model, given, kept):
+    """Every change of one head: what the checks come to, and Dice with the labels of the head unchanged."""
+    locator = Locator(model)
     for number, (name, scan, _) in enumerate(heads_of(given.data)):
         scan = as_ras(scan)
         found = locator.found(scan)
-        rows.append({"head": name, "change": "none", **found.row})
+        if f"{name}, unchanged" not in kept:
+            yield f"{name}, unchanged", {"head": name, "change": "none", **found.row}
         brain = locator.brain(scan, found)
+        for turn, (title, levels) in enumerate(CONTRASTS.items()):
+            if f"{name} as {title}" not in kept and (number + turn) % len(CONTRASTS) == 0:
+                row = locator.found(in_contrast(scan, brain, levels)).row
+                yield f"{name} as {title}", {"kind": f"T1 heads in the contrast of {title}", "early": "", **row}
         for turn, (title, change) in enumerate(CHANGES.items()):
-            if (number + turn) % EVERY:
+            if f"{name}, {title}" in kept or (number + turn) % EVERY:
                 continue
             other, motion = change(scan, brain)
             again = locator.found(other)
-            rows.append({"head": name, "change": title, **again.row, "dice": again.dice(found, motion)})
-            show(rows[-1], f"{name}, {title}", locator)
-    return rows
+            yield f"{name}, {title}", {"head": name, "change": title, **again.row, "dice": again.dice(found, motion)}
 
 
-def show(row, name, locator):
-    """One line while it runs."""
-    known = judged(row, locator.card) if "placement" in row else row
-    print(name, {k: v for k, v in known.items() if k not in {"placement", "regions"}}, flush=True)
-
-
-def others(model, given):
+def others(model, given, kept):
     """Every scan that is larger than the model's crops and no T1 head, without its header's word; each once."""
-    locator, rows = Locator(model), []
-    for folder in ("dicom", "sarcoma", "ms_lesions", "heads"):
+    locator, full = Locator(model), Counter(row["kind"] for row in kept.values() if "placement" in row)
+    for folder in ("heads", "ms_lesions", "dicom", "sarcoma"):
         for case, scan in scans_below(given.data / folder):
             known = any(word in str(case.files[0]) for word in (*T1, "patient07_T1.nii", "labels"))
             twin = folder == "sarcoma" and not scan.modality  # what lies there as DICOM, too
-            if known or twin or scan.channels > 1 or not is_larger(scan, model.card.locate):
+            if known or twin or scan.channels > 1 or not is_larger(scan, model.card.locate) or case.case_id in kept:
                 continue
             kind, bare = f"{folder} {scan.modality or ''}".strip(), Scan(scan.array, scan.geometry)
             row = {"kind": kind, "early": locator.stops_early(bare)}
-            if not row["early"] or sum(r["kind"] == kind and "placement" in r for r in rows) < FULL:
+            if not row["early"] or full[kind] < FULL:
                 row |= locator.found(as_ras(bare)).row
-            rows.append(row)
-            show(row, case.case_id, locator)
-    for name, scan, _ in list(heads_of(given.data))[::3]:
-        scan = as_ras(scan)
-        brain = locator.brain(scan, locator.found(scan))
-        for title, levels in CONTRASTS.items():
-            made = in_contrast(scan, brain, levels)
-            rows.append({"kind": f"T1 heads in the contrast of {title}", **locator.found(made).row})
-            show(rows[-1], name, locator)
-    return rows
+                full[kind] += 1
+            yield case.case_id, row
 
 
-def further(model, given):
+def further(model, given, kept):
     """Images from elsewhere, on which no limit was set."""
-    locator, rows = Locator(model), []
-    for kind in ("other", "t1"):
+    locator = Locator(model)
+    for kind in ("t1", "other"):
         for path in sorted((given.further / kind).iterdir()):
-            scan = medseg.load_scan(path)
-            rows.append({"kind": kind, "name": path.name.split(".")[0], **locator.found(as_ras(scan)).row})
-            show(rows[-1], rows[-1]["name"], locator)
-    return rows
+            name = path.name.split(".")[0]
+            if name not in kept:
+                yield name, {"kind": kind, "name": name, **locator.found(as_ras(medseg.load_scan(path))).row}
 
 
 PARTS = {"heads": heads, "changed": changed, "others": others, "further": further}
+
+
+def measured(name, model, given):
+    """Measure a part, each scan kept as soon as it is done: a run that was stopped goes on where it was."""
+    path = given.keep / f"{name}.json"
+    kept = json.loads(path.read_text()) if path.is_file() else {}
+    for key, row in PARTS[name](model, given, kept):
+        kept[key] = row
+        path.write_text(json.dumps(kept, indent=1))
+        known = judged(row, model.card.locate) if "placement" in row else row
+        print(key, {k: v for k, v in known.items() if k not in {"placement", "regions"}}, flush=True)
 
 
 def report(out, model, kept):
@@ -170,15 +170,16 @@ def report(out, model, kept):
     if "heads" in kept:
         done = sum(not row["why"] for row in kept["heads"].values())
         paragraphs += [f"## T1 heads: {done} of {len(kept['heads'])} done", heads_table(kept["heads"])]
-    if "changed" in kept:
-        rows = [judged(row, card) for row in kept["changed"]]
-        done = sum(not row["why"] for row in rows)
-        paragraphs += [f"## The same heads, changed: {done} of {len(rows)} done", kinds_table(rows), why_text(rows)]
-    if "others" in kept:
-        rows = [judged(row, card) if "placement" in row else {**row, "why": row["early"]} for row in kept["others"]]
-        paragraphs += [f"## Others: {sum(not row['why'] for row in rows)} of {len(rows)} done", others_table(rows)]
+    rows = [judged(row, card) if "placement" in row else {**row, "why": row["early"]}
+            for part in ("changed", "others") for row in kept.get(part, {}).values()]  # fmt: skip
+    if same := [row for row in rows if "change" in row]:
+        done = sum(not row["why"] for row in same)
+        paragraphs += [f"## The same heads, changed: {done} of {len(same)} done", kinds_table(same), why_text(same)]
+    if wrong := [row for row in rows if "kind" in row]:
+        done = sum(not row["why"] for row in wrong)
+        paragraphs += [f"## Others: {done} of {len(wrong)} done", others_table(wrong)]
     if "further" in kept:
-        rows = [judged(row, card) for row in kept["further"]]
+        rows = [judged(row, card) for row in kept["further"].values()]
         done = {kind: [not row["why"] for row in rows if row["kind"] == kind] for kind in ("t1", "other")}
         title = ", ".join(
             f"{sum(own)} of {len(own)} {kind} done"
@@ -200,7 +201,7 @@ def main() -> None:
     given.keep.mkdir(parents=True, exist_ok=True)
     model = medseg.load_model("hippocampus")
     for name in given.part:
-        (given.keep / f"{name}.json").write_text(json.dumps(PARTS[name](model, given), indent=1))
+        measured(name, model, given)
     kept = {name: json.loads(p.read_text()) for name in PARTS if (p := given.keep / f"{name}.json").is_file()}
     report(given.out, model, kept)
 

@@ -21,8 +21,13 @@ from medseg.types import Geometry
 
 SIDES = {1: "left", 2: "right"}
 # Checks of which larger values are better, and of which smaller ones are.
-MORE = {"correlation": "least correlation", "inside": "least of the brain inside", "agreement": "least agreement",
-        "component_fraction": "least in one component"}  # fmt: skip
+MORE = {
+    "correlation": "least correlation",
+    "inside": "least of the brain inside",
+    "agreement": "least agreement",
+    "least_agreement": "least of two crops",
+    "component_fraction": "least in one component",
+}
 LESS = {"spread_mm": "furthest starts, mm", "touches": "most at a crop's edge", "moved_mm": "furthest moved, mm",
         "ratio": "largest ratio", "asymmetry_mm": "furthest from mirrored, mm"}  # fmt: skip
 BOTH = {"scales": "scales", "volumes": "volumes, ml"}
@@ -95,7 +100,7 @@ class Locator:
 
 
 def _region_row(region):
-    names = ("agreement", "component_fraction", "touches", "moved_mm")
+    names = ("agreement", "least_agreement", "component_fraction", "touches", "moved_mm")
     if region is None:
         return None
     figures = {name: getattr(region, name) for name in names}
@@ -128,6 +133,7 @@ def _values(placement, regions):
     volumes = [region.volume_ml for region in regions]
     return values | {
         "agreement": min(region.agreement for region in regions),
+        "least_agreement": min(region.least_agreement for region in regions),
         "component_fraction": min(region.component_fraction for region in regions),
         "touches": max(region.touches for region in regions),
         "moved_mm": max(region.moved_mm for region in regions),
@@ -254,7 +260,8 @@ def limits_text(card):
     place, found = card.placement, card.region_checks
     return (
         f"Limits: correlation {place.correlation:g}, starts {place.spread_mm:g} mm apart, {place.inside:.0%} of the "
-        f"brain inside, scales {place.scale[0]:g} to {place.scale[1]:g}; agreement {found.agreement:g}, "
-        f"{found.component_fraction:.0%} in one component, moved {found.moved_mm:g} mm, {found.volume_ml[0]:g} to "
-        f"{found.volume_ml[1]:g} ml, ratio {found.ratio:g}, {found.asymmetry_mm:g} mm from mirrored."
+        f"brain inside, scales {place.scale[0]:g} to {place.scale[1]:g}; agreement {found.agreement:g} (of two moved "
+        f"crops {found.least_agreement:g}), {found.component_fraction:.0%} in one component, moved "
+        f"{found.moved_mm:g} mm, {found.volume_ml[0]:g} to {found.volume_ml[1]:g} ml, ratio {found.ratio:g}, "
+        f"{found.asymmetry_mm:g} mm from mirrored."
     )

@@ -39,7 +39,9 @@ def implausible_regions(regions: Sequence[Region | None], placement: Placement, 
 
 def _of_region(region: Region, limits: RegionCheckCard) -> Iterator[str]:
     if region.agreement < limits.agreement:
-        yield f"the labels of two crops differ (Dice {region.agreement:.2f})"
+        yield f"the labels of a crop and of crops moved from it differ (Dice {region.agreement:.2f})"
+    if region.least_agreement < limits.least_agreement:
+        yield f"the labels of two moved crops differ (Dice {region.least_agreement:.2f})"
     if region.touches:
         yield f"the labels reach the edge of the crop ({region.touches} voxels)"
     if region.component_fraction < limits.component_fraction:

@@ -13,7 +13,7 @@ from medseg.locate.crop import Crop, crop_axes, crop_grid, labels_on, sample_cro
 from medseg.locate.registration import Placement
 from medseg.locate.sampling import Image, largest_component
 from medseg.models.locate_card import LocateCard, RegionCard
-from medseg.types import Geometry, Prediction, Scan
+from medseg.types import Prediction, Scan
 
 FEWEST = 50  # voxels of a crop, below which nothing was found
 SETTLING = 3  # crops after which the place must have settled
@@ -29,7 +29,8 @@ class Region:
     """What was found of one region.
 
     - `labels`, shape (X, Y, Z): the network's classes on the scan's grid, the mean of the moved crops.
-    - `agreement`: least Dice of the labels of two of them.
+    - `agreement`: Dice of these labels and the settled crop's.
+    - `least_agreement`: least Dice of two of the moved crops.
     - `component_fraction`: of the labels of the settled crop, in the component that was kept.
     - `touches`: voxels at the settled crop's edge.
     - `moved_mm`: how far that crop would have to be moved again.
@@ -41,6 +42,7 @@ class Region:
     card: RegionCard
     labels: npt.NDArray[np.uint8]
     agreement: float
+    least_agreement: float
     component_fraction: float
     touches: int
     moved_mm: float
@@ -86,16 +88,21 @@ def segment_region(
         place, center = center, _training_middle(settled.crop, region)
     crops = [segmented(place + axes @ np.array(step)) for step in STEPS]
     found = [one.crop for one in crops if one is not None]
+    if len(found) < len(crops):
+        return None
     values = [entry.value for entry in settled.prediction.labels.table]
     labels = labels_on(found, image.geometry, values)
-    if len(found) < len(crops) or not labels.any():  # the latter: thinner than the scan's voxels
+    if not labels.any():  # thinner than the scan's voxels
         return None
     ml = image.geometry.voxel_volume / 1000
-    own = settled.crop.labels
+    own, grid = settled.crop.labels, settled.crop.grid
+    # On the grid of a crop: on the scan's, thick voxels would count as disagreement.
+    moved = [labels_on([crop], grid, values) for crop in found]
     return Region(
         region,
         labels,
-        _agreement(found, settled.crop.grid, values),
+        dice(labels_on(found, grid, values), own),
+        min(dice(a, b) for a, b in combinations(moved, 2)),
         settled.fraction,
         sum(int((np.moveaxis(own, axis, 0)[[0, -1]] > 0).sum()) for axis in range(3)),
         float(np.linalg.norm(center - place)),
@@ -108,12 +115,6 @@ def segment_region(
 def dice(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
     """Dice of two label maps, all classes as one."""
     return float(2 * ((a > 0) & (b > 0)).sum() / max(int((a > 0).sum() + (b > 0).sum()), 1))
-
-
-def _agreement(crops: list[Crop], grid: Geometry, values: list[int]) -> float:
-    """Least Dice of two crops, on the grid of a crop: on the scan's, thick voxels would count as disagreement."""
-    on_grid = [labels_on([crop], grid, values) for crop in crops]
-    return min(dice(a, b) for a, b in combinations(on_grid, 2))
 
 
 def _training_middle(crop: Crop, region: RegionCard) -> npt.NDArray[np.float64]:

@@ -50,7 +50,10 @@ class PlacementCheckCard(StrictFinite):
 class RegionCheckCard(StrictFinite):
     """What the regions of a suitable scan look like; a result that does not is withheld."""
 
-    agreement: float = Field(default=0.87, description="least Dice of the labels of two crops moved by known steps")
+    agreement: float = Field(
+        default=0.88, description="least Dice of the labels of the settled crop and the mean of crops moved from it"
+    )
+    least_agreement: float = Field(default=0.6, description="least Dice of the labels of two of the moved crops")
     component_fraction: float = Field(default=0.9, description="least fraction of the labels in one component")
     moved_mm: float = Field(default=4.0, description="furthest that the settled crop would have to be moved again")
     volume_ml: Range = Field(description="smallest and largest volume of one region, all its classes together")

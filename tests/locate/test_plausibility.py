@@ -26,7 +26,8 @@ def region(side, anterior=1.7, posterior=1.5, **changed):
     made = Prediction(LabelMap(labels, GRID, CARD.table), PACKAGE.identity)
     center = np.array([-26.0 if side == 0 else 26.0, -22, -15])
     return replace(
-        Region(LOCATE.regions[side], labels, 0.95, 1.0, 0, 0.5, {1: anterior, 2: posterior}, center, made), **changed
+        Region(LOCATE.regions[side], labels, 0.95, 0.9, 1.0, 0, 0.5, {1: anterior, 2: posterior}, center, made),
+        **changed,
     )
 
 
@@ -53,7 +54,8 @@ def test_a_placement_is_withheld_for(changed, words):
     ("right", "words"),
     [
         (None, "right: nothing was found"),
-        (region(1, agreement=0.5), "right: the labels of two crops differ"),
+        (region(1, agreement=0.5), "right: the labels of a crop and of crops moved from it differ"),
+        (region(1, least_agreement=0.5), "right: the labels of two moved crops differ"),
         (region(1, touches=12), "reach the edge of the crop (12 voxels)"),
         (region(1, component_fraction=0.6), "only 60% of the labels"),
         (region(1, moved_mm=8.0), "does not settle"),
