@@ -39,9 +39,9 @@ from medseg.locate.segment import is_larger
 from medseg.types import Scan
 from medseg.types.axis_order import AxisOrder
 
-T1 = ("synthetic_head_01", "skullstripped_niivue_aseg", "child3y_fnndsc_sag", "icbm152_2009c_sym_cerebra",
-      "adult_rorden_T1_head_2mm")  # fmt: skip
-ORDERS = {T1[4]: AxisOrder((1, 2, 0), (False, True, True)), T1[2]: AxisOrder((2, 0, 1), (True, False, True))}
+T1 = ("child3y_fnndsc_sag", "skullstripped_niivue_aseg", "adult_rorden_T1_head_2mm", "icbm152_2009c_sym_cerebra",
+      "synthetic_head_01")  # fmt: skip
+ORDERS = {T1[2]: AxisOrder((1, 2, 0), (False, True, True)), T1[0]: AxisOrder((2, 0, 1), (True, False, True))}
 EVERY = 6  # each change is made of one head, by turns
 FULL = 1  # scans of a kind in too thick slices that are looked at in full all the same
 KEEP = Path("runs/heads")
