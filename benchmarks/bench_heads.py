@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -180,13 +181,12 @@ def report(out, model, kept):
         paragraphs += [f"## Others: {done} of {len(wrong)} done", others_table(wrong)]
     if "further" in kept:
         rows = [judged(row, card) for row in kept["further"].values()]
-        done = {kind: [not row["why"] for row in rows if row["kind"] == kind] for kind in ("t1", "other")}
-        title = ", ".join(
-            f"{sum(own)} of {len(own)} {kind} done"
-            for kind, own in zip(("T1 heads", "others"), done.values(), strict=True)
-        )
+        kinds = {"t1": "T1 heads", "other": "others"}
+        own = {name: [not row["why"] for row in rows if row["kind"] == kind] for kind, name in kinds.items()}
+        title = ", ".join(f"{sum(done)} of {len(done)} {name} done" for name, done in own.items() if done)
         paragraphs += [f"## Images from elsewhere: {title}", FURTHER, further_table(rows)]
-    write(out, "Whole heads", paragraphs)
+    held = ", with AVX2 only" if os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2" else ""
+    write(out, f"Whole heads{held}", paragraphs)
 
 
 def main() -> None:

@@ -86,6 +86,7 @@ def segment_region(
         if settled is None:
             return None
         place, center = center, _training_middle(settled.crop, region)
+    assert settled is not None  # for a type checker, to which the loop may be empty
     crops = [segmented(place + axes @ np.array(step)) for step in STEPS]
     found = [one.crop for one in crops if one is not None]
     if len(found) < len(crops):

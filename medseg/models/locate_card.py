@@ -51,7 +51,7 @@ class RegionCheckCard(StrictFinite):
     """What the regions of a suitable scan look like; a result that does not is withheld."""
 
     agreement: float = Field(
-        default=0.92, description="least Dice of the labels of the settled crop and the mean of crops moved from it"
+        default=0.91, description="least Dice of the labels of the settled crop and the mean of crops moved from it"
     )
     least_agreement: float = Field(default=0.6, description="least Dice of the labels of two of the moved crops")
     component_fraction: float = Field(default=0.9, description="least fraction of the labels in one component")
