@@ -149,7 +149,7 @@ PARTS = {"heads": heads, "changed": changed, "others": others, "further": furthe
 
 
 def measured(name, model, given):
-    """Measure a part, each scan kept as soon as it is done: a run that was stopped goes on where it was."""
+    """Measure a part, each scan kept as soon as it is done: a run that was stopped resumes there."""
     path = given.keep / f"{name}.json"
     kept = json.loads(path.read_text()) if path.is_file() else {}
     for key, row in PARTS[name](model, given, kept):
