@@ -10,32 +10,47 @@ from medseg.data.plan import Plan
 from medseg.training.config import TrainConfig
 from medseg.training.cost import predict_cost
 
-# With fewer steps, more of them on smaller patches get further: docs/benchmarks/training.md.
+# With fewer steps, more of them that are cheaper get further: docs/benchmarks/training.md.
 ENOUGH_STEPS = 1000
 # Of the patch along each axis, by dimensions (docs/benchmarks/training.md and arena.md). Nothing smaller was measured.
 SMALLER = {2: 0.5, 3: 0.75}
+# Of the features of each stage, by dimensions (docs/benchmarks/search.md).
+NARROWER = {2: 0.5, 3: 1.0}
 # Of the budget, what preparing, augmenting and validating leave to the network.
 FOR_STEPS = 0.7
 
 
 def plan_for_budget(plan: Plan, seconds: float, classes: int) -> Plan:
-    """Return a plan for a CPU, with a smaller patch for the same network where a budget gives few steps."""
+    """Return a plan for a CPU, with a smaller patch and fewer features where a budget gives few steps."""
     cost = predict_cost(build(TrainConfig, plan.values), classes, device="cpu").seconds_a_step
     steps = FOR_STEPS * seconds / cost
-    patch, network = plan.values["input"]["patch"], plan.values["network"]
-    reason = f"{seconds / 60:.3g} minutes give about {steps:.0f} steps on this machine"
+    reasons = dict(plan.reasons)
+    said = f"{seconds / 60:.3g} minutes give about {steps:.0f} steps on this machine"
+    values = plan.values
     if steps < ENOUGH_STEPS:
-        multiples = [math.prod(axis) for axis in zip(*network["arguments"]["strides"], strict=True)]
-        factor = SMALLER[network["dimensions"]]
-        smaller = [max(1, round(factor * n / k)) * k for n, k in zip(patch, multiples, strict=False)]
-        smaller += patch[len(smaller) :]  # of a network of two dimensions 1
-        reason += f", fewer than {ENOUGH_STEPS}"
-        # A patch of one or two multiples of the strides stays as it is.
+        said += f", fewer than {ENOUGH_STEPS}"
+        patch, smaller = values["input"]["patch"], _smaller_patch(plan)
         if smaller != patch:
             more = steps * math.prod(patch) / math.prod(smaller)
-            reason += f"; of patches of {' x '.join(map(str, smaller))} about {more:.0f}"
-            patch = smaller
-    values = {**plan.values, "input": {**plan.values["input"], "patch": patch}}
-    return replace(
-        plan, values=values, reasons={**plan.reasons, "input.patch": f"{plan.reasons['input.patch']} {reason}."}
-    )
+            said += f"; of patches of {' x '.join(map(str, smaller))} about {more:.0f}"
+            values = {**values, "input": {**values["input"], "patch": smaller}}
+        network = values["network"]
+        if (part := NARROWER[network["dimensions"]]) < 1:
+            features = [math.ceil(part * count) for count in network["arguments"]["features"]]
+            arguments = {**network["arguments"], "features": features}
+            values = {**values, "network": {**network, "arguments": arguments}}
+            reasons["network.arguments.features"] += (
+                f" {part:g} times as many, as there are few steps, and so more of them."
+            )
+    reasons["input.patch"] += f" {said}."
+    return replace(plan, values=values, reasons=reasons)
+
+
+def _smaller_patch(plan: Plan) -> list[int]:
+    """The patch for few steps; one of one or two multiples of the strides stays as it is."""
+    patch: list[int] = plan.values["input"]["patch"]
+    network = plan.values["network"]
+    multiples = [math.prod(axis) for axis in zip(*network["arguments"]["strides"], strict=True)]
+    factor = SMALLER[network["dimensions"]]
+    smaller = [max(1, round(factor * n / k)) * k for n, k in zip(patch, multiples, strict=False)]
+    return smaller + patch[len(smaller) :]  # of a network of two dimensions 1
