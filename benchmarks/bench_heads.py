@@ -47,7 +47,8 @@ EVERY = 6  # each change is made of one head, by turns
 FULL = 1  # scans of a kind in too thick slices that are looked at in full all the same
 KEEP = Path("runs/heads")
 FURTHER = (
-    "Of public repositories: niivue/niivue-demo-images, niivue/niivue (demos/images), rordenlab/niimath-bitmap, "
+    "Images are of these public repositories; not every one that was looked at has a row: "
+    "niivue/niivue-demo-images, niivue/niivue (demos/images), rordenlab/niimath-bitmap, "
     "neuroneural/brainchop, hongweilibran/wmh_ibbmTum, muschellij2/msseg_test, spm/spm12 (canonical and toolbox) "
     "and Washington-University/HCPpipelines (templates)."
 )
@@ -136,7 +137,7 @@ def others(model, given, kept):
 
 
 def further(model, given, kept):
-    """Images from elsewhere, on which no limit was set."""
+    """Images from elsewhere; the limit of agreement was chosen with several of them in sight."""
     locator = Locator(model)
     for kind in ("t1", "other"):
         for path in sorted((given.further / kind).iterdir()):
