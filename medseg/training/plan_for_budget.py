@@ -14,8 +14,8 @@ from medseg.training.cost import predict_cost
 ENOUGH_STEPS = 1000
 # Of the patch along each axis, by dimensions (docs/benchmarks/training.md and arena.md). Nothing smaller was measured.
 SMALLER = {2: 0.5, 3: 0.75}
-# Of the features of each stage, by dimensions (docs/benchmarks/search.md).
-NARROWER = {2: 0.5, 3: 1.0}
+# Of the features of each stage, where the smaller patch does not make steps enough (docs/benchmarks/arena.md).
+NARROWER = 0.5
 # Of the budget, what preparing, augmenting and validating leave to the network.
 FOR_STEPS = 0.7
 
@@ -24,24 +24,20 @@ def plan_for_budget(plan: Plan, seconds: float, classes: int) -> Plan:
     """Return a plan for a CPU, with a smaller patch and fewer features where a budget gives few steps."""
     cost = predict_cost(build(TrainConfig, plan.values), classes, device="cpu").seconds_a_step
     steps = FOR_STEPS * seconds / cost
-    reasons = dict(plan.reasons)
+    values, reasons = dict(plan.values), dict(plan.reasons)
     said = f"{seconds / 60:.3g} minutes give about {steps:.0f} steps on this machine"
-    values = plan.values
     if steps < ENOUGH_STEPS:
         said += f", fewer than {ENOUGH_STEPS}"
         patch, smaller = values["input"]["patch"], _smaller_patch(plan)
         if smaller != patch:
-            more = steps * math.prod(patch) / math.prod(smaller)
-            said += f"; of patches of {' x '.join(map(str, smaller))} about {more:.0f}"
-            values = {**values, "input": {**values["input"], "patch": smaller}}
-        network = values["network"]
-        if (part := NARROWER[network["dimensions"]]) < 1:
-            features = [math.ceil(part * count) for count in network["arguments"]["features"]]
-            arguments = {**network["arguments"], "features": features}
-            values = {**values, "network": {**network, "arguments": arguments}}
-            reasons["network.arguments.features"] += (
-                f" {part:g} times as many, as there are few steps, and so more of them."
-            )
+            steps *= math.prod(patch) / math.prod(smaller)
+            said += f"; of patches of {' x '.join(map(str, smaller))} about {steps:.0f}"
+            values["input"] = {**values["input"], "patch": smaller}
+        if steps < ENOUGH_STEPS:
+            network = values["network"]
+            features = [math.ceil(NARROWER * count) for count in network["arguments"]["features"]]
+            values["network"] = {**network, "arguments": {**network["arguments"], "features": features}}
+            reasons["network.arguments.features"] += " Half of that, for more steps, as there are few."
     reasons["input.patch"] += f" {said}."
     return replace(plan, values=values, reasons=reasons)
 

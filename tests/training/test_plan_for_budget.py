@@ -11,7 +11,7 @@ def planned(monkeypatch, steps: int, *, patch=(32, 40, 32), dimensions: int = 3)
     monkeypatch.setattr(module, "build", lambda _kind, values: values)
     monkeypatch.setattr(module, "predict_cost", lambda *_, **__: Cost(1.0, 0.5, 50.0, "cpu", 1000))
     strides = [[1] * dimensions, [2] * dimensions, [4] * dimensions]
-    network = {"dimensions": dimensions, "arguments": {"strides": strides, "features": [32, 64, 128]}}
+    network = {"dimensions": dimensions, "arguments": {"strides": strides, "features": [32, 64, 125]}}
     reasons = {"input.patch": "Why.", "network.arguments.features": "Because."}
     plan = Plan({"input": {"patch": list(patch), "spacing": [1, 1, 1]}, "network": network}, reasons)
     return plan_for_budget(plan, steps * 0.5 / FOR_STEPS, 3)
@@ -37,13 +37,18 @@ def test_a_patch_in_2d_becomes_half_as_wide(monkeypatch):
     assert many.values["input"]["patch"] == [64, 48, 1]
 
 
-@pytest.mark.parametrize(("steps", "expected"), [(10, [16, 32, 64]), (ENOUGH_STEPS + 1, [32, 64, 128])])
-def test_a_network_in_2d_has_half_the_features_where_there_are_few_steps(monkeypatch, steps, expected):
-    plan = planned(monkeypatch, steps, patch=(64, 48, 1), dimensions=2)
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize(("part", "expected"), [(0.9, [16, 32, 63]), (1.1, [32, 64, 125])])
+def test_features_are_halved_where_the_smaller_patch_does_not_make_steps_enough(
+    monkeypatch, dimensions, part, expected
+):
+    smaller = {2: (64, 48, 1), 3: (32, 64, 32)}
+    times = {2: 64 * 48 / (32 * 24), 3: 32 * 64 * 32 / (24 * 48 * 24)}[dimensions]
+    plan = planned(monkeypatch, int(part * ENOUGH_STEPS / times), patch=smaller[dimensions], dimensions=dimensions)
     assert plan.values["network"]["arguments"]["features"] == expected
-    few = " 0.5 times as many, as there are few steps, and so more of them." if steps == 10 else ""
-    assert plan.reasons["network.arguments.features"] == f"Because.{few}"
-    assert plan.values["network"]["arguments"]["strides"] == [[1, 1], [2, 2], [4, 4]]
+    assert plan.reasons["network.arguments.features"].startswith("Because.")
+    assert ("Half of that" in plan.reasons["network.arguments.features"]) == (part < 1)
+    assert len(plan.values["network"]["arguments"]["strides"]) == 3
 
 
 def test_the_reason_says_how_many_steps_there_will_be(monkeypatch):
