@@ -25,20 +25,20 @@ def plan_for_budget(plan: Plan, seconds: float, classes: int) -> Plan:
     cost = predict_cost(build(TrainConfig, plan.values), classes, device="cpu").seconds_a_step
     steps = FOR_STEPS * seconds / cost
     values, reasons = dict(plan.values), dict(plan.reasons)
-    said = f"{seconds / 60:.3g} minutes give about {steps:.0f} steps on this machine"
+    reason = f"{seconds / 60:.3g} minutes give about {steps:.0f} steps on this machine"
     if steps < ENOUGH_STEPS:
-        said += f", fewer than {ENOUGH_STEPS}"
+        reason += f", fewer than {ENOUGH_STEPS}"
         patch, smaller = values["input"]["patch"], _smaller_patch(plan)
         if smaller != patch:
             steps *= math.prod(patch) / math.prod(smaller)
-            said += f"; of patches of {' x '.join(map(str, smaller))} about {steps:.0f}"
+            reason += f"; of patches of {' x '.join(map(str, smaller))} about {steps:.0f}"
             values["input"] = {**values["input"], "patch": smaller}
         if steps < ENOUGH_STEPS:
             network = values["network"]
             features = [math.ceil(NARROWER * count) for count in network["arguments"]["features"]]
             values["network"] = {**network, "arguments": {**network["arguments"], "features": features}}
             reasons["network.arguments.features"] += " Half of that, for more steps, as there are few."
-    reasons["input.patch"] += f" {said}."
+    reasons["input.patch"] += f" {reason}."
     return replace(plan, values=values, reasons=reasons)
 
 
