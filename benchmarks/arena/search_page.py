@@ -35,8 +35,8 @@ FOUND = """## What it found
   settings that it starts with; of the three that the sampler drew, none came to the last stage. 440 CPU seconds suffice
   for seven trials, and the planned settings alone take a third of them.
 - Half the features need no search: where a budget gives few steps, cheaper steps get further. On `drive` nothing was
-  searched, and they gain there too. The planner has had that rule since, so that
-  what is planned here is what was before, and no search ships ([decision 37](../decisions/0037-no-search-for-settings.md)).
+  searched, and they gain there too. The planner has that rule now, what is
+  planned here was before it, and no search ships ([decision 37](../decisions/0037-no-search-for-settings.md)).
 - Did not help, at the same CPU seconds: twice the learning rate beside half the features, no spatial augmentation, and
   a batch of twice or half the size with another learning rate or one and a half times the features.
 
