@@ -1,5 +1,7 @@
 """A part that finds both hippocampi in a head loses neither in a composite."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,7 +58,11 @@ def test_limits_of_one_class_do_not_hold_for_several_together():
     labels = LabelMap(np.zeros((2, 2, 2), np.uint8), Geometry(np.eye(4), (2, 2, 2)), CARD.table)
     limits = {known.name: (0.1 * known.value, 1.0) for known in CARD.table}
     given = Prediction(labels, PACKAGE.identity, volume_range_ml=limits, uncertainty={2: ClassUncertainty(0.5)})
+    unmeasured = replace(PACKAGE, card=CARD.model_copy(update={"validation": None}))
     for values, ranges in (({1: 2, 2: 1}, {1: (0.2, 1.0), 2: (0.1, 1.0)}), ({1: 1, 2: 1}, {})):
-        made = combined(labels, PACKAGE, [report(entry(values), CARD, given)], anyway=False)
+        made = combined(labels, unmeasured, [report(entry(values), CARD, given)], anyway=False)
         assert made.volume_range_ml == {CARD.table.name_of(value): known for value, known in ranges.items()}
         assert set(made.uncertainty) == ({1} if ranges else set())
+    # What was measured on the whole, as of an ensemble, counts before what was measured on a part.
+    made = combined(labels, PACKAGE, [report(entry({1: 2, 2: 1}), CARD, given)], anyway=False)
+    assert made.volume_range_ml == CARD.validation.volume_range_ml

@@ -69,7 +69,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _obstacle(out: Path, *, is_folder: bool | None) -> str | None:
     nearest = next((path for path in (out, *out.absolute().parents) if _exists(path)), Path("/"))
-    if is_folder is False and out.is_dir():
+    if is_folder is False and nearest == out and nearest.is_dir():
         return f"{out} is a folder, and this is to be a file"
     if not nearest.is_dir():
         if is_folder or nearest != out:

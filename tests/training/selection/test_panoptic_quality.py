@@ -14,7 +14,7 @@ from medseg.data.border_class import with_border
 from medseg.data.layouts import read_dataset
 from medseg.evaluation.metrics.detection import count_overlaps, detection_measures
 from medseg.models.package import load_package
-from medseg.training.fold_results import _fold_dice
+from medseg.training.fold_results import fold_dice
 from medseg.training.run import train
 from medseg.training.selection.validate import CaseDice, mean_pq, validate, write_validation
 
@@ -74,5 +74,5 @@ def test_it_is_written_and_read_again_and_nan_is_skipped_in_the_mean(tmp_path):
     results.append(CaseDice("c", {"x": 0.5}, pq={"x": 0.6}))
     assert mean_pq(results) == {"x": 0.5}
     write_validation(tmp_path / "validation.csv", results)
-    assert mean_pq(_fold_dice(tmp_path / "validation.csv")) == {"x": 0.5}
+    assert mean_pq(fold_dice(tmp_path / "validation.csv")) == {"x": 0.5}
     assert mean_pq([CaseDice("a", {"x": 0.5})]) == {}
