@@ -50,8 +50,8 @@ FURTHER = (
     "Images are of these public repositories; not every one that was looked at has a row: "
     "niivue/niivue-demo-images, niivue/niivue (demos/images), rordenlab/niimath-bitmap, "
     "neuroneural/brainchop, hongweilibran/wmh_ibbmTum, muschellij2/msseg_test, spm/spm12 (canonical and toolbox) "
-    "and Washington-University/HCPpipelines (templates). The one of the others that is done, `pd25_fusion`, is an atlas in "
-    "which T1 is fused with another contrast, and looks like T1."
+    "and Washington-University/HCPpipelines (templates). The one of the others that is done, `pd25_fusion`, is "
+    "an atlas in which T1 is fused with another contrast, and looks like T1."
 )
 
 
