@@ -13,19 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medseg.combine.predictor import CompositePredictor
-from medseg.combine.segment import open_model
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.reading import read_case
 from medseg.harmless import TableWriter
 from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
 from medseg.io.files.atomic import write_text
 from medseg.io.files.patient_names import public_name
 from medseg.models.package import ModelPackage
 from medseg.training.selection.comparable import comparable
 from medseg.training.selection.held_out_volumes import Volumes, class_volumes, panoptic_quality, refine
 from medseg.training.selection.uncertainty_limit import boundary_entropy
-from medseg.types import LabelMap, Scan
+from medseg.types import LabelMap, Prediction, Scan
 
 log = logging.getLogger("medseg.train")
 
@@ -59,13 +58,10 @@ def validate(
 
     `watch` is called with every case: id, Dice by class, scan, reference and prediction.
     """
-    predictor = open_model(package, InferOptions(device=device, engine="torch"))
+    segment = _segmenter(package, InferOptions(device=device, engine="torch"))
     for case in cases:
         scan, reference = read_case(data, case)
-        if isinstance(predictor, CompositePredictor):
-            prediction = predictor.segment(scan, anyway=True)  # a reference is there, so it is a case for its parts
-        else:
-            prediction = predictor.segment(scan)
+        prediction = segment(scan)
         pair = comparable(data, prediction, reference)
         predicted, truth = pair.prediction.array, pair.reference.array
         if pair.ignore is not None:
@@ -84,6 +80,15 @@ def validate(
         volumes = class_volumes(refined, reference, package.card, data, case)
         quality = panoptic_quality(refined, data, case, scan, package.card)
         yield CaseDice(case.case_id, result, boundary_entropy(prediction, package.card), volumes, quality)
+
+
+def _segmenter(package: ModelPackage, options: InferOptions) -> Callable[[Scan], Prediction]:
+    if not package.parts:
+        return Predictor(package, options).segment
+    from medseg.combine.predictor import CompositePredictor  # and with it SimpleITK, which most trainings never need
+
+    composite = CompositePredictor(package, options)
+    return lambda scan: composite.segment(scan, anyway=True)  # a reference is there, so it is a case for its parts
 
 
 def dice(prediction: npt.NDArray[Any], reference: npt.NDArray[Any]) -> float:
