@@ -8,11 +8,10 @@ one training, `medseg train DATA --config membranes`, and the membranes of the h
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
-from nuclei_figures import medseg
+from nuclei_figures import data_and_work, medseg
 
 from medseg.api.model import load_model
 from medseg.engine.evaluate import evaluate
@@ -31,11 +30,7 @@ THRESHOLDS = np.arange(0.1, 0.95, 0.1)
 
 def main() -> None:
     """Train, predict, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--work", type=Path, required=True)
-    arguments = parser.parse_args()
-    data, work = arguments.data, arguments.work
+    data, work = data_and_work(__doc__)
     package = work / "membranes" / "model"
     if not (package / "model.yaml").is_file():
         medseg("train", data, "--config", "membranes", "--out", work / "membranes", "--device", "cpu")

@@ -9,7 +9,6 @@ and every method's objects of the 50 held-out images, each measured by `medseg e
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import numpy as np
 from nuclei_figures import (
     SMALLEST,
     Counts,
+    data_and_work,
     difference,
     foreground,
     measure,
@@ -63,11 +63,7 @@ NAMES = {
 
 def main() -> None:
     """Train, predict, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--work", type=Path, required=True)
-    arguments = parser.parse_args()
-    data, work = arguments.data, arguments.work
+    data, work = data_and_work(__doc__)
     for name, more in (("nuclei", ()), ("nuclei-components", WITHOUT)):
         if not (work / name / "model" / "model.yaml").is_file():
             medseg("train", data, "--config", "nuclei", "--out", work / name, *more)

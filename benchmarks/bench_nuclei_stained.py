@@ -9,7 +9,6 @@ every method's objects of the 50 held-out images.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from bench_nuclei import is_stained
-from nuclei_figures import Counts, difference, measure, medseg, save
+from nuclei_figures import Counts, data_and_work, difference, measure, medseg, save
 from skimage.transform import resize
 
 from medseg.api.model import load_model
@@ -50,11 +49,7 @@ ERRORS = ("found", "missed", "merged", "split", "outline", "false")
 
 def main() -> None:
     """Train, predict, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--work", type=Path, required=True)
-    arguments = parser.parse_args()
-    data, work = arguments.data, arguments.work
+    data, work = data_and_work(__doc__)
     card = load_package("nuclei").card
     cases = card.training.held_out
     for name in TUNED:

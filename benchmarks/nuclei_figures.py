@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +27,15 @@ OPTIONS = EvaluateOptions(objects="instances", surfaces=False, object_iou=THRESH
 TABLE = LabelTable((LabelClass(1, "nucleus", is_thing=True),))
 SMALLEST = 20
 RESAMPLES, SEED = 10_000, 0
+
+
+def data_and_work(description: str | None) -> tuple[Path, Path]:
+    """The folders that such a script is given: of the data, and for its work."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--work", type=Path, required=True)
+    given = parser.parse_args()
+    return given.data, given.work
 
 
 def medseg(*arguments: object) -> None:
