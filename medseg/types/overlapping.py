@@ -13,13 +13,12 @@ import numpy.typing as npt
 from medseg.errors import FormatLimitation, InputError
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelClass, LabelMap, LabelTable, smallest_label_dtype
+from medseg.types.value_counts import value_counts
 
 if TYPE_CHECKING:
     import nibabel as nib
 
 MOST_COMBINATIONS = 65535
-# Voxels counted at once.
-PIECE = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,10 +205,7 @@ def class_counts(labels: AnyLabels) -> dict[int, int]:
     """Voxels of each class of the table, by its value."""
     if isinstance(labels, OverlappingLabels):
         return labels.counts()
-    flat, values = labels.array.ravel(order="K"), np.iinfo(labels.array.dtype).max + 1
-    # Piece by piece, as counting makes eight bytes of every voxel first.
-    counted = (np.bincount(flat[first : first + PIECE], minlength=values) for first in range(0, flat.size, PIECE))
-    counts = sum(counted, np.zeros(values, np.int64))
+    counts = value_counts(labels.array)
     return {entry.value: int(counts[entry.value]) for entry in labels.table}
 
 

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from medseg.errors import InputError
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, OverlappingLabels
-from medseg.types.overlapping import Layers
+from medseg.types.overlapping import Layers, class_counts
 
 SHAPE = (3, 4, 2)
 GRID = Geometry(np.diag([-0.7, 0.7, 5, 1]), SHAPE)
@@ -74,3 +74,8 @@ def test_combinations_of_unknown_classes_are_refused():
         OverlappingLabels(np.zeros(SHAPE, np.uint8), GRID, LabelTable(CLASSES), ((), (4,)))
     with pytest.raises(InputError, match="do not fit a grid"):
         OverlappingLabels(np.zeros((2, 2, 2), np.uint8), GRID, LabelTable(CLASSES), ((),))
+
+
+def test_a_class_whose_value_the_voxels_type_cannot_hold_has_no_voxels():
+    labels = LabelMap(np.full(SHAPE, 3, np.uint8), GRID, LabelTable(CLASSES))
+    assert class_counts(labels) == {3: 24, 7: 0, 300: 0}
