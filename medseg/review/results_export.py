@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -72,8 +73,8 @@ def export_results(
     person as the content's creator; one the model had found nothing of is manual; one that stayed is automatic, and
     where no class changed the SEG is byte for byte the one that `medseg predict` writes. The structured report is
     verified, with the person as observer, and names the report it takes the place of: one in the output folder, else
-    the one beside the model's labels. An RTSTRUCT is approved. What an earlier export wrote of a case that is not
-    accepted any more is removed.
+    the one beside the model's labels. An RTSTRUCT is approved. What an earlier export wrote of a case is removed where
+    the case fails now or is not accepted any more, and where the file is older than the verdict that counts.
 
     Parameters
     ----------
@@ -118,13 +119,14 @@ def export_results(
             state = store.case(case_id, reviewer).state
             if state != "accepted":
                 skipped[case_id] = state
-                _remove(place / case_id, case_id)
+                _withdraw(place / case_id, "not accepted any more")
                 continue
             try:
                 files[case_id] = insist(_write, store, case_id, place / case_id, formats, reviewer, organization, maker)
             except MedsegError as error:
                 failed[case_id] = str(error)
                 log.error("%s", error.about(case_id))
+                _withdraw(place / case_id, "failed")
     return ExportedResults(files, failed, skipped)
 
 
@@ -162,19 +164,21 @@ def _write(
         written += files
         for note in notes:
             log.warning("%s: %s", case_id, note)
+    _withdraw(folder, "judged anew", older_than=verification.moment.timestamp(), keep=written)
     return tuple(dict.fromkeys(written))
 
 
-def _remove(folder: Path, case_id: str) -> None:
-    """Remove what was exported of a case before its verdict changed, which would be sent with the others."""
-    before = sorted(path for path in folder.glob("*") if path.name.partition(".")[0] in STEMS and path.is_file())
-    for path in before:
+def _withdraw(folder: Path, why: str, *, older_than: float = math.inf, keep: Sequence[Path] = ()) -> None:
+    """Remove an export that does not hold any more, whole or in part, which would be sent with the others."""
+    ours = (path for path in folder.glob("*") if path.name.partition(".")[0] in STEMS and path.is_file())
+    gone = sorted(path for path in ours if path not in keep and path.stat().st_mtime < older_than)
+    for path in gone:
         path.unlink()
-    if before:
-        names = ", ".join(path.name for path in before)
-        log.warning("%s: not accepted any more, so that its earlier export was removed: %s", case_id, names)
-        with suppress(OSError):  # what else may lie in it stays
-            folder.rmdir()
+    if gone:
+        names = ", ".join(path.name for path in gone)
+        log.warning("%s: %s, so that its earlier export was removed: %s", folder.name, why, names)
+    with suppress(OSError):  # what lies in it stays
+        folder.rmdir()
 
 
 def _possible(formats: Sequence[str], scan: Scan) -> list[str]:

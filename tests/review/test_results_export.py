@@ -254,6 +254,33 @@ def test_what_is_not_accepted_any_more_is_removed(reviewed, tmp_path, caplog):
     assert "not accepted any more" in caplog.text
 
 
+def test_of_a_case_that_fails_nothing_is_left_neither_new_nor_of_an_earlier_export(reviewed, tmp_path, caplog):
+    out, case = reviewed
+    place = tmp_path / "to"
+    judge(out, case)
+    export_results(out, place, format="dicom-seg,sr,nifti")
+    judge(out, case, ((10, 9, 4), 1))
+    done = export_results(out, place, format="nifti,dicom-seg-objects")  # the first is written before the second fails
+    assert (done.exit_code, set(done.failed)) == (4, {case})
+    assert not (place / case).exists()
+    assert f"{case}: failed, so that its earlier export was removed: labels" in caplog.text
+
+
+def test_what_was_exported_before_the_verdict_that_counts_goes_and_after_it_stays(reviewed, tmp_path, caplog):
+    out, case = reviewed
+    folder = tmp_path / "to" / case
+    judge(out, case)
+    export_results(out, folder.parent, format="dicom-seg,stl")
+    export_results(out, folder.parent, format="nifti")
+    assert (folder / SEG).is_file()
+    with open_store(out) as store:
+        labels = store.model_labels(case)
+    judge(out, case, *((tuple(voxel), 0) for voxel in np.argwhere(labels.array == 300)))
+    export_results(out, folder.parent, format="stl")
+    assert [path.name for path in folder.iterdir()] == ["labels.1-liver.stl"]
+    assert "judged anew, so that its earlier export was removed: " in caplog.text
+
+
 def test_results_are_not_exported_into_themselves(reviewed):
     out, case = reviewed
     judge(out, case)
