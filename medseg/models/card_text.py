@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from medseg.counted import counted
-from medseg.models.calibration_card import CalibrationCard
 from medseg.models.card import ModelCard
 from medseg.models.composite_card import CompositeCard, PartCard
 from medseg.models.interactive_card import InteractiveCard
@@ -89,10 +88,10 @@ def _rows(card: ModelCard) -> Iterator[tuple[str, list[str]]]:
             measured.notes,
         ],
     )
-    if card.volume_interval is not None:
-        yield "Volumes", _intervals(card.volume_interval)
-    if card.calibration is not None:
-        yield "Calibration", [_calibration(card.calibration)]
+    if card.interactive is None:
+        if card.network.dimensions == 3 or card.volume_interval is not None:
+            yield "Volumes", _intervals(card.volume_interval)
+        yield "Probabilities", [_calibration(card)]
     if card.test is not None:
         yield "Test", [f"Mean Dice {card.test.mean_dice:.3f} on {card.test.cases} {card.test.split}."]
     partly = "".join(f" {count} of them annotate '{name}'." for name, count in card.training.annotated.items())
@@ -112,8 +111,10 @@ def _clicks(card: InteractiveCard) -> list[str]:
     return ["In the review page, of a reader (medseg review --clicks); it cannot predict by itself.", *curves]
 
 
-def _intervals(card: VolumeIntervalCard) -> list[str]:
+def _intervals(card: VolumeIntervalCard | None) -> list[str]:
     """Of each class how wide its interval is, or that too few cases were held out."""
+    if card is None:
+        return ["Given without an interval: none was measured."]
     rule, texts = card.to_rule(), []
     for name, count in rule.cases.items():
         half = rule.interval(name, 1.0)
@@ -126,11 +127,19 @@ def _intervals(card: VolumeIntervalCard) -> list[str]:
     return texts
 
 
-def _calibration(card: CalibrationCard) -> str:
-    return (
-        f"Temperature {card.temperature:.3g}; expected calibration error {card.ece_before:.4f} without it and "
-        f"{card.ece_after:.4f} with it, on {card.cases_checked} held-out cases."
-    )
+def _calibration(card: ModelCard) -> str:
+    """Whether a probability of 0.8 is right in 80% of voxels, as far as that was measured."""
+    found = card.calibration
+    if found is not None:
+        return (
+            f"Calibrated with temperature {found.temperature:.3g}; expected calibration error {found.ece_before:.4f} "
+            f"without it and {found.ece_after:.4f} with it, on {found.cases_checked} held-out cases."
+        )
+    if card.composite is None:
+        means = f"the mean of {card.ensemble_members} networks'" if card.ensemble_members > 1 else "the network's"
+    else:
+        means = "the mean of the parts'" if card.composite.merge == "average" else "each part's, as its card has them"
+    return f"Not calibrated: they are {means}."
 
 
 def _body_parts(card: ModelCard) -> list[str]:
@@ -150,7 +159,8 @@ def _modality(card: ModelCard) -> str:
 
 def _voxels(card: ModelCard) -> str:
     spacing = card.input.spacing
-    grid = "any spacing" if spacing is None else f"{' x '.join(f'{step:g}' for step in spacing)} mm"
+    steps = ["any" if step is None else f"{step:g}" for step in spacing or ()]
+    grid = f"{' x '.join(steps)} mm" if steps else "any spacing"
     extent = card.input.expected_extent_mm
     if extent is None:
         return f"{card.network.dimensions}D, {grid}"

@@ -227,7 +227,7 @@ def validation_card(crossed: Crossed, results: Sequence[CaseDice], final: Final,
     weights = {
         "all": "These weights were trained on all cases, so no case is left to measure them on.",
         "ensemble": "This package averages those models, so every case was used to train one of them; their average "
-        "itself was not measured.",
+        "itself was not measured, nor its probabilities calibrated.",
     }
     cleaned = "".join(
         f" {name} is cleaned by {choice.rule}, which raised its Dice by {choice.gain:.4f}; each case was measured as "

@@ -6,7 +6,9 @@ import torch
 from networks_for_tests import tiny_card
 
 from medseg.cli.app import run
+from medseg.models.calibration_card import CalibrationCard
 from medseg.models.card import NetworkCard
+from medseg.models.card_text import card_text
 from medseg.models.package import load_package, write_package
 from medseg.models.registry import build_network
 
@@ -53,6 +55,23 @@ def test_a_card_is_readable_on_one_screen(capsys):
         assert max(map(len, lines)) <= 100
         titles = {line[:14].strip() for line in lines}
         assert {"Body part", "Modality", "Classes", "Measured", "Trained on", "Limits"} <= titles
+
+
+def test_an_axis_of_any_spacing_is_said():
+    card = load_package("hippocampus").card
+    flat = card.model_copy(update={"input": card.input.model_copy(update={"spacing": (1.0, 1.5, None)})})
+    assert "3D, 1 x 1.5 x any mm" in card_text(flat)
+
+
+def test_a_card_says_whether_probabilities_are_calibrated_and_volumes_have_an_interval():
+    card = load_package("hippocampus").card
+    assert "Probabilities Not calibrated: they are the network's." in card_text(card)
+    plain = card.model_copy(update={"volume_interval": None, "ensemble_members": 5})
+    assert "Volumes       Given without an interval: none was measured." in card_text(plain)
+    assert "Not calibrated: they are the mean of 5 networks'." in card_text(plain)
+    found = {"temperature": 1.5, "nll_before": 0.4, "nll_after": 0.3, "ece_before": 0.1, "ece_after": 0.05}
+    found = CalibrationCard(**found, cases_fitted=6, cases_checked=6)
+    assert "Calibrated with temperature 1.5;" in card_text(card.model_copy(update={"calibration": found}))
 
 
 def test_dice_is_of_the_classes_that_results_have(capsys):

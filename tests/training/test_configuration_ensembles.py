@@ -14,6 +14,7 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.read import load_scan, read_labels
 from medseg.models.card import PostCard
+from medseg.models.card_text import card_text
 from medseg.models.package import load_package, write_card
 from medseg.training import configuration_ensembles as module
 from medseg.training import strategies
@@ -135,6 +136,11 @@ def test_the_models_of_the_folds_can_be_averaged_too(balls, options, crossed):
     assert [part.card.ensemble_members for part in package.parts] == [2, 2]
     assert package.card.ensemble_members == 1
     assert "This package averages those models" in package.card.validation.notes
+    cards = [package.card, *(part.card for part in package.parts)]
+    assert all("nor its probabilities calibrated" in card.validation.notes for card in cards)
+    whole, *parts = [card_text(card) for card in cards]
+    assert "Not calibrated: they are the mean of the parts'." in whole
+    assert all("Not calibrated: they are the mean of 2 networks'." in part for part in parts)
 
 
 def test_an_ensemble_that_memory_does_not_hold_is_not_compared_and_the_card_says_so(
