@@ -197,9 +197,9 @@ class Interrupted(BaseException):
 
     exit_code = 75
 
-    def __init__(self, signal_name: str) -> None:
+    def __init__(self, signal_name: str, *, fix: str = "run the same command again to resume") -> None:
         self.signal_name = signal_name
-        super().__init__(f"stopped by {signal_name}; run the same command again to resume")
+        super().__init__(f"stopped by {signal_name}; {fix}")
 
 
 def first_line(error: BaseException) -> str:

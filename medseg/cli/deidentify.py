@@ -55,19 +55,26 @@ def deidentify(
 
     Example: medseg deidentify study/ --out shareable/ --key secret.txt
     """
+    from medseg.errors import Interrupted
     from medseg.io.files.writable import check_writable
     from medseg.privacy.cleaning import Kept
-    from medseg.privacy.deidentify import deidentify_folder, read_key
+    from medseg.privacy.deidentify import REPORT_FILE, deidentify_folder, read_key
 
     if key is not None and not key.exists():
         check_writable(key, where=f"--key {key}", is_folder=False)
-    result = deidentify_folder(
-        inputs,
-        out,
-        key=read_key(key, out),
-        allow_burned_in=allow_burned_in,
-        kept=Kept(keep_uids, shift_dates, keep_descriptors),
-    )
+    try:
+        result = deidentify_folder(
+            inputs,
+            out,
+            key=read_key(key, out),
+            allow_burned_in=allow_burned_in,
+            kept=Kept(keep_uids, shift_dates, keep_descriptors),
+        )
+    except Interrupted as stop:
+        if key is None and (out / REPORT_FILE).exists():
+            fix = f"delete {out} and begin again, as a run can be resumed only with --key FILE"
+            raise Interrupted(stop.signal_name, fix=fix) from stop
+        raise
     rejected = [left for left in result.skipped if left.corrupt]
     if json:
         print_json(
