@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -191,9 +192,14 @@ def _holds_files(column: str, rows: Sequence[Mapping[str, str]], folder: Path) -
     """Whether a column's cells are paths: by their endings, or because they are there."""
     cells = [row.get(column, "") for row in rows if row.get(column, "")]
     return any(
-        cell.lower().endswith((*SUFFIXES, ".dcm")) or ("/" in _path(cell)) or (folder / cell).exists()
+        cell.lower().endswith((*SUFFIXES, ".dcm")) or ("/" in _path(cell)) or names_file(folder, cell)
         for cell in cells[:20]
     )
+
+
+def names_file(folder: Path, cell: str) -> bool:
+    """Whether a cell is the path of what exists; a sentence longer than a file's name may be is none."""
+    return os.path.exists(folder / cell)  # noqa: PTH110 - that of `Path` raises of such names
 
 
 def _split_by_test(rows: list[dict[str, str]], kept: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.table_dataset import SPLITS
-from medseg.data.table_rows import OWN, mask_columns, own_columns, read_rows
+from medseg.data.table_rows import OWN, mask_columns, names_file, own_columns, read_rows
 from medseg.errors import InputError
 from medseg.io.files.case_id import stem
 
@@ -67,7 +67,7 @@ def _lists_files(rows: Rows, folder: Path) -> bool:
     row = next((row for row in rows if row.get("label")), rows[0])
     files = [cell for column, cell in row.items() if cell and (column == "label" or column not in OWN)]
     drawn = bool(row.get("label")) or bool(mask_columns(rows))
-    return drawn and len(files) > 1 and all("*" in cell or (folder / cell).exists() for cell in files)
+    return drawn and len(files) > 1 and all("*" in cell or names_file(folder, cell) for cell in files)
 
 
 def _rows_of_cases(cases: Sequence[DatasetCase], rows: Rows) -> list[int] | None:

@@ -50,6 +50,14 @@ def test_a_table_that_does_not_name_each_case_once_is_said_not_to_be_read(folder
     assert "meta.csv states patients, and is not read" in " ".join(data.ambiguous)
 
 
+def test_cells_longer_than_a_name_of_a_file_may_be_are_no_files(folder):
+    """As the warnings in ``cases.csv`` of predictions that are taken for references."""
+    (folder / "cases.csv").write_text(
+        "case_id,warnings\n" + "".join(f"s{n},{'much to say; ' * 30}\n" for n in range(1, 5))
+    )
+    assert len(read_dataset(folder).labeled) == 4
+
+
 def test_a_column_of_other_values_is_no_split(folder):
     (folder / "meta.csv").write_text("id,phase\n" + "".join(f"s{n},arterial\n" for n in range(1, 5)))
     data = read_dataset(folder)
