@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 FLOAT = 4
 # For a network whose layers are not known, channels of full resolution alive together: a U-Net's first level has some
@@ -15,31 +15,38 @@ CHANNEL_BLOCK = 16
 
 
 def activation_bytes(path: Path) -> int:
-    """Bytes of float32 results alive together at the worst moment, nodes run in the order of the file.
-
-    A result lives from the node that makes it to the last that reads it. Weights are not counted.
-    """
+    """Bytes of float32 results alive together at the worst moment, nodes run in the order of an ONNX file."""
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(onnx.load(str(path))).graph
-    sizes = {value.name: _bytes(value) for value in (*graph.value_info, *graph.input, *graph.output)}
-    last: dict[str, int] = {}
-    for index, node in enumerate(graph.node):
-        last |= dict.fromkeys(node.input, index)
-    last |= dict.fromkeys((output.name for output in graph.output), len(graph.node))
-    alive = sum(sizes[value.name] for value in graph.input)
-    most = alive
-    for index, node in enumerate(graph.node):
-        alive += sum(sizes.get(name, 0) for name in node.output)
+    shapes = {
+        value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
+        for value in (*graph.value_info, *graph.input, *graph.output)
+    }
+    given, results = ([value.name for value in values] for values in (graph.input, graph.output))
+    return alive_bytes([((), given), *((node.input, node.output) for node in graph.node), (results, ())], shapes)
+
+
+def alive_bytes(nodes: Sequence[tuple[Iterable[str], Iterable[str]]], shapes: Mapping[str, Sequence[int]]) -> int:
+    """Bytes of float32 results alive together at the worst moment.
+
+    A result lives from the node that makes it to the last that reads it. Weights are not counted, nor what has no
+    shape, which holds for a few small results at most.
+
+    - `nodes`: what each reads and makes, in the order in which they run.
+    """
+    last = {name: index for index, (read, _) in enumerate(nodes) for name in read}
+    alive = most = 0
+    for index, (read, made) in enumerate(nodes):
+        alive += sum(_bytes(shapes.get(name, (0,))) for name in made)
         most = max(most, alive)
-        done = {name for name in (*node.input, *node.output) if last.get(name, index) == index}
-        alive -= sum(sizes.get(name, 0) for name in done)
+        done = {name for name in (*read, *made) if last.get(name, index) == index}
+        alive -= sum(_bytes(shapes.get(name, (0,))) for name in done)
     return most
 
 
-def _bytes(value: Any) -> int:
-    """Size of a tensor; 0 where its shape is not known, which holds for a few small ones at most."""
-    shape: list[int] = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
-    if len(shape) > 2:  # (N, C, ...)
-        shape[1] = math.ceil(shape[1] / CHANNEL_BLOCK) * CHANNEL_BLOCK
+def _bytes(shape: Sequence[int]) -> int:
+    """Size of a result, (N, C, ...) where it has more than two axes."""
+    if len(shape) > 2:
+        shape = (shape[0], math.ceil(shape[1] / CHANNEL_BLOCK) * CHANNEL_BLOCK, *shape[2:])
     return math.prod(shape) * FLOAT

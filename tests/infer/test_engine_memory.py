@@ -18,6 +18,7 @@ NETWORKS = {
     "unet": ("unet", {"features": [32, 64, 128, 128]}, (48, 56, 40), 3),
     "few features, large window": ("unet", {"features": [16, 32, 64]}, (96, 96, 96), 3),
     "forty classes": ("dynunet", {"features": [32, 64, 128, 256]}, (64, 64, 64), 40),
+    "its last layer apart": ("dynunet", {"features": [32, 64, 128, 256]}, (96, 96, 96), 118),
     "nnU-Net's size": ("dynunet", {"features": [32, 64, 128, 256, 320, 320]}, (96, 96, 96), 3),
 }
 MODULES = {"openvino-float32": "openvino", "openvino-bfloat16": "openvino", "onnx-float32": "onnxruntime"}
@@ -32,13 +33,16 @@ from medseg.models.package import load_package
 package, way = load_package(sys.argv[1]), Candidate(*sys.argv[2].split("-"))
 engine = make_engine(way, package, InferOptions(device="cpu"), find_export(package))
 window = np.random.default_rng(0).standard_normal((1, 1, *package.card.input.patch), np.float32)
+is_apart = getattr(engine, "output_layer", None) is not None
+run = engine.features if is_apart else engine.run
 before = psutil.Process().memory_info().rss
 for _ in range(3):
-    scores = engine.run(window)
+    given = run(window)
 # Unlike ru_maxrss this is not inherited from the process that started this one.
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 peak = int(status["VmHWM"].split()[0]) * 1024
-print(json.dumps({"predicted": engine.working_bytes, "measured": peak - before - scores.nbytes}))
+sizes = {"predicted": engine.working_bytes, "measured": peak - before - given.nbytes}
+print(json.dumps({"is_apart": is_apart, **sizes}))
 """
 
 
@@ -65,4 +69,6 @@ def test_working_memory_is_predicted_and_not_by_far_too_much(package, way):
     pytest.importorskip(MODULES[way])
     command = [sys.executable, "-c", RUN, str(package.folder), way]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert 0.95 * found["measured"] <= found["predicted"] <= 1.6 * found["measured"] + 50e6, found
+    assert found["is_apart"] == (package.card.n_outputs == 118 and way.startswith("openvino"))
+    most = 1.35 * found["measured"] if found["is_apart"] else 1.6 * found["measured"] + 50e6
+    assert 0.95 * found["measured"] <= found["predicted"] <= most, found

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from medseg.errors import MissingDependency, ModelError, first_line
 from medseg.infer.agreement import EnsembleAgreement
 from medseg.infer.engines.base import with_window
-from medseg.infer.engines.openvino_graph import sum_in_parts, without_output_layer
+from medseg.infer.engines.openvino_graph import network_bytes, sum_in_parts, without_output_layer
 from medseg.infer.engines.precision import Precision
 from medseg.infer.output_layer import scores_of_window
 from medseg.models.card import ModelCard
@@ -66,6 +66,7 @@ class OpenVinoEngine:
             if precision == "float32" and card.sums == "float16":  # which makes much of little
                 sum_in_parts(network)
             network, self.output_layer = without_output_layer(network, openvino_core())
+            results = activations if self.output_layer is None else min(activations, network_bytes(network))
             compiled = openvino_core().compile_model(network, "CPU", settings)
         except RuntimeError as error:
             raise ModelError(
@@ -82,7 +83,7 @@ class OpenVinoEngine:
         self._resized = lru_cache(maxsize=WINDOWS_KEPT)(partial(_resized, made, card, activations))
         self._flat = card.network.dimensions == 2
         self.agreement = EnsembleAgreement.from_card(card) if len(compiled.outputs) > 1 else None
-        self.working_bytes = int(WORKING_FRACTION[precision] * activations) + WORKING_FIXED
+        self.working_bytes = int(WORKING_FRACTION[precision] * results) + WORKING_FIXED
         self.name = f"openvino {openvino.__version__.partition('-')[0]} cpu {self.precision}"
 
     @property

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medseg.infer.activations import alive_bytes
+
 FLOAT = 4
 # Bytes of a window's scores from which on it pays to make them in pieces.
 LARGE = 1 << 28
@@ -82,6 +84,19 @@ def _last_convolution(network: Any) -> Any | None:
     if last.get_type_name() != "Convolution" or any(step != 1 for step in last.get_attributes()["strides"]):
         return None
     return last if last.input_value(1).get_partial_shape().is_static else None
+
+
+def network_bytes(network: Any) -> int:
+    """Bytes of float32 results of a network of fixed shapes that are alive together at the worst moment."""
+    nodes: list[tuple[list[str], list[str]]] = []
+    shapes: dict[str, list[int]] = {}
+    for node in network.get_ordered_ops():
+        made = [f"{node.get_name()} {number}" for number in range(node.get_output_size())]
+        if node.get_type_name() != "Constant":  # weights
+            shapes |= {name: list(node.get_output_shape(number)) for number, name in enumerate(made)}
+        sources = [value.get_source_output() for value in node.inputs()]
+        nodes.append(([f"{one.get_node().get_name()} {one.get_index()}" for one in sources], made))
+    return alive_bytes(nodes, shapes)
 
 
 class OpenVinoLayer:
