@@ -82,6 +82,7 @@ def _page(
             f"| {result.name} | {_with_interval(result.dice)} | {_with_interval(result.boundary_f1)} "
             f"| {result.parameters:,} | {result.steps:,} | {result.seconds:.3g} |"
         )
+    lines += _next_to_nothing(results)
     if any(not result.failure for result in results):
         lines += ["", f"![Dice of each architecture]({stem}-dice.png)", "", f"![Dice against cost]({stem}-cost.png)"]
     if outcomes:
@@ -98,6 +99,22 @@ def _page(
 
 
 KEPT = {"python", "torch", "medseg"}
+# Mean Dice below which a network has found next to nothing.
+NOTHING = 0.1
+
+
+def _next_to_nothing(results: Sequence[ArchitectureResult]) -> list[str]:
+    """Which networks have not begun to learn, so that nobody takes their figures for what they become."""
+    dice = {r.name: (mean_over_cases(per_case(r.dice))[0], r.steps) for r in results if not r.failure}
+    found = [f"{name} ({steps:,} steps)" for name, (mean, steps) in dice.items() if mean < NOTHING]
+    if not found:
+        return []
+    return [
+        "",
+        f"With a mean Dice below {NOTHING:g}, {', '.join(found)} had not begun to learn in this time, or cannot draw "
+        "anything as fine as these classes: their figures say nothing of how good they become in a longer training, "
+        "nor do the claims below that name them.",
+    ]
 
 
 def _machine(device: torch.device) -> str:

@@ -4,12 +4,14 @@ import re
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from page_commands import page_block
 from PIL import Image
 
-from medseg.bench.architectures import Comparison, compare_architectures
+from medseg.bench.architectures import ArchitectureResult, Comparison, compare_architectures
 from medseg.bench.architectures_config import read_architectures
+from medseg.bench.architectures_report import Circumstances, write_architectures
 from medseg.cli.app import run
 from medseg.data.layouts import read_dataset
 from medseg.errors import UsageError
@@ -118,6 +120,19 @@ def test_a_comparison_is_run_once_and_reported(dataset, architectures_file, tmp_
     assert cards["timed"]["weights_sha256"] == cards["measured"]["weights_sha256"]
     result = json.loads((work / "blobs/unet/result.json").read_text())
     assert result["steps"] >= 1
+
+
+def test_the_page_says_which_networks_had_not_begun_to_learn(architectures_file, tmp_path):
+    def result(name, dice):
+        figures = {"blob": {"0": dice, "1": dice}}
+        return ArchitectureResult(name=name, steps=7, seconds=1.0, dice=figures, boundary_f1=figures)
+
+    architectures = read_architectures(architectures_file)
+    made = Circumstances("medseg bench", "blobs", 2.0, torch.device("cpu"))
+    page = write_architectures(architectures, [result("unet", 0.8), result("sliding", 0.02)], made, tmp_path)
+    assert "below 0.1, sliding (7 steps) had not begun to learn in this time" in page.read_text()
+    page = write_architectures(architectures, [result("unet", 0.8)], made, tmp_path)
+    assert "begun to learn" not in page.read_text()
 
 
 @pytest.mark.slow
