@@ -58,7 +58,8 @@ def deidentify(
     from medseg.errors import Interrupted
     from medseg.io.files.writable import check_writable
     from medseg.privacy.cleaning import Kept
-    from medseg.privacy.deidentify import REPORT_FILE, deidentify_folder, read_key
+    from medseg.privacy.deidentify import deidentify_folder, read_key
+    from medseg.privacy.record import REPORT_FILE
 
     if key is not None and not key.exists():
         check_writable(key, where=f"--key {key}", is_folder=False)

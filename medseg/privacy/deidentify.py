@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
-import json
-import logging
 import secrets
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -25,23 +20,19 @@ from pydicom.uid import (
     RTStructureSetStorage,
 )
 
-from medseg.config.safe_json import parse_json
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.dicom.header import lenient, looks_like_dicom, read_header
 from medseg.io.dicom.inflated import read_dicom
-from medseg.io.files.atomic import write_bytes, write_text
+from medseg.io.files.atomic import write_bytes
 from medseg.io.files.walk import Entry, real, walk
 from medseg.isolation.boundary import attempt, in_words
-from medseg.log_file import log_file
 from medseg.privacy.burned_in import MAPS, TOMOGRAPHY, uncertainty_about_pixels
 from medseg.privacy.cleaning import Cleaning, Kept
-from medseg.privacy.confidentiality import OPTIONS, deidentify
+from medseg.privacy.confidentiality import deidentify
 from medseg.privacy.identifiers import ANYWHERE, uids_of
+from medseg.privacy.record import Record
 from medseg.types import Skipped
 
-log = logging.getLogger("medseg.deidentify")
-
-REPORT_FILE = "deidentification.json"
 DOCUMENTS = {
     RTStructureSetStorage,
     BasicTextSRStorage,
@@ -54,17 +45,6 @@ LOOK = "Look at it; if nothing in the image shows who the patient is, run again 
 TABLE_OF_CONTENTS = "it is a DICOMDIR, a table of contents that names the patients; make a new one of what was written"
 PROFILE_ALONE = Kept()
 LETTERS = 4  # of a word that hardly stands among numbers or pixels by chance
-NOTES = (
-    "What pixels show was not looked at. From a head scan the face can be reconstructed.",
-    "The patient's weight is removed; standardized uptake values (SUV) can no longer be computed from PET.",
-    "Short text outside the profile's table was searched for the names, identifiers, places and dates that stand in "
-    "the headers of the same patient; long free text was removed.",
-)
-OF_OPTIONS = {
-    "uids": "UIDs are kept: whoever has the originals finds them by these, and some contain a date or a number.",
-    "dates": "Dates are moved back by one number of days for each patient; times are kept.",
-    "descriptors": "Descriptions were cleaned of what the headers name; a name that stands nowhere else may be left.",
-}
 # Sequences inside sequences, beyond what reports and plans have.
 DEEPEST = 16
 
@@ -120,13 +100,11 @@ def deidentify_folder(
     """
     if any(real(out).is_relative_to(real(path)) for path in inputs if path.is_dir()):
         raise UsageError("the output folder lies inside the input", where=out, fix="Choose a folder beside it.")
-    options = [f"{OPTIONS[name].value} {OPTIONS[name].meaning}" for name in OPTIONS if getattr(kept, name)]
-    run = hmac.new(key, json.dumps(options).encode(), "sha256").hexdigest()[:16]
     entries, skipped = walk(inputs)
     cleaning = Cleaning(key, kept)
     for entry in entries:
         _learn(entry.path, cleaning)
-    is_new = _begin(out, run)
+    record = Record.begin(out, key, kept)
     kinds: dict[Path, str] = {}  # of each file written
     reasons: list[str] = []
     for entry in entries:
@@ -140,61 +118,11 @@ def deidentify_folder(
         else:
             target, kind = one
             kinds[target] = kind
-    report = {
-        "profile": "PS3.15 2026c, Basic Application Level Confidentiality Profile, Clean Structured Content Option",
-        "options": options,
-        "objects": Counter(kinds.values()),
-        "pixels_accepted_by_the_user": allow_burned_in,
-        "skipped": Counter(sorted(reasons)),
-        "identifiers_found_outside_the_table": cleaning.leaks,
-        "run": run,
-        "notes": [*NOTES, *(note for name, note in OF_OPTIONS.items() if getattr(kept, name))],
-    }
     if kinds:
-        write_text(out / REPORT_FILE, json.dumps(report, indent=2) + "\n")
-        _log(out, report)
-    elif is_new:
-        (out / REPORT_FILE).unlink()
-        with suppress(OSError):  # what else may lie in it stays
-            out.rmdir()
+        record.write(kinds.values(), reasons, cleaning.leaks, allow_burned_in=allow_burned_in)
+    else:
+        record.withdraw()
     return Deidentified(tuple(kinds), tuple(skipped), cleaning.leaks)
-
-
-def _begin(out: Path, run: str) -> bool:
-    """Write down which run the folder is for, before any object is; return whether it is new.
-
-    Objects of another key or other options beside these would be one patient under two names, or some of them with more
-    left in than the record says.
-    """
-    path = out / REPORT_FILE
-    try:
-        before = parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        before = None
-    if isinstance(before, dict) and before.get("run") == run:
-        return False
-    if before is not None or next(out.rglob("*.dcm"), None) is not None:
-        raise UsageError(
-            "the folder holds objects of another key or of other options",
-            where=out,
-            fix="Choose another folder, or delete this one; only the same --key file and options add to one.",
-        )
-    write_text(path, json.dumps({"run": run}) + "\n")
-    return True
-
-
-def _log(out: Path, report: Mapping[str, Any]) -> None:
-    """Append to the folder's log what was done, in numbers: names of files may name patients, and the log is shared."""
-    with log_file(out, only=log.name):
-        log.debug("%s", report["profile"])
-        for option in report["options"]:
-            log.debug("Option %s", option)
-        for what, counts in (("Written", report["objects"]), ("Skipped", report["skipped"])):
-            for kind, count in sorted(counts.items()):
-                log.debug("%s: %d: %s", what, count, kind)
-        for name, places in sorted(report["identifiers_found_outside_the_table"].items()):
-            log.debug("Emptied outside the table: %s in %d places", name, places)
-        log.debug("2D images that may show the patient were accepted: %s", report["pixels_accepted_by_the_user"])
 
 
 def _take(

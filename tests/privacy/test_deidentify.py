@@ -22,7 +22,8 @@ from medseg.io.read import load_scan
 from medseg.log_file import LOG_NAME
 from medseg.privacy import deidentify as module
 from medseg.privacy.cleaning import Kept
-from medseg.privacy.deidentify import REPORT_FILE, Deidentified, deidentify_folder, read_key
+from medseg.privacy.deidentify import Deidentified, deidentify_folder, read_key
+from medseg.privacy.record import REPORT_FILE
 from medseg.types import LabelMap
 from medseg.versions import versions
 

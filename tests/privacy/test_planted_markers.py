@@ -21,7 +21,8 @@ from medseg.io.dicom_results.rtstruct import read_rtstruct
 from medseg.io.discover import survey
 from medseg.io.formats import Labeled, write
 from medseg.privacy.cleaning import Kept
-from medseg.privacy.deidentify import REPORT_FILE, Deidentified, deidentify_folder
+from medseg.privacy.deidentify import Deidentified, deidentify_folder
+from medseg.privacy.record import REPORT_FILE
 
 KEY = b"sixteen bytes or more"
 # Patient, referring physician, operator, institution, its town, number, date of birth, date of the study.
