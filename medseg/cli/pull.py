@@ -60,7 +60,7 @@ def pull(
     from medseg.errors import MedsegError, UsageError
     from medseg.service.archive import Archive
     from medseg.service.pull import pull as pull_series
-    from medseg.service.pull import search
+    from medseg.service.search import search
 
     if unclear := [text for text in query if "=" not in text]:
         raise UsageError("must be KEYWORD=VALUE", where=f"--query {unclear[0]}", fix="Write for instance Modality=CT.")

@@ -20,7 +20,7 @@ from medseg.models.package import write_package
 from medseg.models.registry import build_network
 from medseg.service.archive import ArchiveError
 from medseg.service.outgoing import Answer
-from medseg.service.pull import Series
+from medseg.service.search import Series
 from medseg.types.run import BatchResult, CaseOutcome
 
 ALL, PART, NONE = 0, 3, 4
@@ -93,7 +93,7 @@ def pull(tmp: Path, code: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise ArchiveError("it did not arrive")
         return [tmp / "a.dcm"]
 
-    monkeypatch.setattr("medseg.service.pull.search", lambda *_, **__: [Series("1", "1.1"), Series("1", "1.2")])
+    monkeypatch.setattr("medseg.service.search.search", lambda *_, **__: [Series("1", "1.1"), Series("1", "1.2")])
     monkeypatch.setattr("medseg.service.pull.pull", fetch)
     where = ["--from", "dicom://127.0.0.1:1/NONE", "--retries", "0"]
     return ["pull", *where, "--query", "Modality=MR", "--out", str(tmp / "out")]

@@ -12,7 +12,8 @@ from small_series import small_series
 from medseg.io.dicom import whole
 from medseg.service import bounds, multipart, received, web_session
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
-from medseg.service.pull import Series, pull
+from medseg.service.pull import pull
+from medseg.service.search import Series
 
 KIND = 'multipart/related; type="application/dicom"; boundary=x'
 HEAD = b"\r\n--x\r\nContent-Type: application/dicom\r\n\r\n"

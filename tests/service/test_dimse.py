@@ -20,8 +20,9 @@ from medseg.errors import InputError, UsageError
 from medseg.io.dicom.header import lenient
 from medseg.service import dimse, move
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
-from medseg.service.pull import pull, search
+from medseg.service.pull import pull
 from medseg.service.push import push
+from medseg.service.search import search
 
 
 @contextmanager

@@ -40,8 +40,9 @@ from medseg.cli.app import run
 from medseg.service import bounds, dimse, pdu_bounds, web_session
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
 from medseg.service.arriving import ArrivedData
-from medseg.service.pull import Series, pull, search
+from medseg.service.pull import pull
 from medseg.service.push import push
+from medseg.service.search import Series, search
 
 
 @pytest.mark.parametrize(

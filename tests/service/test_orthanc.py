@@ -16,8 +16,9 @@ from medseg.io.dicom_results.rtstruct import read_rtstruct
 from medseg.io.formats import Labeled, write
 from medseg.io.read import load_scan
 from medseg.service.archive import Archive, ArchiveError
-from medseg.service.pull import pull, search
+from medseg.service.pull import pull
 from medseg.service.push import push
+from medseg.service.search import search
 
 pytestmark = pytest.mark.peers
 FORMATS = ("dicom-seg", "dicom-seg-labelmap", "rtstruct", "sr", "sc")

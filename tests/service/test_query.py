@@ -6,7 +6,7 @@ import pytest
 
 from medseg.errors import UsageError
 from medseg.service.archive import Archive
-from medseg.service.pull import search
+from medseg.service.search import search
 
 NOWHERE = Archive.parse("http://127.0.0.1:9/dicom-web")
 

@@ -17,8 +17,9 @@ from small_series import small_series
 from medseg.cli.app import run
 from medseg.errors import UsageError
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
-from medseg.service.pull import Series, pull, search
+from medseg.service.pull import pull
 from medseg.service.push import push
+from medseg.service.search import Series, search
 
 
 def listed(body: bytes, failed: dict[str, int] | None = None) -> bytes:

@@ -177,7 +177,7 @@ def test_what_libraries_print_reaches_no_terminal(monkeypatch, tmp_path, capsys)
         thread.join()
         return []
 
-    monkeypatch.setattr("medseg.service.pull.search", search)
+    monkeypatch.setattr("medseg.service.search.search", search)
     assert searched("http://127.0.0.1:1/dw", tmp_path) == 4
     said = capsys.readouterr().err
     assert "Doe" not in said
