@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -11,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from medseg.config.strict import Strict, StrictFinite
 from medseg.models.calibration_card import CalibrationCard
+from medseg.models.card_checks import LARGEST_ARGUMENT, LARGEST_NUMBER, check_numbers, check_overlapping
 from medseg.models.composite_card import COMPOSITE, CompositeCard
 from medseg.models.interactive_card import OUTPUTS, InteractiveCard
 from medseg.models.license_card import LicenseCard
@@ -24,10 +24,7 @@ from medseg.types.labels import BORDER, Code, LabelClass, LabelTable
 from medseg.types.series_criteria import SeriesCriteria
 
 Byte = Annotated[int, Field(ge=0, le=255)]
-LARGEST_NUMBER = 1e30  # of a card; what is computed with it in 32 bits stays finite
-LARGEST_ARGUMENT = 65_536  # of a network; far above any number of channels, layers or voxels of a patch
 MOST_MEMBERS = 100
-MOST_OVERLAPPING = 15  # a bit for each, and a value for voxels that are not decided yet
 
 
 class CodeCard(Strict):
@@ -76,28 +73,13 @@ class NetworkCard(Strict):
     @field_validator("arguments")
     @classmethod
     def _possible(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        for number in _numbers(arguments):
-            if not abs(number) <= LARGEST_ARGUMENT:  # nor none
-                raise _impossible(number, LARGEST_ARGUMENT)
+        check_numbers(arguments, LARGEST_ARGUMENT)
         return arguments
 
     @property
     def is_whole(self) -> bool:
         """Whether the weights file holds the network too."""
         return self.name in ("onnx", "torchscript")
-
-
-def _numbers(value: Any) -> Iterator[int | float]:
-    """Yield every number in what YAML gives."""
-    if isinstance(value, int | float):
-        yield value
-    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
-        yield from _numbers(one)
-
-
-def _impossible(number: Any, most: float) -> ValueError:
-    written = f"{number:g}" if isinstance(number, float) or abs(number) < LARGEST_NUMBER else "a number of many digits"
-    return ValueError(f"{written} is no possible number here: at most {most:,g}")
 
 
 class LowResolutionCard(StrictFinite):
@@ -218,9 +200,7 @@ class ModelCard(Strict):
     @classmethod
     def _possible(cls, values: Any) -> Any:
         """Refuse numbers that are infinite where computed with, wherever they stand."""
-        for number in _numbers(values):
-            if abs(number) > LARGEST_NUMBER:
-                raise _impossible(number, LARGEST_NUMBER)
+        check_numbers(values, LARGEST_NUMBER, allows_nan=True)
         return values
 
     @model_validator(mode="after")
@@ -234,7 +214,7 @@ class ModelCard(Strict):
         if self.regions is not None and set(self.regions) != {c.value for c in self.classes}:
             raise ValueError("regions must name every class's value and no other")
         if self.overlapping:
-            self._check_overlapping()
+            check_overlapping(self.regions, (step.stage for step in self.post), is_located=self.locate is not None)
         if (self.composite is None) != (self.network.name != COMPOSITE):
             raise ValueError("a card has the key composite if and only if its network is called composite")
         if self.composite is not None:
@@ -250,20 +230,6 @@ class ModelCard(Strict):
                 "a network that comes whole (onnx, torchscript) cannot be an ensemble: ensemble_members must be 1"
             )
         return self
-
-    def _check_overlapping(self) -> None:
-        """Refuse what needs one class for each voxel."""
-        if self.regions is None:
-            raise ValueError("classes that overlap need `regions`: the class of each output channel")
-        if list(self.regions) != sorted(self.regions):
-            # Probabilities then have the order of the classes, as labels and their table do.
-            raise ValueError("classes that overlap must have ascending values in the order of the outputs: `regions`")
-        if len(self.regions) > MOST_OVERLAPPING:
-            raise ValueError(f"at most {MOST_OVERLAPPING} classes may overlap, not {len(self.regions)}")
-        if self.locate is not None:
-            raise ValueError("classes that overlap cannot be put together from regions that a locator finds")
-        if objects := next((step.stage for step in self.post if step.stage != "clean-up"), None):
-            raise ValueError(f"`{objects}` makes objects of one class for each voxel, and these classes may overlap")
 
     @property
     def result_classes(self) -> tuple[ClassCard, ...]:
