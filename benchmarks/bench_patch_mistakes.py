@@ -130,7 +130,7 @@ def compare(dataset: Path, options: argparse.Namespace, before: list[str], *, fi
 def say_beyond() -> None:
     """Print how much of a patch came from beyond its region, by the CPU preset's augmentation in 3D."""
     from medseg.data.presets import PRESETS
-    from medseg.training.config import AugmentConfig
+    from medseg.training.augment_config import AugmentConfig
 
     preset = PRESETS["cpu"]
     values = {**preset.augment, **preset.augment_3d, "elastic_mm": (1.0, 3.0), "elastic_spacing": 16.0}

@@ -5,7 +5,7 @@ import torch
 from tiny_dataset import run_without_cases, train_config
 from torch import nn
 
-from medseg.training.config import AugmentConfig
+from medseg.training.augment_config import AugmentConfig
 from medseg.training.samples.augment import Augmentation
 from medseg.training.samples.patches import Batch
 from medseg.training.step import Stepper

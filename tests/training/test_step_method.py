@@ -10,8 +10,8 @@ from medseg.models.registry import build_network
 from medseg.training import device as device_module
 from medseg.training import step as step_module
 from medseg.training import step_method
+from medseg.training.augment_config import AugmentConfig
 from medseg.training.checkpoint import read_checkpoint
-from medseg.training.config import AugmentConfig
 from medseg.training.cpu_parallel import SideBySide
 from medseg.training.run import train
 from medseg.training.samples.augment import Augmentation

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from medseg.training.config import AugmentConfig
+from medseg.training.augment_config import AugmentConfig
 from medseg.training.samples.spatial import PatchGrid, Spatial, Triple, apply_spatial, region_of
 
 AXES = {"x": 0, "y": 1, "z": 2}

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from medseg.training.config import AugmentConfig
+from medseg.training.augment_config import AugmentConfig
 from medseg.training.samples.augment import Augmentation
 from medseg.training.samples.spatial import PatchGrid, Spatial, apply_spatial, region_of
 

@@ -15,7 +15,7 @@ from medseg.errors import ConfigError
 from medseg.infer.predictor import Predictor
 from medseg.models.card import ClassCard
 from medseg.models.package import load_package, write_package
-from medseg.training.config import AugmentConfig
+from medseg.training.augment_config import AugmentConfig
 from medseg.training.run import train
 from medseg.training.samples.augment import Augmentation
 from medseg.training.samples.cascade import LowResolutionRun
