@@ -15,6 +15,7 @@ import nibabel
 import numpy as np
 from scipy import ndimage
 
+from medseg.io.files.file_hash import file_sha256
 from medseg.io.read import load_scan
 from medseg.locate.sampling import Image, coarse, largest_component
 from medseg.models.locate_card import (
@@ -25,7 +26,7 @@ from medseg.models.locate_card import (
     RegionCard,
     RegionCheckCard,
 )
-from medseg.models.package import file_sha256, load_package, write_card
+from medseg.models.package import load_package, write_card
 from medseg.types.axis_order import nearest_ras
 
 SPACING = 3.0  # mm

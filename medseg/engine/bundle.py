@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import platform
@@ -21,6 +20,7 @@ from medseg.config.safe_json import parse_json
 from medseg.counted import counted
 from medseg.errors import InputError, MissingDependency, UsageError
 from medseg.io.files.atomic import atomic_folder, write_text
+from medseg.io.files.file_hash import file_sha256
 from medseg.io.files.writable import check_writable
 from medseg.models.package import ModelPackage
 from medseg.resources import models as shipped_models
@@ -216,8 +216,4 @@ def _describe(made: Path, extras: Sequence[str]) -> None:
 
 def _sums(made: Path) -> str:
     files = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
-    lines = []
-    for name in files:
-        with (made / name).open("rb") as stream:
-            lines.append(f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {name}")
-    return "\n".join(lines) + "\n"
+    return "".join(f"{file_sha256(made / name)}  {name}\n" for name in files)

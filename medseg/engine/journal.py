@@ -12,6 +12,7 @@ from typing import Any, Literal
 from medseg.config.safe_json import parse_json
 from medseg.harmless import json_text
 from medseg.io.files.atomic import write_text
+from medseg.io.files.file_hash import file_sha256
 from medseg.types.run import CaseOutcome
 from medseg.types.scan import FoundScan
 
@@ -33,11 +34,7 @@ class Status:
 
 def hash_files(files: Iterable[Path]) -> str:
     """SHA-256 over the contents of some files, whatever their names and order on disk."""
-    digests = []
-    for file in files:
-        with file.open("rb") as stream:
-            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
-    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+    return hash_channels(sorted(map(file_sha256, files)))
 
 
 def hash_case(found: FoundScan) -> str:
@@ -96,7 +93,7 @@ def current(folder: Path, key: str) -> Status | None:
         return None
     for name, digest in status.outputs.items():
         path = folder / name
-        if not path.is_file() or _hash_file(path) != digest:
+        if not path.is_file() or file_sha256(path) != digest:
             return None
     return status
 
@@ -115,7 +112,7 @@ def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome, model:
         "input_sha256": input_hash,
         "model": model,
         "key": key,
-        "outputs": {path.name: _hash_file(path) for path in files},
+        "outputs": {path.name: file_sha256(path) for path in files},
     }
     write_text(folder / STATUS_FILE, json_text(content))
     return tuple(path.name for path in files)
@@ -126,8 +123,3 @@ def change_fix(folder: Path, fix: str) -> None:
     path = folder / STATUS_FILE
     content = parse_json(path.read_text(encoding="utf-8"))
     write_text(path, json_text({**content, "fix": fix}))
-
-
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

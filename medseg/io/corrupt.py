@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from medseg.io.files.case_id import dicom_case_id, file_case_ids, file_name, unique
+from medseg.io.files.file_hash import file_sha256
 from medseg.io.files.walk import absolute
 from medseg.io.recognize import claim_of
 from medseg.types.scan import Skipped
@@ -50,7 +50,6 @@ def _kind(path: Path, dicom: Collection[Path]) -> str:
 def hashed_case_id(path: Path) -> str:
     """Case id of a file whose name must not be told: a hash of its content, or of its path where it cannot be read."""
     try:
-        with path.open("rb") as stream:
-            return dicom_case_id("", hashlib.file_digest(stream, "sha256").hexdigest())
+        return dicom_case_id("", file_sha256(path))
     except OSError:
         return dicom_case_id("", absolute(path))

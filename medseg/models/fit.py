@@ -70,7 +70,8 @@ def check_package(package: ModelPackage) -> None:
 
 def check_export(package: ModelPackage) -> None:
     """Raise where the ONNX file that came beside the weights is not the one its report describes."""
-    from medseg.models.package import ONNX_FILE, REPORT_FILE, file_sha256
+    from medseg.io.files.file_hash import file_sha256
+    from medseg.models.package import ONNX_FILE, REPORT_FILE
 
     file, report = package.folder / ONNX_FILE, package.folder / REPORT_FILE
     if not file.is_file() or not report.is_file():

@@ -169,12 +169,6 @@ class ModelPackage:
         return [*inner, *locator, *map(Path, (*exported, *precisions, self.card.weights_file, CARD_FILE))]
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, without holding it in memory."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def load_package(name_or_path: str | Path) -> ModelPackage:
     """Find a model by shipped name or folder and read its card.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from medseg.errors import ModelError, UsageError
 from medseg.io.files.atomic import kept_once
+from medseg.io.files.file_hash import file_sha256
 from medseg.io.files.temporary import temporary_folder
 from medseg.models.unzip import extract, zip_names
 from medseg.resources import models, store_folder
@@ -36,8 +36,7 @@ def unpacked(path: Path, files: Callable[[Path], Sequence[Path]]) -> Path:
         )
     if not any(name == CARD_FILE or name.endswith(f"/{CARD_FILE}") for name in names):
         raise UsageError("the zip holds 0 model packages, not one", where=path, fix="Zip one package folder.")
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()[:32]
+    digest = file_sha256(path)[:32]
 
     def fill(part: Path) -> None:
         extract(path, part)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from medseg.errors import InputError
 from medseg.io import nifti
 from medseg.io.files.atomic import sync_folder
+from medseg.io.files.file_hash import file_sha256
 from medseg.io.files.review_folder import LABELS
 from medseg.types import LabelMap, LabelTable, Scan, Source
 
@@ -54,12 +54,6 @@ def place(part: Path, case_id: str, number: int, sha256: str, *, kind: str = "")
     return f"{LABELS}/{final.name}"
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def checked(path: Path, sha256: str) -> Path:
     """Return the path of a recorded file.
 
@@ -69,7 +63,7 @@ def checked(path: Path, sha256: str) -> Path:
         When it is gone, or its bytes are not those that were recorded.
     """
     try:
-        if file_hash(path) == sha256:
+        if file_sha256(path) == sha256:
             return path
     except OSError:
         raise InputError("the saved labels are gone", where=path.name, fix="Restore them from a backup.") from None

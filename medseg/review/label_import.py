@@ -14,12 +14,12 @@ import numpy as np
 from medseg.config.arguments import check_arguments_of, listed
 from medseg.errors import InputError, MedsegError, UsageError, with_code
 from medseg.io.files.case_id import stem
+from medseg.io.files.file_hash import file_sha256
 from medseg.io.nifti_header import open_header
 from medseg.isolation.boundary import STOPS, as_failure
 from medseg.review.case_classes import in_case_classes
 from medseg.review.events import check_name
 from medseg.review.incoming import LabelsFile, find_labels
-from medseg.review.label_files import file_hash
 from medseg.review.match import Candidate, How, as_plain, match
 from medseg.review.opening import open_store
 from medseg.review.readings import labels_of
@@ -225,7 +225,7 @@ def _save(
     body = {
         "revision": revision.number,
         "format": file.title,
-        "file_sha256": file_hash(file.path),
+        "file_sha256": file_sha256(file.path),
         "matched_by": how,
     }
     store.record(options.reviewer, IMPORTED, body, before.case_id)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import InputError
+from medseg.io.files.file_hash import file_sha256
 from medseg.io.files.review_folder import LABELS
 from medseg.review import label_files
 from medseg.review.case_store import CaseStore
@@ -86,7 +87,7 @@ class LabelSaving(CaseStore):
         folder = self.folder / LABELS
         with label_files.written_labels(labels, folder, source) as part:
             body: dict[str, Any] = {
-                "sha256": label_files.file_hash(part),
+                "sha256": file_sha256(part),
                 "base": expected,
                 "origin": origin,
                 "seconds": seconds,
@@ -120,7 +121,7 @@ class LabelSaving(CaseStore):
                 placed.append(label_files.place(part, case_id, number, body["sha256"]))
                 body["file"] = placed[0]
                 if ids is not None:
-                    digest = label_files.file_hash(ids)
+                    digest = file_sha256(ids)
                     placed.append(label_files.place(ids, case_id, number, body["sha256"], kind=".instances"))
                     body["instances"] = {"file": placed[1], "sha256": digest}
                 event = self.log.append(who, case_id, SAVED, body)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import InputError
+from medseg.io.files.file_hash import file_sha256
 from medseg.io.files.review_folder import LABELS
 from medseg.review.events import Event, EventLog
-from medseg.review.label_files import HASH_LETTERS, checked, file_hash
+from medseg.review.label_files import HASH_LETTERS, checked
 from medseg.review.revisions import SAVED
 
 # Of a file of labels, or of the ids of objects beside it.
@@ -70,7 +71,7 @@ def is_of_a_save(path: Path, known: set[str]) -> bool:
     if named["ids"]:
         return f"{LABELS}/{named['labels']}.nii.gz" not in known
     try:
-        return file_hash(path).startswith(named["sha256"])
+        return file_sha256(path).startswith(named["sha256"])
     except OSError:  # deleted or recorded meanwhile
         return True
 

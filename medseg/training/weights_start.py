@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from torch import nn
 
 from medseg.config.load import merged, under
 from medseg.errors import ConfigError, ModelError
+from medseg.io.files.file_hash import file_sha256
 from medseg.models.weights_file import WeightsFile, is_weights_file, load_weights_file, read_weights_file
 from medseg.training.config import PretrainedConfig
 
@@ -54,7 +54,7 @@ class WeightsStart:
         values = merged(planned, {"input": self._input(planned), **self.file.training})
         values["network"] = self.file.network
         values = merged(values, own)
-        pretrained = self.config.model_copy(update={"sha256": file_hash(Path(self.config.file))})
+        pretrained = self.config.model_copy(update={"sha256": file_sha256(Path(self.config.file))})
         values["pretrained"] = pretrained.model_dump()
         return values
 
@@ -94,7 +94,7 @@ def load_weights(network: nn.Module, config: PretrainedConfig) -> None:
     """Give a network the weights that a configuration names; raises `ModelError` where the file is another by now."""
     path = Path(config.file)
     file = read_weights_file(path)
-    if config.sha256 and file_hash(path) != config.sha256:
+    if config.sha256 and file_sha256(path) != config.sha256:
         raise ModelError(
             "the file of weights is not the one that the run was configured with",
             where=path,
@@ -102,12 +102,6 @@ def load_weights(network: nn.Module, config: PretrainedConfig) -> None:
         )
     load_weights_file(network, file, path)
     log.info("The weights start from %s of %s; the outputs start at random.", path.name, file.kind)
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _multiple(network: Mapping[str, Any]) -> int:

@@ -16,6 +16,7 @@ from small_labels import MODEL
 from medseg.data.layouts import read_dataset
 from medseg.data.splits import split_cases
 from medseg.errors import InputError, UsageError
+from medseg.io.files.file_hash import file_sha256
 from medseg.io.instances import IDS
 from medseg.io.nifti import read_scan, write_scan
 from medseg.io.read import load_scan, read_labels
@@ -24,7 +25,6 @@ from medseg.models.package import load_package
 from medseg.review import dataset_export as module
 from medseg.review.audit import audit
 from medseg.review.dataset_export import export_dataset
-from medseg.review.label_files import file_hash
 from medseg.review.made_by import MadeBy, made_by
 from medseg.review.opening import open_store
 from medseg.review.store import Store
@@ -228,7 +228,7 @@ def number_objects(out, case, ids):
     scan = read_scan(out / case / "labels.nii.gz")
     write_scan(Scan(ids[np.newaxis].astype(np.int32), scan.geometry, source=scan.source), out / case / IDS)
     status = json.loads((out / case / "status.json").read_text())
-    status["outputs"][IDS] = file_hash(out / case / IDS)
+    status["outputs"][IDS] = file_sha256(out / case / IDS)
     (out / case / "status.json").write_text(json.dumps(status))
 
 

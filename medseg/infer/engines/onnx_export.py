@@ -22,8 +22,9 @@ from medseg.infer.engines.onnx_files import Export, export_folder, find_export, 
 from medseg.infer.engines.onnx_weights import share_weights
 from medseg.infer.engines.traced_window import fit_window, smaller_window
 from medseg.io.files.atomic import atomic_path, write_text
+from medseg.io.files.file_hash import file_sha256
 from medseg.models.card import ModelCard
-from medseg.models.package import ONNX_FILE, REPORT_FILE, ModelPackage, file_sha256
+from medseg.models.package import ONNX_FILE, REPORT_FILE, ModelPackage
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,8 @@ from typing import Any
 from medseg.config.safe_json import parse_json
 from medseg.errors import ModelError
 from medseg.infer.activations import UNKNOWN_CHANNELS, activation_bytes
-from medseg.models.package import ONNX_FILE, REPORT_FILE, ModelPackage, file_sha256
+from medseg.io.files.file_hash import file_sha256
+from medseg.models.package import ONNX_FILE, REPORT_FILE, ModelPackage
 from medseg.resources import store_folder
 
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from medseg.errors import MissingDependency, ModelError, first_line
 from medseg.infer.engines.openvino import openvino_core
 from medseg.io.files.atomic import atomic_path
+from medseg.io.files.file_hash import file_sha256
 from medseg.models.card import ModelCard
-from medseg.models.package import file_sha256
 
 NAME = "model-int8"
 

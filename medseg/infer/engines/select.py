@@ -17,7 +17,8 @@ from medseg.infer.engines.onnx_export import ensure_export
 from medseg.infer.engines.onnx_files import Export
 from medseg.infer.engines.precision import Precision, allowed_precisions, why_precision
 from medseg.infer.options import InferOptions
-from medseg.models.package import ModelPackage, file_sha256
+from medseg.io.files.file_hash import file_sha256
+from medseg.models.package import ModelPackage
 from medseg.types.how_computed import HowComputed
 
 Name = Literal["torch", "openvino", "onnx"]

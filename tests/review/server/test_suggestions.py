@@ -13,6 +13,7 @@ from review_server import WRITE, Client, serving
 from reviewed_results import TABLE, make_case, make_results
 from small_nifti import OBLIQUE, save
 
+from medseg.io.files.file_hash import file_sha256
 from medseg.io.nifti import read_scan, write_probabilities
 from medseg.review.marks import Box
 from medseg.review.review_status import status_of
@@ -167,7 +168,7 @@ def with_probabilities(out, scan, values):
     channels[0] = 1 - values
     write_probabilities(channels, scan.geometry, folder / "probabilities.nii.gz", scan.source)
     status = json.loads((folder / "status.json").read_text())
-    status["outputs"]["probabilities.nii.gz"] = suggestions.label_files.file_hash(folder / "probabilities.nii.gz")
+    status["outputs"]["probabilities.nii.gz"] = file_sha256(folder / "probabilities.nii.gz")
     (folder / "status.json").write_text(json.dumps(status))
 
 
