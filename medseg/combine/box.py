@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.types import Geometry, Scan
-from medseg.types.box import Box
+from medseg.types.box import Box, occupied
 
 Sides = tuple[tuple[bool, bool], tuple[bool, bool], tuple[bool, bool]]
 ALL: Sides = ((True, True), (True, True), (True, True))
@@ -22,20 +22,12 @@ def box_around(labels: npt.NDArray[Any], values: Iterable[int], back: Sequence[n
     - `labels`: on a grid, from which `back` leads to the voxels that the box counts.
     """
     wanted = np.isin(np.arange(int(labels.max()) + 1), list(values))
-    used = [np.zeros(n, dtype=bool) for n in labels.shape]
-    for k in range(labels.shape[2]):
-        found = wanted[labels[:, :, k]]
-        along_x = found.any(axis=1)
-        if along_x.any():
-            used[0] |= along_x
-            used[1] |= found.any(axis=0)
-            used[2][k] = True
-    occupied = [np.flatnonzero(present[index]) for present, index in zip(used, back, strict=True)]
-    if any(len(found) == 0 for found in occupied):
+    size = (labels.shape[0], labels.shape[1], labels.shape[2])
+    used = occupied(((k, wanted[labels[:, :, k]]) for k in range(size[2])), size)
+    if used is None:
         return None
-    x, y, z = (int(found[0]) for found in occupied)
-    u, v, w = (int(found[-1]) + 1 for found in occupied)
-    return Box((x, y, z), (u, v, w))
+    reached = [np.flatnonzero(np.isin(index, places)) for places, index in zip(used, back, strict=True)]
+    return Box.around(reached) if all(map(len, reached)) else None
 
 
 def touched(labels: npt.NDArray[Any], values: Iterable[int], box: Box, shape: Sequence[int]) -> Sides:

@@ -167,3 +167,8 @@ def _without_folder(name: str, context: Sequence[str]) -> str:
         if name.lower().startswith(folder.lower()) and not name[len(folder)].isalnum():
             return _without_folder(name[len(folder) :].lstrip("_-. "), context[place + 1 :])
     return name
+
+
+def numbers_of(text: str) -> tuple[int, ...]:
+    """Whole numbers that stand in a name, in order."""
+    return tuple(int(digits) for digits in re.findall(r"\d+", text))

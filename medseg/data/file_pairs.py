@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 
-from medseg.data.file_names import MOST_ROLES, Named
+from medseg.data.file_names import MOST_ROLES, Named, numbers_of
 from medseg.data.sequence_words import SEQUENCE
 
 # Images of one folder beyond this number are those of several cases, not channels of one.
@@ -116,11 +116,11 @@ class _Index:
                 self.longer[start].append(image)
             if image.context:
                 self.anywhere[image.key].append(image)
-            self.numbers[_numbers(_whole(image))].append(image)
-            for first, last in combinations(range(len(found := _numbers(image.key)) + 1), 2) if image.context else ():
+            self.numbers[numbers_of(_whole(image))].append(image)
+            for first, last in combinations(range(len(found := numbers_of(image.key)) + 1), 2) if image.context else ():
                 self.numbered[found[first:last]].append(image)
             if image.context:
-                self.numbers[_numbers(image.context[-1])].append(image)
+                self.numbers[numbers_of(image.context[-1])].append(image)
 
     def by_name(self, label: Named) -> Found | None:
         """Images of the same folder whose key is the label's, begins with it, or is what it begins with."""
@@ -141,7 +141,7 @@ class _Index:
         """Images whose key is what the label's begins with and a sequence: `p1_ct` beside the label `p1_vertebrae`."""
         for start in _starts(label.key):
             rest = _rest(label.key, start)
-            if not _numbers(start) or _numbers(rest):
+            if not numbers_of(start) or numbers_of(rest):
                 break
             images = _of_split(self.begins.get((label.context, start), []), label)
             if images and all(re.fullmatch(SEQUENCE, _rest(image.key, start)) for image in images):
@@ -153,7 +153,7 @@ class _Index:
         images = _of_split(self.folder.get(label.context, []), label)
         if not images or len(images) > MOST_CHANNELS or not (label.context or (self.few and not label.key)):
             return None
-        if _numbers(label.key) and any(_shape(image.key) == _shape(label.key) for image in images):
+        if numbers_of(label.key) and any(_shape(image.key) == _shape(label.key) for image in images):
             return None  # `2` beside `1` is the label of an image that is not there
         return label.context, "", images, label.key
 
@@ -166,7 +166,7 @@ class _Index:
                     return images[0].context, images[0].key, images[:1], _rest(names, start)
         if (longer := self._of_one_case(label) or self._of_channel_folders(label)) is not None:
             return longer
-        numbers = _numbers(_whole(label))
+        numbers = numbers_of(_whole(label))
         images = self.numbers.get(numbers, []) if numbers else []
         if len({id(image) for image in images}) == 1:
             return images[0].context, images[0].key, images[:1], ""
@@ -187,7 +187,7 @@ class _Index:
         start = core[0] if core else ""
         if not re.search(r"[a-z]", start):
             return None
-        of_number = self.numbered.get(_numbers(start), [])
+        of_number = self.numbered.get(numbers_of(start), [])
         images = _of_split([one for one in of_number if f"_{start}_" in f"_{one.key}_"], label)
         folders = {image.context for image in images}
         if not 1 < len(images) == len(folders) <= MOST_ROLES or len({folder[:-1] for folder in folders}) > 1:
@@ -213,7 +213,7 @@ def _of_another(image: Named, label: Named) -> bool:
     if image.context == label.context or not image.context or not label.context:
         return False
     (own, numbers), (other, others) = (
-        (re.split(r"\d", folder.lower())[0], _numbers(folder)) for folder in (label.context[-1], image.context[-1])
+        (re.split(r"\d", folder.lower())[0], numbers_of(folder)) for folder in (label.context[-1], image.context[-1])
     )
     return own == other and bool(numbers) and bool(others) and numbers != others
 
@@ -241,7 +241,3 @@ def _whole(named: Named) -> str:
 
 def _shape(key: str) -> str:
     return re.sub(r"\d+", "#", key)
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(digits) for digits in re.findall(r"\d+", text))

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from medseg.data.file_names import Named
+from medseg.data.file_names import Named, numbers_of
 
 GLUED = re.compile(r"(?P<word>.*[^\W\d_])(?P<digits>\d+)")
 
@@ -22,9 +22,9 @@ def with_numbers(named: Sequence[Named]) -> list[Named]:
     contexts: dict[tuple[int, ...], set[tuple[str, ...]]] = defaultdict(set)
     for one in images:
         if one.context:
-            contexts[_numbers(one.context[-1])].add(one.context)
+            contexts[numbers_of(one.context[-1])].add(one.context)
     keys = {one.key for one in images}
-    counted = {(one.context, _numbers(one.key)): one.key for one in images}
+    counted = {(one.context, numbers_of(one.key)): one.key for one in images}
     return [_of_key(_of_folder(one, contexts), keys, counted) if one.role == "label" else one for one in named]
 
 
@@ -44,14 +44,10 @@ def _of_folder(label: Named, contexts: dict[tuple[int, ...], set[tuple[str, ...]
     if label.context:
         return label
     for folder in label.unit.folders:
-        found = contexts.get(_numbers(folder), set()) if re.search(r"\d", folder) else set()
+        found = contexts.get(numbers_of(folder), set()) if re.search(r"\d", folder) else set()
         kinds = label.kind.split("/")
         if len(found) == 1 and folder in kinds:
             plain = re.sub(r"[-_. ]*\d+[-_. ]*", "", folder)
             kind = "/".join(plain if one == folder else one for one in kinds)
             return replace(label, context=next(iter(found)), kind=kind)
     return label
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(digits) for digits in re.findall(r"\d+", text))

@@ -21,7 +21,7 @@ from medseg.io.dicom_results.patient import check_patient
 from medseg.io.image2d import with_size_of
 from medseg.io.read import read_any_labels
 from medseg.io.recognize import recognize
-from medseg.types import LabelMap, OverlappingLabels, Scan
+from medseg.types import LabelMap, LabelTable, OverlappingLabels, Scan
 from medseg.types.labels import smallest_label_dtype
 from medseg.types.overlapping import moved
 
@@ -79,14 +79,19 @@ def _drawn(data: Dataset, case: DatasetCase, path: Path, scan: Scan) -> Masks:
     found = _as_overlapping(read_any_labels(path))
     place = place_in(found.geometry, scan.geometry, path)
     for value, pattern in patterns.items():
-        wanted = [entry for entry in found.table if re.fullmatch(pattern, entry.name, re.IGNORECASE)]
-        if not wanted:
-            names = ", ".join(f"'{entry.name}'" for entry in found.table) or "none"
-            raise InputError(f"no segment matches '{pattern}'", where=path, fix=f"It has: {names}.")
-        for entry in wanted:
+        for segment in segments_named(found.table, pattern, path):
             mask = np.zeros(scan.geometry.shape, bool)
-            mask[place] = found.mask(entry.value)
+            mask[place] = found.mask(segment)
             yield value, mask
+
+
+def segments_named(table: LabelTable, pattern: str, where: Path) -> list[int]:
+    """Values of the segments whose whole names match; raises `InputError` where none does."""
+    wanted = [entry.value for entry in table if re.fullmatch(pattern, entry.name, re.IGNORECASE)]
+    if not wanted:
+        names = ", ".join(f"'{entry.name}'" for entry in table) or "none"
+        raise InputError(f"no segment matches '{pattern}'", where=where, fix=f"It has: {names}.")
+    return wanted
 
 
 def _of_file(data: Dataset, path: Path, scan: Scan, notes: Notes) -> Masks:

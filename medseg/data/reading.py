@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from medseg.data.border_class import border_labels, numbered_objects, without_bo
 from medseg.data.dataset import ArrayKeys, Dataset, DatasetCase
 from medseg.data.frames import image_frame, label_frame
 from medseg.data.join_channels import RESAMPLED, join_channels
-from medseg.data.overlapping_reference import read_combinations
+from medseg.data.overlapping_reference import read_combinations, segments_named
 from medseg.data.reference_files import read_array_labels, read_array_scan, read_colors, read_parts
 from medseg.data.same_grid import onto_same_grid
 from medseg.data.subgrid import place_in
@@ -178,9 +177,5 @@ def _segmented(data: Dataset, path: Path, scan: Scan) -> LabelMap:
     array = np.zeros(scan.geometry.shape, smallest_label_dtype(data.table.largest))
     target = array[place_in(found.geometry, scan.geometry, path)]
     for value, pattern in data.structures.items():
-        wanted = [c.value for c in found.table if re.fullmatch(pattern, c.name, re.IGNORECASE)]
-        if not wanted:
-            names = ", ".join(f"'{c.name}'" for c in found.table) or "none"
-            raise InputError(f"no segment matches '{pattern}'", where=path, fix=f"It has: {names}.")
-        target[np.isin(found.array, wanted)] = value
+        target[np.isin(found.array, segments_named(found.table, pattern, path))] = value
     return LabelMap(array, scan.geometry, data.table)

@@ -77,10 +77,6 @@ def _candidates(
     return own or named or (same if alone else [])
 
 
-def _marks(scan: FoundScan) -> tuple[str | None, str, str]:
-    return scan.series_uid, scan.case_id, str(scan.series_number)
-
-
 def _modality(scan: FoundScan) -> str:
     return scan.description.partition(",")[0]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,13 @@ class Box:
         """Return the box that holds everything."""
         return cls((0, 0, 0), shape)
 
+    @classmethod
+    def around(cls, indices: Sequence[npt.NDArray[np.intp]]) -> Box:
+        """Return the smallest box that holds ascending indices along each axis."""
+        x, y, z = (int(along[0]) for along in indices)
+        u, v, w = (int(along[-1]) + 1 for along in indices)
+        return cls((x, y, z), (u, v, w))
+
 
 def nonzero_box(array: npt.NDArray[Any]) -> Box:
     """Smallest box outside which every channel of (C, X, Y, Z) is 0; the whole array where nothing else is.
@@ -51,18 +58,19 @@ def box_above(array: npt.NDArray[Any], threshold: float) -> Box:
 def _box(array: npt.NDArray[Any], inside: Callable[[npt.NDArray[Any]], npt.NDArray[np.bool_]]) -> Box:
     """Box of the voxels for which `inside` holds, one plane at a time."""
     shape = (int(array.shape[1]), int(array.shape[2]), int(array.shape[3]))
+    used = occupied(((k, inside(channel[:, :, k])) for channel in array for k in range(shape[2])), shape)
+    return Box.whole(shape) if used is None else Box.around(used)
+
+
+def occupied(
+    planes: Iterable[tuple[int, npt.NDArray[np.bool_]]], shape: tuple[int, int, int]
+) -> list[npt.NDArray[np.intp]] | None:
+    """Indices along each axis at which a mask has a voxel, of its planes (X, Y) and their numbers; None without one."""
     used = [np.zeros(n, dtype=bool) for n in shape]
-    for channel in array:
-        for k in range(shape[2]):
-            found = inside(channel[:, :, k])
-            along_x = found.any(axis=1)
-            if along_x.any():
-                used[0] |= along_x
-                used[1] |= found.any(axis=0)
-                used[2][k] = True
-    if not used[2].any():
-        return Box.whole(shape)
-    occupied = [np.flatnonzero(u) for u in used]
-    x, y, z = (int(i[0]) for i in occupied)
-    u, v, w = (int(i[-1]) + 1 for i in occupied)
-    return Box((x, y, z), (u, v, w))
+    for k, found in planes:
+        along_x = found.any(axis=1)
+        if along_x.any():
+            used[0] |= along_x
+            used[1] |= found.any(axis=0)
+            used[2][k] = True
+    return [np.flatnonzero(one) for one in used] if used[2].any() else None

@@ -48,6 +48,15 @@ def atomic_folder(final: Path) -> Iterator[Path]:
     On an exception it is deleted and the final folder is as it was; where the process is killed, the next one that
     writes beside it sees to that. Its name begins with a dot, so that nothing that looks for scans finds it before.
     """
+    with _part_beside(final) as part:
+        yield part
+        place_folder(part, final)
+    sync_folder(final.parent)
+
+
+@contextmanager
+def _part_beside(final: Path) -> Iterator[Path]:
+    """Give an empty temporary folder beside the final one, and delete it where it was not renamed."""
     final.parent.mkdir(parents=True, exist_ok=True)
     sweep_once(final.parent)
     part = final.parent / part_name(final.name)
@@ -55,8 +64,6 @@ def atomic_folder(final: Path) -> Iterator[Path]:
     try:
         with held(part):
             yield part
-            place_folder(part, final)
-        sync_folder(final.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -100,20 +107,13 @@ def kept_once(final: Path, fill: Callable[[Path], object]) -> Path:
     """
     if final.is_dir():
         return final
-    final.parent.mkdir(parents=True, exist_ok=True)
-    sweep_once(final.parent)
-    part = final.parent / part_name(final.name)
-    part.mkdir()
-    try:
-        with held(part):
-            fill(part)
-            try:
-                part.rename(final)
-            except OSError:
-                if not final.is_dir():  # not that another process was faster
-                    raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with _part_beside(final) as part:
+        fill(part)
+        try:
+            part.rename(final)
+        except OSError:
+            if not final.is_dir():  # not that another process was faster
+                raise
     return final
 
 
