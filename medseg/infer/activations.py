@@ -15,7 +15,10 @@ CHANNEL_BLOCK = 16
 
 
 def activation_bytes(path: Path) -> int:
-    """Bytes of float32 results alive together at the worst moment, nodes run in the order of an ONNX file."""
+    """Bytes of float32 results alive together at the worst moment, nodes run in the order of an ONNX file.
+
+    Of one window, where the file takes any number of them; raises `ValueError` where it takes windows of any size.
+    """
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(onnx.load(str(path))).graph
@@ -23,7 +26,11 @@ def activation_bytes(path: Path) -> int:
         value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
         for value in (*graph.value_info, *graph.input, *graph.output)
     }
+    for shape in shapes.values():
+        shape[:1] = [max(1, n) for n in shape[:1]]
     given, results = ([value.name for value in values] for values in (graph.input, graph.output))
+    if any(0 in shapes[name] for name in given):
+        raise ValueError("the file takes windows of any size")
     return alive_bytes([((), given), *((node.input, node.output) for node in graph.node), (results, ())], shapes)
 
 

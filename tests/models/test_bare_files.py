@@ -8,6 +8,7 @@ from objects_for_tests import scan_of
 
 from medseg.cli.app import run
 from medseg.errors import FormatLimitation, ModelError, UsageError
+from medseg.infer.engines.onnx_files import find_export
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.models.importing import import_model
@@ -112,6 +113,19 @@ def test_onnx_without_a_card_says_all_it_lacks(tmp_path, network):
     write_card(path.with_suffix(".yaml"), input=INPUT | {"channels": [{"name": "t1"}]})
     with pytest.raises(UsageError, match=r"lacks input\.channels\.0\.normalization"):
         import_model(path, "x")
+
+
+@pytest.mark.parametrize("axes", [{2: "x", 3: "y", 4: "z"}, {0: "batch"}, {0: "batch", 2: "x", 3: "y", 4: "z"}])
+def test_an_onnx_file_of_open_sizes_needs_no_less_memory_than_one_of_fixed_sizes(tmp_path, network, axes):
+    pytest.importorskip("onnx", reason="onnx is not installed (extra onnx)")
+    found = []
+    for name, dynamic in (("fixed", None), ("open", {"x": axes})):
+        path, shown = tmp_path / f"{name}.onnx", (torch.zeros(1, 1, 16, 16, 16),)
+        torch.onnx.export(network, shown, str(path), dynamo=False, dynamic_axes=dynamic, input_names=["x"])
+        write_card(path.with_suffix(".yaml"), input=INPUT | {"patch": [16, 16, 16]})
+        found.append(find_export(import_model(path, name)).activations)
+    fixed, of_open = found
+    assert of_open >= fixed > 0
 
 
 def test_onnx_with_weights_elsewhere_is_refused(tmp_path, network):

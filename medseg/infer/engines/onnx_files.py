@@ -73,7 +73,7 @@ def _activations(package: ModelPackage) -> int:
     """Of a network that came as ONNX; without the package onnx, or with sizes left open, a guess."""
     try:
         return activation_bytes(package.weights_path)
-    except (ImportError, KeyError):  # KeyError: sizes the graph leaves open
+    except (ImportError, ValueError):
         return 4 * UNKNOWN_CHANNELS * math.prod(package.card.input.patch)
 
 
