@@ -124,6 +124,18 @@ def defaced(scan: Scan, brain: np.ndarray) -> Scan:
     return Scan(np.where(face & ~brain, 0, scan.array).astype(np.float32), scan.geometry)
 
 
+def ghosts(scan: Scan, amount: float) -> Scan:
+    """Two faint copies of the head, moved along the front-to-back axis as the ghosts of a moving one are."""
+    array, third = scan.array, scan.array.shape[2] // 3
+    return Scan(array + amount * (np.roll(array, third, 2) + np.roll(array, -third, 2)), scan.geometry)
+
+
+def in_bytes(scan: Scan) -> Scan:
+    """In 256 steps between the least and the largest value."""
+    low, high = float(scan.array.min()), float(scan.array.max())
+    return Scan(np.round((scan.array - low) / (high - low) * 255).astype(np.float32), scan.geometry)
+
+
 @dataclass(frozen=True, eq=False)
 class Change:
     """First the head is turned or scaled about the middle of its scan, then the scan is changed in its place.
@@ -171,6 +183,11 @@ CHANGES = {
     "40 mm of air around": Change(lambda scan, _: large_field(scan, 40)),
     "without 15 mm at its top": Change(lambda scan, _: cut(scan, 2, 15, end=True)),
     "without 20 mm of its front": Change(lambda scan, _: cut(scan, 1, 20, end=True)),
+    "without 40 mm at its bottom": Change(lambda scan, _: cut(scan, 2, 40, end=False)),
+    "without 10 mm at its right": Change(lambda scan, _: cut(scan, 0, 10, end=True)),
+    "ghosts of 10%": Change(lambda scan, _: ghosts(scan, 0.1)),
+    "times 0.01, from -5": Change(lambda scan, _: Scan(scan.array * 0.01 - 5, scan.geometry)),
+    "in bytes": Change(lambda scan, _: in_bytes(scan)),
     "without skull": Change(stripped),
     "without face": Change(defaced),
     "scaled by 0.85": Change(matrix=np.eye(3) * 0.85, with_voxels=True),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from markdown import table
 from scipy import ndimage
+from scipy.stats import binomtest
 
 from medseg.infer.gate.scan import refuse_before_network
 from medseg.locate.assemble import ROUNDING
@@ -23,6 +24,7 @@ SIDES = {1: "left", 2: "right"}
 # Checks of which larger values are better, and of which smaller ones are.
 MORE = {
     "correlation": "least correlation",
+    "white": "least of white matter over gray",
     "inside": "least of the brain inside",
     "agreement": "least agreement",
     "least_agreement": "least of two crops",
@@ -30,7 +32,7 @@ MORE = {
 }
 LESS = {"spread_mm": "furthest starts, mm", "touches": "most at a crop's edge", "moved_mm": "furthest moved, mm",
         "ratio": "largest ratio", "asymmetry_mm": "furthest from mirrored, mm"}  # fmt: skip
-BOTH = {"scales": "scales", "volumes": "volumes, ml"}
+BOTH = {"gray": "gray matter between CSF and white", "scales": "scales", "volumes": "volumes, ml"}
 # A changed head whose labels are less like those of the same head unchanged is done wrongly.
 WRONG = 0.75
 
@@ -64,6 +66,14 @@ class Found:
             known = Image((theirs.labels > 0).astype(np.float32), Geometry(motion @ grid.affine, grid.shape))
             there, here = known.on(self.image.geometry, outside=0.0) > 0.5, ours.labels > 0
             values.append(float(2 * (here & there).sum() / max(int(here.sum() + there.sum()), 1)))
+        return values
+
+    def dice_with(self, reference):
+        """Dice of each side with hippocampi drawn by others, 1 left and 2 right, on the same grid."""
+        values = []
+        for value, region in enumerate(self.regions, 1):
+            here, there = (region is not None) and region.labels > 0, reference.array[0] == value
+            values.append(float(2 * (here & there).sum() / max(int(np.sum(here) + there.sum()), 1)))
         return values
 
 
@@ -127,7 +137,9 @@ def judged(row, card):
 
 
 def _values(placement, regions):
-    values = {name: getattr(placement, name) for name in ("correlation", "spread_mm", "inside", "scales")}
+    values = {
+        name: getattr(placement, name) for name in ("correlation", "gray", "white", "spread_mm", "inside", "scales")
+    }
     if any(region is None for region in regions):
         return values | {"agreement": 0.0}
     volumes = [region.volume_ml for region in regions]
@@ -175,7 +187,7 @@ def _head(row):
 
 def is_wrong(row):
     """Whether a changed head was done, and not as it was done unchanged."""
-    return not row["why"] and bool(row.get("dice")) and min(row["dice"]) < WRONG
+    return not row["why"] and "change" in row and bool(row.get("dice")) and min(row["dice"]) < WRONG
 
 
 def kinds_table(rows):
@@ -205,9 +217,12 @@ def _kind(rows):
 
 def why_text(rows):
     """Every head that was withheld or done wrongly, with its reason."""
-    lines = [f"- {row['head']}, {row['change']}: {row['why']}" for row in rows if row["why"]]
+    names = [f"{row['head']}, {row['change']}" if "head" in row else row["name"] for row in rows]
+    lines = [f"- {name}: {row['why']}" for name, row in zip(names, rows, strict=True) if row["why"]]
     lines += [
-        f"- {row['head']}, {row['change']}: **done**, Dice {min(row['dice']):.2f}" for row in rows if is_wrong(row)
+        f"- {name}: **done**, Dice {min(row['dice']):.2f}"
+        for name, row in zip(names, rows, strict=True)
+        if is_wrong(row)
     ]
     return "Withheld, or wrong:\n\n" + "\n".join(lines) if lines else "None was withheld, and none was wrong."
 
@@ -237,30 +252,90 @@ def _other(rows):
     ]
 
 
-def further_table(rows):
-    """Images from elsewhere, one a row."""
-    columns = ["kind", "state", "correlation", "agreement", "volume left / right, ml", "CPU-s", "why withheld"]
-    return table(columns, {row["name"]: _further(row) for row in rows})
+def rate(rows):
+    """How many were done, with the exact interval of that rate."""
+    done = sum(not row["why"] for row in rows)
+    low, high = binomtest(done, len(rows)).proportion_ci(method="exact")
+    return f"{done} of {len(rows)} ({done / len(rows):.0%}, 95% interval {low:.1%} to {high:.1%})"
 
 
-def _further(row):
+def sources_of_t1(rows):
+    """T1 heads by where they are from."""
+    columns = ["heads", "done", "least correlation", "gray matter", "least of white matter over gray",
+               "least agreement", "volumes, ml", "Dice, mean", "Dice, least", "most CPU-s"]  # fmt: skip
+    return table(columns, {source: _of_t1(own) for source, own in _by(rows, "source").items()})
+
+
+def _of_t1(rows):
+    done = [row for row in rows if not row["why"]]
+    volumes, dice = ([v for row in done for v in row.get(key) or []] for key in ("volumes", "dice"))
     return [
-        {"t1": "T1 head", "other": "other"}[row["kind"]],
-        "withheld" if row["why"] else "done",
-        f"{row['correlation']:.2f}",
-        f"{row['agreement']:.2f}",
-        " / ".join(f"{v:.2f}" for v in row.get("volumes", [])),
-        f"{row['seconds']:.1f}",
-        row["why"],
+        len(rows),
+        len(done),
+        f"{min(row['correlation'] for row in rows):.2f}",
+        f"{min(row['gray'] for row in rows):.2f} to {max(row['gray'] for row in rows):.2f}",
+        f"{min(row['white'] for row in rows):.2f}",
+        f"{min(row['agreement'] for row in rows):.2f}",
+        f"{min(volumes):.2f} to {max(volumes):.2f}" if volumes else "",
+        f"{np.mean(dice):.2f}" if dice else "",
+        f"{min(dice):.2f}" if dice else "",
+        f"{max(row['seconds'] for row in rows):.1f}",
     ]
+
+
+def sources_of_others(rows):
+    """Other images, one a row: what withholds each, and whether nothing else would."""
+    columns = ["source", "state", "correlation", "gray matter", "white matter over gray", "agreement",
+               "checks that withhold it: of the place", "of what was found"]  # fmt: skip
+    return table(columns, {row["name"]: _of_other(row) for row in rows})
+
+
+def _of_other(row):
+    return [
+        row["source"],
+        "withheld" if row["why"] else "**done**",
+        f"{row['correlation']:.2f}",
+        f"{row['gray']:.2f}",
+        f"{row['white']:.2f}",
+        f"{row['agreement']:.2f}",
+        *(
+            ", ".join(dict.fromkeys(_check(text) for text in row[key].split("; ") if text))
+            for key in ("why_place", "why_found")
+        ),
+    ]
+
+
+# The check that a reason is of, by words of the reason.
+CHECKS = {
+    "follow the template": "correlation", "gray matter is not": "gray", "white matter is not": "white",
+    "several starts": "starts", "inside the scan": "inside", "head's size": "scales",
+    "nothing was found": "nothing found",
+    "with their brightness": "agreement", "two moved crops": "two crops", "edge of the crop": "edge",
+    "one component": "component", "does not settle": "settling", "ml, where": "volume", "mm apart, where": "distance",
+    "mirror image": "mirrored", "times the other": "ratio",
+}  # fmt: skip
+
+
+def _check(text):
+    return next(name for words, name in CHECKS.items() if words in text)
+
+
+def _by(rows, key):
+    found = {}
+    for row in rows:
+        found.setdefault(row[key], []).append(row)
+    return found
 
 
 def limits_text(card):
     """The limits on the card."""
     place, found = card.placement, card.region_checks
     return (
-        f"Limits: correlation {place.correlation:g}, starts {place.spread_mm:g} mm apart, {place.inside:.0%} of the "
-        f"brain inside, scales {place.scale[0]:g} to {place.scale[1]:g}; agreement {found.agreement:g} (of two moved "
+        f"Limits: correlation {place.correlation:g}, gray matter {place.gray[0]:g} to {place.gray[1]:g} of the way "
+        f"from CSF to white matter, white matter {place.white[0]:g} to {place.white[1]:g} standard deviations "
+        f"above gray, starts "
+        f"{place.spread_mm:g} mm apart, {place.inside:.0%} of the brain inside, scales {place.scale[0]:g} to "
+        f"{place.scale[1]:g}; agreement {found.agreement:g} (of two moved "
         f"crops {found.least_agreement:g}), {found.component_fraction:.0%} in one component, moved "
         f"{found.moved_mm:g} mm, {found.volume_ml[0]:g} to {found.volume_ml[1]:g} ml, ratio {found.ratio:g}, "
         f"{found.asymmetry_mm:g} mm from mirrored."

@@ -1,9 +1,10 @@
 """Makes the locator of the shipped hippocampus model: a 3 mm template of the head, the mask of its brain, the card.
 
-    python benchmarks/make_head_locator.py T1.nii.gz GM.nii.gz WM.nii.gz medseg/models/shipped/hippocampus
+    python benchmarks/make_head_locator.py T1.nii.gz GM.nii.gz WM.nii.gz CROPS medseg/models/shipped/hippocampus
 
 T1: the ICBM 152 2009c nonlinear symmetric average with its skull; GM and WM: the average tissue maps in the same space,
 for instance those that nilearn's wheel holds (`mni_icbm152_gm_tal_nlin_sym_09a_converted.nii.gz` and `..._wm_...`).
+CROPS: the folder of the training data's images.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from medseg.types.axis_order import nearest_ras
 
 SPACING = 3.0  # mm
 TISSUE = 0.3  # of gray and white matter together, from which on a voxel is brain
+QUANTILES = 41
 SOURCE = (
     "ICBM 152 2009c nonlinear symmetric average of T1-weighted MR (Fonov et al., NeuroImage 54, 313, 2011), at 3 mm. "
     "Copyright (C) 1993-2009 Louis Collins, McConnell Brain Imaging Centre, Montreal Neurological Institute, McGill "
@@ -63,10 +65,19 @@ def write(array: np.ndarray, affine: np.ndarray, path: Path) -> None:
     nibabel.save(image, path)
 
 
+def quantiles(folder: Path) -> tuple[float, ...]:
+    """Mean quantiles of the crops in a folder, each by its own mean and standard deviation."""
+    found = []
+    for path in sorted(folder.glob("*.nii.gz")):
+        array = load_scan(path).array[0].astype(np.float64)
+        found.append((np.quantile(array, np.linspace(0, 1, QUANTILES)) - array.mean()) / array.std())
+    return tuple(round(float(value), 3) for value in np.mean(found, axis=0))
+
+
 def main() -> None:
     """Make the files, and write them into the card."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    for name in ("t1", "gm", "wm", "package"):
+    for name in ("t1", "gm", "wm", "crops", "package"):
         parser.add_argument(name, type=Path)
     given = parser.parse_args()
     small = coarse(canonical(given.t1), SPACING)
@@ -90,13 +101,14 @@ def main() -> None:
             RegionCard(name="right", center_mm=(24.5, -23.0, -12.5), offset_mm=(-1.0, 0.5, 0.5)),
         ),
         extent_mm=(36, 50, 36),
+        quantiles=quantiles(given.crops),
         pitch_degrees=15.0,  # the Decathlon's crops are nodded so against the template
         parts_up_to_mm=2.0,
         whole="hippocampus",
         from_mm=100.0,
         up_to_mm=3.3,
         region_checks=RegionCheckCard(
-            volume_ml=(1.6, 5.5), ratio=1.6, distance_mm=(38, 68), asymmetry_mm=6.0, first_class=(0.38, 0.68)
+            volume_ml=(1.6, 5.5), ratio=1.6, distance_mm=(38, 68), asymmetry_mm=8.0, first_class=(0.38, 0.68)
         ),
     )
     accepts = card.input.accepts.model_copy(update={"purpose": PURPOSE})

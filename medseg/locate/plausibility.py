@@ -19,6 +19,16 @@ def implausible_placement(placement: Placement, limits: PlacementCheckCard) -> t
 def _of_placement(placement: Placement, limits: PlacementCheckCard) -> Iterator[str]:
     if placement.correlation < limits.correlation:
         yield f"its intensities do not follow the template's (correlation {placement.correlation:.2f})"
+    if _beyond(placement.gray, limits.gray):
+        yield (
+            f"gray matter is not as bright as in such scans: {placement.gray:.2f} of the way from CSF to white matter, "
+            f"where {_range(limits.gray)} is plausible"
+        )
+    if _beyond(placement.white, limits.white):
+        yield (
+            f"white matter is not as bright as in such scans: {placement.white:.2f} standard deviations above gray "
+            f"matter, where {_range(limits.white)} are plausible"
+        )
     if placement.spread_mm > limits.spread_mm:
         yield f"registrations from several starts end {placement.spread_mm:.1f} mm apart"
     if placement.inside < limits.inside:
@@ -39,7 +49,7 @@ def implausible_regions(regions: Sequence[Region | None], placement: Placement, 
 
 def _of_region(region: Region, limits: RegionCheckCard) -> Iterator[str]:
     if region.agreement < limits.agreement:
-        yield f"the labels of a crop and of crops moved from it differ (Dice {region.agreement:.2f})"
+        yield f"the labels of moved crops change with their brightness (Dice {region.agreement:.2f})"
     if region.least_agreement < limits.least_agreement:
         yield f"the labels of two moved crops differ (Dice {region.least_agreement:.2f})"
     if region.touches:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import numpy.typing as npt
 
-from medseg.locate.crop import Crop, crop_axes, crop_grid, labels_on, sample_crop
+from medseg.locate.crop import Crop, as_in_training, crop_axes, crop_grid, labels_on, sample_crop
 from medseg.locate.registration import Placement
 from medseg.locate.sampling import Image, largest_component
 from medseg.models.locate_card import LocateCard, RegionCard
@@ -19,7 +19,9 @@ FEWEST = 50  # voxels of a crop, below which nothing was found
 SETTLING = 3  # crops after which the place must have settled
 # mm along a crop's axes, by which the crops that are compared lie off the place: a registration errs by as much, and a
 # network that does not see its region answers otherwise in each.
-STEPS = ((2, -3, 2), (-2, 3, -2), (2, 3, -2), (-2, -3, 2))
+STEPS = tuple(product((2, -2), (3, -3), (2, -2)))
+# No two of a half are beside each other: four in the brightness of the training data, and four as they are.
+BROUGHT, PLAIN = ([step for step in STEPS if (np.prod(step) > 0) == one] for one in (True, False))
 
 Segmenter = Callable[[Scan], Prediction]
 
@@ -28,8 +30,9 @@ Segmenter = Callable[[Scan], Prediction]
 class Region:
     """What was found of one region.
 
-    - `labels`, shape (X, Y, Z): the network's classes on the scan's grid, the mean of the moved crops.
-    - `agreement`: Dice of these labels and the settled crop's.
+    - `labels`, shape (X, Y, Z): the network's classes on the scan's grid, the mean of the settled crop and of those
+      moved from it, all in the brightness of the training data.
+    - `agreement`: Dice of the mean of those moved crops and of others that were moved otherwise and left as they are.
     - `least_agreement`: least Dice of two of the moved crops.
     - `component_fraction`: of the labels of the settled crop, in the component that was kept.
     - `touches`: voxels at the settled crop's edge.
@@ -71,9 +74,10 @@ def segment_region(
     """Segment a region; None where the network found nothing."""
     axes = crop_axes(placement.matrix, card.pitch_degrees)
 
-    def segmented(center: npt.NDArray[np.float64]) -> _Segmented | None:
+    def segmented(center: npt.NDArray[np.float64], quantiles: Sequence[float] = card.quantiles) -> _Segmented | None:
         grid = crop_grid(center, axes, card)
-        prediction = segment(Scan(sample_crop(image, grid)[None], grid, "MR"))
+        array = as_in_training(sample_crop(image, grid), quantiles)
+        prediction = segment(Scan(array[None], grid, "MR"))
         kept = largest_component(prediction.labels.array > 0)
         if kept.sum() < FEWEST:
             return None
@@ -87,23 +91,24 @@ def segment_region(
             return None
         place, center = center, _training_middle(settled.crop, region)
     assert settled is not None  # for a type checker, to which the loop may be empty
-    crops = [segmented(place + axes @ np.array(step)) for step in STEPS]
-    found = [one.crop for one in crops if one is not None]
-    if len(found) < len(crops):
+    moved = [segmented(place + axes @ np.array(step)) for step in BROUGHT]
+    plain = [segmented(place + axes @ np.array(step), ()) for step in PLAIN]
+    ours, theirs = ([one.crop for one in crops if one is not None] for crops in (moved, plain))
+    if len(ours) < len(moved) or len(theirs) < len(plain):
         return None
     values = [entry.value for entry in settled.prediction.labels.table]
-    labels = labels_on(found, image.geometry, values)
+    labels = labels_on([settled.crop, *ours], image.geometry, values)
     if not labels.any():  # thinner than the scan's voxels
         return None
     ml = image.geometry.voxel_volume / 1000
     own, grid = settled.crop.labels, settled.crop.grid
     # On the grid of a crop: on the scan's, thick voxels would count as disagreement.
-    moved = [labels_on([crop], grid, values) for crop in found]
+    each = [labels_on([crop], grid, values) for crop in ours]
     return Region(
         region,
         labels,
-        dice(labels_on(found, grid, values), own),
-        min(dice(a, b) for a, b in combinations(moved, 2)),
+        dice(labels_on(ours, grid, values), labels_on(theirs, grid, values)),
+        min(dice(a, b) for a, b in combinations(each, 2)),
         settled.fraction,
         sum(int((np.moveaxis(own, axis, 0)[[0, -1]] > 0).sum()) for axis in range(3)),
         float(np.linalg.norm(center - place)),

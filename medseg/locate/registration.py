@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK
 
+from medseg.locate.contrast import contrast
 from medseg.locate.mutual_information import Points, as_itk, as_matrix, mask_image, moved, run
 from medseg.locate.sampling import Image, coarse, foreground
 from medseg.locate.template import Template
@@ -27,14 +28,17 @@ class Placement:
     """Where the template lies in a scan, and what tells whether it truly does.
 
     - `matrix`: template's world to scan's world, shape (4, 4), RAS+ mm.
-    - `correlation`: of intensities inside the brain.
-    - `spread_mm`: largest distance between the places of the regions as found from the best starts.
+    - `correlation`, `gray`, `white`: of its brightness inside the brain (`Contrast`).
+    - `spread_mm`: how far from the best end, at the places of the regions, the second nearest of the other ends lies:
+      so near do three of six starts end.
     - `inside`: fraction of the template's brain inside the scan.
     - `scales`: of the matrix, largest first.
     """
 
     matrix: npt.NDArray[np.float64]
     correlation: float
+    gray: float
+    white: float
     spread_mm: float
     inside: float
     scales: tuple[float, ...]
@@ -68,13 +72,15 @@ def register(template: Template, image: Image, points: Points) -> Placement:
         finals = _refined(fixed, moving, starts, near)
         last = run(fixed, moving, finals[0][1], shrink=1, steps=30, rate=0.5, mask=brain, share=0.4)
         ended.append((*last, finals))
-    _, best, finals = min(ended, key=lambda end: end[0])
-    matrix = as_matrix(best)
-    ends = [moved(as_matrix(transform), points) for _, transform in finals]
+    ended.sort(key=lambda end: end[0])
+    matrix = as_matrix(ended[0][1])
+    found = contrast(template, small.on(_in_template(template, matrix), outside=0.0))
     return Placement(
         matrix,
-        _correlation(template, small, matrix),
-        max(float(np.linalg.norm(end - ends[0], axis=-1).max()) for end in ends),
+        found.correlation,
+        found.gray,
+        found.white,
+        spread_mm([moved(as_matrix(transform), points) for *_, finals in ended for _, transform in finals]),
         _inside(template, small, matrix),
         tuple(float(value) for value in np.linalg.svd(matrix[:3, :3])[1]),
     )
@@ -131,9 +137,15 @@ def _in_template(template: Template, matrix: npt.NDArray[np.float64]) -> Geometr
     return Geometry(matrix @ grid.affine, grid.shape)
 
 
-def _correlation(template: Template, image: Image, matrix: npt.NDArray[np.float64]) -> float:
-    ours = image.on(_in_template(template, matrix), outside=0.0)[template.brain]
-    return float(np.corrcoef(template.image.array[template.brain], ours)[0, 1]) if ours.std() > 0 else 0.0
+def spread_mm(ends: Sequence[Points]) -> float:
+    """Return how far the first end and the second nearest of the others lie apart, at the point where it is most.
+
+    - `ends`: of three starts or more, each of shape (n, 3).
+
+    A start may end elsewhere, as may every start of the variant that a scan does not resemble.
+    """
+    distances = [float(np.linalg.norm(end - ends[0], axis=-1).max()) for end in ends[1:]]
+    return sorted(distances)[1]
 
 
 def _inside(template: Template, image: Image, matrix: npt.NDArray[np.float64]) -> float:

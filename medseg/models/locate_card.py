@@ -41,8 +41,20 @@ class RegionCard(StrictFinite):
 class PlacementCheckCard(StrictFinite):
     """What the registration of a suitable scan comes to; any other scan is withheld before the network runs."""
 
-    correlation: float = Field(default=0.47, description="least correlation with the template inside the brain")
-    spread_mm: float = Field(default=5.0, description="largest distance between places found from the best starts")
+    correlation: float = Field(
+        default=0.27,
+        description="least correlation with the template inside the brain, of voxels by the mean of their neighborhood",
+    )
+    gray: Range = Field(
+        default=(0.3, 0.82), description="where gray matter's brightness lies between CSF's (0) and white matter's (1)"
+    )
+    white: Range = Field(
+        default=(0.28, 1.55), description="by how much white matter is brighter than gray, in standard deviations"
+    )
+    spread_mm: float = Field(
+        default=5.0,
+        description="largest distance between the place found from the best start and the second nearest of the others",
+    )
     inside: float = Field(default=0.95, description="least fraction of the template's brain inside the scan")
     scale: Range = Field(default=(0.7, 1.3), description="smallest and largest scaling along any axis")
 
@@ -51,9 +63,11 @@ class RegionCheckCard(StrictFinite):
     """What the regions of a suitable scan look like; a result that does not is withheld."""
 
     agreement: float = Field(
-        default=0.91, description="least Dice of the labels of the settled crop and the mean of crops moved from it"
+        default=0.78,
+        description="least Dice of the mean labels of four moved crops in the brightness of the training data and of "
+        "four others as they are",
     )
-    least_agreement: float = Field(default=0.6, description="least Dice of the labels of two of the moved crops")
+    least_agreement: float = Field(default=0.55, description="least Dice of the labels of two of the moved crops")
     component_fraction: float = Field(default=0.9, description="least fraction of the labels in one component")
     moved_mm: float = Field(default=4.0, description="furthest that the settled crop would have to be moved again")
     volume_ml: Range = Field(description="smallest and largest volume of one region, all its classes together")
@@ -80,6 +94,11 @@ class LocateCard(StrictFinite):
     pitch_degrees: Annotated[float, Field(ge=-90, le=90)] = Field(
         default=0.0, description="how far a crop's axes are turned from the template's, front downwards"
     )
+    quantiles: tuple[float, ...] = Field(
+        default=(),
+        description="mean quantiles of the training data's crops, in standard deviations from each crop's mean, at "
+        "equal steps from 0 to 1: to these a crop's are brought; none: crops are given as they are",
+    )
     parts_up_to_mm: Length = Field(
         description="largest spacing at which the classes of a region are distinguished; above, they are given as one"
     )
@@ -98,6 +117,8 @@ class LocateCard(StrictFinite):
             raise ValueError(f"files must be {TEMPLATE_FILE} and {BRAIN_FILE}")
         if not 1 <= len(self.regions) <= 2 or len({region.name for region in self.regions}) < len(self.regions):
             raise ValueError("there must be one or two regions, each with a name of its own")
+        if len(self.quantiles) == 1 or list(self.quantiles) != sorted(self.quantiles):
+            raise ValueError("quantiles must be two or more and must not fall")
         if max(self.extent_mm) / self.spacing_mm > LARGEST_PATCH:
             raise ValueError(
                 f"a crop must be of {LARGEST_PATCH} or less voxels along each axis: extent_mm by spacing_mm"

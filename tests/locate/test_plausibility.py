@@ -15,7 +15,7 @@ from medseg.types import Geometry, LabelMap, Prediction
 PACKAGE = load_package("hippocampus")
 CARD = PACKAGE.card
 LOCATE = CARD.locate
-PLACEMENT = Placement(np.eye(4), 0.7, 0.5, 1.0, (1.0, 0.95, 0.9))
+PLACEMENT = Placement(np.eye(4), 0.7, 0.6, 1.0, 0.5, 1.0, (1.0, 0.95, 0.9))
 GRID = Geometry(np.eye(4), (8, 8, 8))
 
 
@@ -40,6 +40,10 @@ def test_a_suitable_head_gives_no_reason():
     ("changed", "words"),
     [
         ({"correlation": 0.2}, "do not follow the template's"),
+        ({"gray": 0.95}, "gray matter is not as bright as in such scans: 0.95 of the way"),
+        ({"gray": 0.2}, "gray matter is not as bright"),
+        ({"white": 0.1}, "white matter is not as bright as in such scans: 0.10 standard deviations"),
+        ({"white": 1.7}, "white matter is not as bright"),
         ({"spread_mm": 9.0}, "end 9.0 mm apart"),
         ({"inside": 0.5}, "only 50% of the brain"),
         ({"scales": (1.6, 1.0, 1.0)}, "no head's size"),
@@ -54,7 +58,7 @@ def test_a_placement_is_withheld_for(changed, words):
     ("right", "words"),
     [
         (None, "right: nothing was found"),
-        (region(1, agreement=0.5), "right: the labels of a crop and of crops moved from it differ"),
+        (region(1, agreement=0.5), "right: the labels of moved crops change with their brightness"),
         (region(1, least_agreement=0.5), "right: the labels of two moved crops differ"),
         (region(1, touches=12), "reach the edge of the crop (12 voxels)"),
         (region(1, component_fraction=0.6), "only 60% of the labels"),

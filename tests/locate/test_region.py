@@ -11,8 +11,8 @@ from medseg.models.package import load_package
 from medseg.types import Geometry, LabelMap, Prediction
 
 PACKAGE = load_package("hippocampus")
-LOCATE = PACKAGE.card.locate
-PLACEMENT = Placement(np.eye(4), 0.7, 0.5, 1.0, (1.0, 0.95, 0.9))
+LOCATE = PACKAGE.card.locate.model_copy(update={"quantiles": ()})  # the networks here look at brightness
+PLACEMENT = Placement(np.eye(4), 0.7, 0.6, 1.0, 0.5, 1.0, (1.0, 0.95, 0.9))
 
 
 def head(spacing=1.0, off=(0.0, 0.0, 0.0)):
@@ -65,6 +65,21 @@ def test_a_network_that_answers_the_same_whatever_it_is_shown_is_noticed():
     assert any("two moved crops differ" in text for text in implausible_regions(found, PLACEMENT, LOCATE))
 
 
+def test_labels_that_change_with_the_crops_brightness_are_noticed():
+    card = LOCATE.model_copy(update={"quantiles": (-1.0, 3.0)})
+
+    def changes(scan):
+        return answer(scan, scan.array[0] > (-0.9 if scan.array.max() > 2 else 0.9))
+
+    def keeps(scan):
+        return answer(scan, scan.array[0] > (1.0 if scan.array.max() > 2 else 0.5))
+
+    found = [segment_region(changes, head(), PLACEMENT, region, card) for region in card.regions]
+    assert any("change with their brightness" in text for text in implausible_regions(found, PLACEMENT, card))
+    found = [segment_region(keeps, head(), PLACEMENT, region, card) for region in card.regions]
+    assert implausible_regions(found, PLACEMENT, card) == ()
+
+
 def test_nothing_is_found_where_nothing_is_labeled():
     def blind(scan):
         return answer(scan, scan.array[0] > 2)
@@ -80,7 +95,7 @@ def test_what_is_found_in_the_settled_crop_alone_is_not_found():
         return sees(scan) if len(answered) <= 3 else answer(scan, scan.array[0] > 2)
 
     assert segment_region(once, head(), PLACEMENT, LOCATE.regions[0], LOCATE) is None
-    assert len(answered) == 7
+    assert len(answered) == 11
 
 
 def test_labels_that_reach_the_edge_of_the_crop_are_counted():

@@ -5,7 +5,7 @@ import pytest
 
 from medseg.errors import ModelError
 from medseg.locate.plausibility import implausible_placement
-from medseg.locate.registration import register
+from medseg.locate.registration import register, spread_mm
 from medseg.locate.sampling import Image
 from medseg.locate.template import load_template
 from medseg.models.package import load_package
@@ -48,6 +48,13 @@ def test_a_moved_head_is_found_to_within_a_millimeter(template):
     assert implausible_placement(found, LOCATE.placement) == ()
 
 
+def test_starts_that_end_elsewhere_are_no_reason_while_three_end_at_one_place():
+    here, near, far = np.zeros((2, 3)), np.full((2, 3), [0.3, 0, 0.4]), np.full((2, 3), [0.0, 30, 40])
+    assert spread_mm([here, far, near, far, near, far]) == pytest.approx(0.5)
+    assert spread_mm([here, near, far, far, far]) == pytest.approx(50)
+    assert spread_mm([far, near, here, near, here]) == pytest.approx(np.hypot(np.hypot(0.3, 30), 39.6))
+
+
 @pytest.mark.slow
 def test_a_head_is_placed_the_same_twice(template):
     head, _ = moved_head(template)
@@ -60,7 +67,7 @@ def test_what_is_no_head_is_told(template):
     index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1) - [25, 30, 25]
     ball = np.clip(20 - np.linalg.norm(index, axis=-1), 0, 5).astype(np.float32)
     reasons = implausible_placement(register(template, Image(ball, grid), CENTERS), LOCATE.placement)
-    assert any("correlation" in text for text in reasons)
+    assert any("gray matter is not as bright" in text for text in reasons)
 
 
 def test_a_changed_template_is_refused(tmp_path):
