@@ -72,7 +72,7 @@ def test_labels_that_change_with_the_crops_brightness_are_noticed():
         return answer(scan, scan.array[0] > (-0.9 if scan.array.max() > 2 else 0.9))
 
     def keeps(scan):
-        return answer(scan, scan.array[0] > (1.0 if scan.array.max() > 2 else 0.5))
+        return answer(scan, scan.array[0] > (1.8 if scan.array.max() > 2 else 0.7))
 
     found = [segment_region(changes, head(), PLACEMENT, region, card) for region in card.regions]
     assert any("change with their brightness" in text for text in implausible_regions(found, PLACEMENT, card))
