@@ -62,10 +62,6 @@ class AugmentConfig(Strict):
     )
     gray: Fraction = Field(default=0.0, description="probability that every channel becomes the same random mix of all")
     color: Fraction = Field(default=0.0, description="probability of scaling and shifting each channel at random")
-    mixing: Fraction = Field(
-        default=0.0, description="probability of adding to each channel random parts of all, as other stains would"
-    )
-    mixing_part: Fraction = Field(default=0.3, description="largest part of a channel that is added or taken away")
     color_scale: Range = Field(default=(0.6, 1.4), description="smallest and largest factor of a channel")
     color_shift: Range = Field(
         default=(-0.3, 0.3),

@@ -143,6 +143,12 @@ class LossConfig(Strict):
         description="weight of the boundary loss, which counts voxels by their distance to the boundary (Kervadec et "
         "al. 2019); 0.01 is usual",
     )
+    contact: float = Field(
+        default=0.0,
+        ge=0.0,
+        description="with `border_mm`: how many times more the border counts where objects touch (Ronneberger et al. "
+        "2015)",
+    )
 
 
 class OptimizerConfig(Strict):
@@ -253,6 +259,8 @@ class TrainConfig(Strict):
             raise ValueError("set epochs or time_budget: the run has no end")
         if self.loss.dice + self.loss.cross_entropy <= 0:
             raise ValueError("loss.dice and loss.cross_entropy must not both be 0")
+        if self.loss.contact and self.border_mm is None:
+            raise ValueError("loss.contact needs the border that border_mm draws: set border_mm, or loss.contact to 0")
         if self.interactive is not None:
             self._check_interactive()
         if self.start is not None and self.pretrained is not None:

@@ -124,7 +124,7 @@ class Augmentation:
             image = -_gamma(-image, _between(draw, config.gamma_range))
         if _happens(draw, config.gamma):
             image = _gamma(image, _between(draw, config.gamma_range))
-        recolors = config.gray or config.mixing or config.color or config.invert
+        recolors = config.gray or config.color or config.invert
         return self._recolor(image, draw) if recolors else image
 
     def _recolor(self, image: Tensor, draw: torch.Generator) -> Tensor:
@@ -133,10 +133,6 @@ class Augmentation:
         channels = image.shape[0]
         if _happens(draw, config.gray):
             image = _mix(image, torch.rand(channels, generator=draw))
-        # Without it nothing is drawn, so that older configurations draw what they drew.
-        if config.mixing and _happens(draw, config.mixing):
-            parts = (2 * torch.rand(channels, channels, generator=draw) - 1) * config.mixing_part
-            image = image + torch.einsum("ij,jxyz->ixyz", parts.to(image), image)
         if _happens(draw, config.color):
             scale = [_between(draw, config.color_scale) for _ in range(channels)]
             shift = [_between(draw, config.color_shift) for _ in range(channels)]

@@ -12,6 +12,7 @@ from medseg.training.config import LossConfig, TrainConfig
 from medseg.training.losses import class_truth, in_background, region_truth
 from medseg.training.structures.boundaries import boundary_loss
 from medseg.training.structures.centerlines import cldice_loss, skeleton_recall_loss
+from medseg.training.structures.contacts import contact_loss
 from medseg.training.structures.small_objects import blob_loss
 
 
@@ -49,7 +50,7 @@ class StructureLoss:
         A class that a sample does not annotate counts as part of its background; such a region does not count.
         """
         finest = scores if isinstance(scores, Tensor) else scores[0]
-        if not any(getattr(self.config, name) for name in ("cldice", "skeleton_recall", "blob", "boundary")):
+        if not any(getattr(self.config, name) for name in ("cldice", "skeleton_recall", "blob", "boundary", "contact")):
             return torch.zeros((), device=finest.device)
         if self.regions is not None:
             probabilities = finest.float().sigmoid()
@@ -78,3 +79,5 @@ class StructureLoss:
         if config.boundary:
             spacing = self.spacing or (1.0,) * (truth.dim() - 2)
             yield config.boundary * boundary_loss(probabilities, truth, counted, spacing)
+        if config.contact:
+            yield config.contact * contact_loss(probabilities, truth)
