@@ -59,6 +59,16 @@ def _first_frame(path: Path) -> int:
     return min(int(one.stem[-2:]) for one in path.parent.glob(f"{path.stem[:10]}_frame*.h5"))
 
 
+def _atrium(clone: Path) -> Iterator[Case]:
+    data = clone / "data"
+    # The repository's own split; of its 80 training cases every second one, as reading them is a part of the budget.
+    parts = {part: (data / f"{part}.list").read_text().split() for part in ("train", "test")}
+    for part, step in (("train", 2), ("test", 1)):
+        for name in sorted(parts[part])[::step]:
+            with h5py.File(data / "2018LA_Seg_Training Set" / name / "mri_norm2.h5") as file:
+                yield name, part == "test", file["image"][:], file["label"][:]
+
+
 def _lungs(clone: Path) -> Iterator[Case]:
     for number, path in enumerate(sorted((clone / "data" / "cxr").glob("*.png"))):
         if number % 14 in (0, 5, 7):
@@ -104,6 +114,11 @@ SETS = {
         "HiLab-git/WSL4MIS", "CC BY-NC-SA 4.0 (ACDC)",
         "Ventricles and myocardium in cardiac cine MR", {"right": 1, "myocardium": 2, "left": 3}, ("MR",), _acdc,
         (1.5, 1.5, 10.0),
+    ),
+    "atrium": ArenaSet(
+        "yulequan/UA-MT", "none stated in the repository; the challenge's data of 2018 are public for research",
+        "Left atrium in late-enhanced MR, cropped around the heart", {"atrium": 1}, ("MR",), _atrium,
+        (0.625, 0.625, 0.625),
     ),
 }  # fmt: skip
 
