@@ -34,6 +34,7 @@ def make_plan(
     preset: str = "cpu",
     configuration: str | None = None,
     mirror: Sequence[Axis] | None = None,
+    shows_classes: bool = False,
 ) -> Plan:
     """Plan the training of a dataset.
 
@@ -50,7 +51,7 @@ def make_plan(
             where="--configuration",
             fix=f"Use {', '.join(possible)}.",
         )
-    return _Planner(data, fingerprint, PRESETS[preset], chosen, mirror).plan()
+    return _Planner(data, fingerprint, PRESETS[preset], chosen, mirror).plan(shows_classes=shows_classes)
 
 
 class _Planner:
@@ -67,11 +68,13 @@ class _Planner:
         self.grid = GridPlanner(data, fingerprint, preset, configuration)
         self.reasons = self.grid.reasons
 
-    def plan(self) -> Plan:
+    def plan(self, *, shows_classes: bool = False) -> Plan:
         spacing = self.grid.spacing()
         order = self.grid.axis_order(spacing)
         if self.configuration == "3d_lowres":
             spacing = self.grid.coarser(spacing)
+        if shows_classes and self.configuration != "2d":
+            spacing = self.grid.showing_classes(spacing)
         topology, batch = self.grid.patch(spacing, order)
         patch = (*topology.patch, *((1,) if self.configuration == "2d" else ()))
         augment = self._augment(spacing, order)

@@ -19,6 +19,10 @@ Configuration = Literal["2d", "3d_fullres", "3d_lowres"]
 # nnU-Net's limits.
 ANISOTROPY = 3.0
 LOW_RESOLUTION_BELOW = 0.25
+# Of a patch, what the smallest class may take where steps are few, and how much longer voxels may become for that.
+# Nothing coarser was measured (docs/benchmarks/arena.md).
+MOST_OF_PATCH = 0.1
+COARSEST = 2.0
 SPACING_STEP = 1.03
 DATASET_FRACTION = 0.05
 SMALLEST_BATCH = 2
@@ -78,9 +82,7 @@ class GridPlanner:
             )
         target = np.array(spacing)
         while True:
-            # The finest axes first, so that the grid becomes isotropic before it becomes coarse.
-            finest = target < target.max() / 2 if target.max() / target.min() > 2 else np.ones(3, bool)
-            target = np.where(finest, target * SPACING_STEP, target)
+            target = _coarser_step(target)
             topology, _ = self.patch(tuple(target), (0, 1, 2))
             if math.prod(topology.patch) / np.prod(self._median_shape(target)) > LOW_RESOLUTION_BELOW:
                 break
@@ -88,6 +90,39 @@ class GridPlanner:
             f"Coarsened from {' x '.join(f'{s:.3g}' for s in spacing)} mm until a patch covers a quarter of the scan."
         )
         return float(target[0]), float(target[1]), float(target[2])
+
+    def showing_classes(self, spacing: tuple[float, float, float]) -> tuple[float, float, float]:
+        """Coarsen until the smallest class takes a tenth of a patch at most, or voxels are twice as long.
+
+        Where a patch holds little but a class, a network learns its inside and not what lies around it, and finds it
+        everywhere. Small classes are not lost by this: where one is small, the grid stays as it is.
+        """
+        if (smallest := self._smallest_class()) is None:
+            return spacing
+        name, volume = smallest
+        first = target = np.array(spacing)
+        while True:
+            topology, _ = self.patch(tuple(target), (0, 1, 2))
+            largest = (target / first).max()
+            if volume <= MOST_OF_PATCH * math.prod(topology.patch) * target.prod() or largest >= COARSEST:
+                break
+            target = np.minimum(_coarser_step(target), COARSEST * first)
+        if largest > 1:
+            self.reasons["input.spacing"] = (
+                f"Coarsened from {' x '.join(f'{s:.3g}' for s in spacing)} mm until the smallest class, {name}, takes "
+                f"at most {MOST_OF_PATCH:.0%} of a patch or voxels are twice as long, as there are few steps."
+            )
+        return float(target[0]), float(target[1]), float(target[2])
+
+    def _smallest_class(self) -> tuple[str, float] | None:
+        """The class of the smallest median volume over the cases that have it, and that volume in mm3."""
+        volumes: dict[str, list[float]] = {}
+        for case in self.fingerprint.cases:
+            for name, voxels in case.voxels.items():
+                if voxels:
+                    volumes.setdefault(name, []).append(voxels * math.prod(case.spacing))
+        medians = {name: float(np.median(found)) for name, found in volumes.items()}
+        return min(medians.items(), key=lambda one: one[1], default=None)
 
     def patch(self, spacing: Sequence[float], order: Sequence[int]) -> tuple[Topology, int]:
         """Largest patch of the median scan's shape that fits the budget, then the largest batch."""
@@ -156,3 +191,9 @@ class GridPlanner:
     def features(self, stages: int) -> tuple[int, ...]:
         """Channels of each stage."""
         return tuple(min(self._largest, self._base * 2**k) for k in range(stages))
+
+
+def _coarser_step(spacing: Any) -> Any:
+    """A step coarser; the finest axes first, so that the grid becomes isotropic before it becomes coarse."""
+    finest = spacing < spacing.max() / 2 if spacing.max() / spacing.min() > 2 else np.ones(3, bool)
+    return np.where(finest, spacing * SPACING_STEP, spacing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -171,11 +171,15 @@ def plan_dataset(
         valid = set(cases.train)
         examined = tuple(one for one in found.examined if one.case.case_id in valid)
     fingerprint = take_fingerprint(data, examined)
-    plan = make_plan(data, fingerprint, preset=wanted.preset, configuration=wanted.configuration, mirror=wanted.mirror)
+    planned = partial(
+        make_plan, data, fingerprint, preset=wanted.preset, configuration=wanted.configuration, mirror=wanted.mirror
+    )
+    plan = planned()
+    if wanted.budget is not None and wanted.preset == "cpu":
+        showing = partial(planned, shows_classes=True) if wanted.configuration is None else None
+        plan = plan_for_budget(plan, wanted.budget, data.n_outputs, showing)
     if wanted.mirror is not None:
         plan = replace(plan, values={**plan.values, "plan": {"mirror": list(wanted.mirror)}})
-    if wanted.budget is not None and wanted.preset == "cpu":
-        plan = plan_for_budget(plan, wanted.budget, data.n_outputs)
     if description is not None:
         stated = description.model_dump(mode="json", exclude_defaults=True)
         plan = replace(plan, values={**plan.values, "dataset": stated})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from medseg.config.load import build
@@ -20,16 +21,25 @@ NARROWER = 0.5
 FOR_STEPS = 0.7
 
 
-def plan_for_budget(plan: Plan, seconds: float, classes: int) -> Plan:
-    """Return a plan for a CPU, with a smaller patch and fewer features where a budget gives few steps."""
-    cost = predict_cost(build(TrainConfig, plan.values), classes, device="cpu").seconds_a_step
-    steps = FOR_STEPS * seconds / cost
-    values, reasons = dict(plan.values), dict(plan.reasons)
+def plan_for_budget(plan: Plan, seconds: float, classes: int, showing: Callable[[], Plan] | None = None) -> Plan:
+    """Return a plan for a CPU: with few steps, a coarser grid or a smaller patch, and fewer features.
+
+    - `showing`: makes the plan on a grid on which a patch shows more than a class. Where that grid is a coarser one, it
+      takes the place of the smaller patch.
+    """
+    steps, coarser = _steps(plan, seconds, classes), False
     reason = f"{seconds / 60:.3g} minutes give about {steps:.0f} steps on this machine"
     if steps < ENOUGH_STEPS:
         reason += f", fewer than {ENOUGH_STEPS}"
+        other = plan if showing is None else showing()
+        coarser = other.values["input"]["spacing"] != plan.values["input"]["spacing"]
+        if coarser:
+            plan, steps = other, _steps(other, seconds, classes)
+            reason += f"; on the coarser grid about {steps:.0f}"
+    values, reasons = dict(plan.values), dict(plan.reasons)
+    if steps < ENOUGH_STEPS:
         patch, smaller = values["input"]["patch"], _smaller_patch(plan)
-        if smaller != patch:
+        if smaller != patch and not coarser:
             steps *= math.prod(patch) / math.prod(smaller)
             reason += f"; of patches of {' x '.join(map(str, smaller))} about {steps:.0f}"
             values["input"] = {**values["input"], "patch": smaller}
@@ -40,6 +50,12 @@ def plan_for_budget(plan: Plan, seconds: float, classes: int) -> Plan:
             reasons["network.arguments.features"] += " Half of that, for more steps, as there are few."
     reasons["input.patch"] += f" {reason}."
     return replace(plan, values=values, reasons=reasons)
+
+
+def _steps(plan: Plan, seconds: float, classes: int) -> float:
+    """Steps that a budget gives on this machine."""
+    cost = predict_cost(build(TrainConfig, plan.values), classes, device="cpu").seconds_a_step
+    return FOR_STEPS * seconds / cost
 
 
 def _smaller_patch(plan: Plan) -> list[int]:

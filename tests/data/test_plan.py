@@ -207,3 +207,34 @@ def test_a_case_named_after_its_patient_is_skipped_without_the_name(tmp_path, ca
     assert line.startswith("file-")
     assert " skipped: its file: " in line
     assert "Doe" not in line
+
+
+def with_volumes(voxels: dict[str, int], shape=(200, 160, 100), spacing=(0.6, 0.6, 0.6)) -> Fingerprint:
+    return replace(fingerprint(shape, spacing), cases=(CaseFingerprint("a", shape, spacing, shape, voxels),))
+
+
+def test_a_grid_that_shows_classes_is_coarser_where_a_patch_holds_little_but_the_smallest():
+    large = with_volumes({"organ": 200_000})
+    fine = make_plan(dataset(), large).values["input"]
+    shown = make_plan(dataset(), large, shows_classes=True)
+    spacing, patch = np.array(shown.values["input"]["spacing"]), np.prod(shown.values["input"]["patch"])
+    assert 200_000 / np.prod(fine["patch"]) > 0.1
+    assert (spacing == spacing[0]).all()
+    assert 0.6 < spacing[0] <= 1.2
+    assert spacing[0] == 1.2 or 200_000 * (0.6 / spacing[0]) ** 3 <= 0.1 * patch
+    assert "smallest class, organ" in shown.reasons["input.spacing"]
+
+
+def test_voxels_become_at_most_twice_as_long():
+    whole = with_volumes({"organ": 3_000_000})
+    assert make_plan(dataset(), whole, shows_classes=True).values["input"]["spacing"] == [1.2, 1.2, 1.2]
+    thick = with_volumes({"organ": 300_000}, (256, 256, 20), (1.0, 1.0, 6.0))
+    spacing = make_plan(dataset(), thick, shows_classes=True).values["input"]["spacing"]
+    assert spacing[2] == 6.0, "the axis that is coarse already stays"
+    assert 1.0 < spacing[0] <= 2.0
+
+
+@pytest.mark.parametrize("voxels", [{"organ": 200_000, "lesion": 500}, {"organ": 0}, {}])
+def test_a_grid_stays_where_a_class_is_small_or_none_was_drawn(voxels):
+    seen = with_volumes(voxels)
+    assert make_plan(dataset(), seen, shows_classes=True) == make_plan(dataset(), seen)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from medseg.data.plan import Plan
@@ -6,7 +8,7 @@ from medseg.training.cost import Cost
 from medseg.training.plan_for_budget import ENOUGH_STEPS, FOR_STEPS, plan_for_budget
 
 
-def planned(monkeypatch, steps: int, *, patch=(32, 40, 32), dimensions: int = 3) -> Plan:
+def planned(monkeypatch, steps: int, *, patch=(32, 40, 32), dimensions: int = 3, showing=None) -> Plan:
     """Plan for a budget of so many steps of half a second."""
     monkeypatch.setattr(module, "build", lambda _kind, values: values)
     monkeypatch.setattr(module, "predict_cost", lambda *_, **__: Cost(1.0, 0.5, 50.0, "cpu", 1000))
@@ -14,7 +16,7 @@ def planned(monkeypatch, steps: int, *, patch=(32, 40, 32), dimensions: int = 3)
     network = {"dimensions": dimensions, "arguments": {"strides": strides, "features": [32, 64, 125]}}
     reasons = {"input.patch": "Why.", "network.arguments.features": "Because."}
     plan = Plan({"input": {"patch": list(patch), "spacing": [1, 1, 1]}, "network": network}, reasons)
-    return plan_for_budget(plan, steps * 0.5 / FOR_STEPS, 3)
+    return plan_for_budget(plan, steps * 0.5 / FOR_STEPS, 3, None if showing is None else lambda: showing(plan))
 
 
 @pytest.mark.parametrize(
@@ -62,3 +64,20 @@ def test_the_reason_says_how_many_steps_there_will_be(monkeypatch):
     assert planned(monkeypatch, 900, patch=(8, 16, 8)).reasons["input.patch"] == (
         "Why. 10.7 minutes give about 900 steps on this machine, fewer than 1000."
     ), "a patch that cannot be smaller"
+
+
+def coarser(plan: Plan) -> Plan:
+    """The plan on a grid of voxels twice as long."""
+    return replace(plan, values={**plan.values, "input": {"patch": [24, 40, 24], "spacing": [2, 2, 2]}})
+
+
+def test_a_coarser_grid_that_shows_classes_takes_the_place_of_a_smaller_patch(monkeypatch):
+    plan = planned(monkeypatch, 10, showing=coarser)
+    assert plan.values["input"] == {"patch": [24, 40, 24], "spacing": [2, 2, 2]}
+    assert plan.values["network"]["arguments"]["features"] == [16, 32, 63]
+    assert plan.reasons["input.patch"].endswith("fewer than 1000; on the coarser grid about 10.")
+
+
+def test_the_grid_stays_where_it_shows_classes_or_there_are_steps_enough(monkeypatch):
+    assert planned(monkeypatch, 10, showing=lambda plan: plan).values == planned(monkeypatch, 10).values
+    assert planned(monkeypatch, ENOUGH_STEPS + 1, showing=coarser).values["input"]["spacing"] == [1, 1, 1]
