@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from markdown import table
@@ -14,10 +14,12 @@ from scipy.stats import binomtest
 from medseg.infer.gate.scan import refuse_before_network
 from medseg.locate.assemble import ROUNDING
 from medseg.locate.plausibility import asymmetry_mm, implausible_placement, implausible_regions
-from medseg.locate.region import Region, segment_region
+from medseg.locate.region import Region
+from medseg.locate.regions import segment_regions
 from medseg.locate.registration import Placement, register
 from medseg.locate.sampling import Image
 from medseg.locate.template import load_template
+from medseg.locate.tissues import Tissues
 from medseg.types import Geometry
 
 SIDES = {1: "left", 2: "right"}
@@ -32,7 +34,12 @@ MORE = {
 }
 LESS = {"spread_mm": "furthest starts, mm", "touches": "most at a crop's edge", "moved_mm": "furthest moved, mm",
         "ratio": "largest ratio", "asymmetry_mm": "furthest from mirrored, mm"}  # fmt: skip
-BOTH = {"gray": "gray matter between CSF and white", "scales": "scales", "volumes": "volumes, ml"}
+BOTH = {
+    "gray": "gray matter between CSF and white",
+    "fluid": "labels as dark as fluid",
+    "scales": "scales",
+    "volumes": "volumes, ml",
+}
 # A changed head whose labels are less like those of the same head unchanged is done wrongly.
 WRONG = 0.75
 
@@ -49,7 +56,8 @@ class Found:
     @property
     def row(self):
         """What the checks look at, for a file."""
-        place = {name: np.asarray(value).tolist() for name, value in vars(self.placement).items()}
+        place = {name: np.asarray(value).tolist() for name, value in vars(self.placement).items() if name != "tissues"}
+        place["tissues"] = asdict(self.placement.tissues)
         return {
             "placement": place,
             "regions": [_region_row(region) for region in self.regions],
@@ -98,7 +106,7 @@ class Locator:
         image = Image(np.nan_to_num(scan.array[0], posinf=0, neginf=0), scan.geometry)
         centers = np.array([region.center_mm for region in self.card.regions])
         placement = register(self.template, image, centers)
-        regions = [segment_region(self.predictor.segment, image, placement, r, self.card) for r in self.card.regions]
+        regions = segment_regions(self.predictor.segment, image, placement, self.card)
         return Found(image, placement, regions, time.process_time() - start)
 
     def brain(self, scan, found):
@@ -110,7 +118,7 @@ class Locator:
 
 
 def _region_row(region):
-    names = ("agreement", "least_agreement", "component_fraction", "touches", "moved_mm")
+    names = ("agreement", "least_agreement", "component_fraction", "fluid", "touches", "moved_mm")
     if region is None:
         return None
     figures = {name: getattr(region, name) for name in names}
@@ -120,7 +128,7 @@ def _region_row(region):
 def judged(row, card):
     """A row with the value of every check, the worse of two sides, and why the card's limits withhold the scan."""
     place = {name: np.array(value) if name == "matrix" else value for name, value in row["placement"].items()}
-    placement = Placement(**place)
+    placement = Placement(**(place | {"tissues": Tissues(**place["tissues"])}))
     regions = [
         None
         if one is None
@@ -147,6 +155,7 @@ def _values(placement, regions):
         "agreement": min(region.agreement for region in regions),
         "least_agreement": min(region.least_agreement for region in regions),
         "component_fraction": min(region.component_fraction for region in regions),
+        "fluid": [region.fluid for region in regions],
         "touches": max(region.touches for region in regions),
         "moved_mm": max(region.moved_mm for region in regions),
         "volumes": volumes,
@@ -310,8 +319,9 @@ CHECKS = {
     "follow the template": "correlation", "gray matter is not": "gray", "white matter is not": "white",
     "several starts": "starts", "inside the scan": "inside", "head's size": "scales",
     "nothing was found": "nothing found",
-    "with their brightness": "agreement", "two moved crops": "two crops", "edge of the crop": "edge",
-    "one component": "component", "does not settle": "settling", "ml, where": "volume", "mm apart, where": "distance",
+    "with their brightness": "agreement", "two moved crops": "two crops", "dark as fluid": "fluid",
+    "edge of the crop": "edge", "one component": "component", "does not settle": "settling", "ml, where": "volume",
+    "mm apart, where": "distance",
     "mirror image": "mirrored", "times the other": "ratio",
 }  # fmt: skip
 
@@ -336,7 +346,8 @@ def limits_text(card):
         f"above gray, starts "
         f"{place.spread_mm:g} mm apart, {place.inside:.0%} of the brain inside, scales {place.scale[0]:g} to "
         f"{place.scale[1]:g}; agreement {found.agreement:g} (of two moved "
-        f"crops {found.least_agreement:g}), {found.component_fraction:.0%} in one component, moved "
+        f"crops {found.least_agreement:g}), {found.component_fraction:.0%} in one component, "
+        f"{found.fluid:.0%} as dark as fluid, moved "
         f"{found.moved_mm:g} mm, {found.volume_ml[0]:g} to {found.volume_ml[1]:g} ml, ratio {found.ratio:g}, "
         f"{found.asymmetry_mm:g} mm from mirrored."
     )

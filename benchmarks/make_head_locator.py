@@ -18,7 +18,10 @@ from scipy import ndimage
 
 from medseg.io.files.file_hash import file_sha256
 from medseg.io.read import load_scan
-from medseg.locate.sampling import Image, coarse, largest_component
+from medseg.locate.crop import crop_axes, crop_grid, sample_crop
+from medseg.locate.sampling import Image, coarse, foreground, largest_component
+from medseg.locate.template import Template
+from medseg.locate.tissues import tissues_near
 from medseg.models.locate_card import (
     BRAIN_FILE,
     LOCATE_FOLDER,
@@ -65,13 +68,23 @@ def write(array: np.ndarray, affine: np.ndarray, path: Path) -> None:
     nibabel.save(image, path)
 
 
-def quantiles(folder: Path) -> tuple[float, ...]:
-    """Mean quantiles of the crops in a folder, each by its own mean and standard deviation."""
+def training_tissues(t1: Image, template: Template, card: LocateCard, folder: Path) -> tuple[float, float, float]:
+    """Brightness of tissues in the crops in a folder, each by its own mean and standard deviation.
+
+    No crop holds enough of every tissue to measure them there. The template's own crops show a usual brain, as most of
+    the folder's do: what is as bright as the template's tissues is so at the same quantiles of both.
+    """
+    steps = np.linspace(0, 1, QUANTILES)
     found = []
     for path in sorted(folder.glob("*.nii.gz")):
         array = load_scan(path).array[0].astype(np.float64)
-        found.append((np.quantile(array, np.linspace(0, 1, QUANTILES)) - array.mean()) / array.std())
-    return tuple(round(float(value), 3) for value in np.mean(found, axis=0))
+        found.append((np.quantile(array, steps) - array.mean()) / array.std())
+    centers = np.array([region.center_mm for region in card.regions])
+    axes = crop_axes(np.eye(4), card.pitch_degrees)
+    crops = np.stack([sample_crop(t1, crop_grid(center, axes, card)) for center in centers])
+    own = tissues_near(template, t1.on(template.image.geometry, outside=0.0), centers)
+    levels = np.interp([own.csf, own.gray, own.white], np.quantile(crops, steps), np.mean(found, axis=0))
+    return round(float(levels[0]), 3), round(float(levels[1]), 3), round(float(levels[2]), 3)
 
 
 def main() -> None:
@@ -101,7 +114,6 @@ def main() -> None:
             RegionCard(name="right", center_mm=(24.5, -23.0, -12.5), offset_mm=(-1.0, 0.5, 0.5)),
         ),
         extent_mm=(36, 50, 36),
-        quantiles=quantiles(given.crops),
         pitch_degrees=15.0,  # the Decathlon's crops are nodded so against the template
         parts_up_to_mm=2.0,
         whole="hippocampus",
@@ -111,6 +123,9 @@ def main() -> None:
             volume_ml=(1.6, 5.5), ratio=1.6, distance_mm=(38, 68), asymmetry_mm=8.0, first_class=(0.38, 0.68)
         ),
     )
+    template = Template(Image(foreground(small.array)[0], small.geometry), mask)
+    tissues = training_tissues(canonical(given.t1), template, locate, given.crops)
+    locate = locate.model_copy(update={"tissues": tissues})
     accepts = card.input.accepts.model_copy(update={"purpose": PURPOSE})
     update = {"input": card.input.model_copy(update={"accepts": accepts}), "limits": (*LIMITS, card.limits[1])}
     update |= {"version": "2", "title": TITLE, "locate": locate}

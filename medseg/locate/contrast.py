@@ -9,11 +9,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from medseg.locate.template import Template
+from medseg.locate.tissues import CSF, GRAY, WHITE, between
 
 NEIGHBORHOOD = 6.0  # voxels of the template, standard deviation of the mean that a voxel is compared with
 LEAST = 0.02  # of the scan's range, which a neighborhood is at least taken to have
-# Percentiles of the template's brightness in the brain between which its tissues lie.
-CSF, GRAY, WHITE = (0.0, 7.0), (25.0, 62.0), (75.0, 100.0)
 BEYOND = (-1.0, 2.0)  # what gray matter is at most said to be
 
 
@@ -42,7 +41,7 @@ def contrast(template: Template, array: npt.NDArray[np.float32]) -> Contrast:
     if not ours.std():
         return Contrast(0.0, BEYOND[1], 0.0)
     known = template.image.array[template.brain]
-    csf, gray, white = (float(np.median(ours[_between(known, limits)])) for limits in (CSF, GRAY, WHITE))
+    csf, gray, white = (float(np.median(ours[between(known, limits)])) for limits in (CSF, GRAY, WHITE))
     place = (gray - csf) / (white - csf) if white != csf else BEYOND[1]
     return Contrast(
         float(np.corrcoef(theirs, ours)[0, 1]), float(np.clip(place, *BEYOND)), (white - gray) / float(ours.std())
@@ -57,9 +56,3 @@ def _even(array: npt.NDArray[np.float32], brain: npt.NDArray[np.bool_]) -> npt.N
     )
     even: npt.NDArray[np.float64] = array[brain] / np.maximum(sums / weights, LEAST)
     return even
-
-
-def _between(values: npt.NDArray[np.float32], percentiles: tuple[float, float]) -> npt.NDArray[np.bool_]:
-    low, high = np.percentile(values, percentiles)
-    between: npt.NDArray[np.bool_] = (values >= low) & (values <= high)
-    return between

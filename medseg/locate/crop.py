@@ -46,14 +46,12 @@ def sample_crop(image: Image, grid: Geometry) -> npt.NDArray[np.float32]:
     return image.part(covered(grid, image.geometry, MARGIN)).on(grid, order=3, outside=0.0)
 
 
-def as_in_training(array: npt.NDArray[np.float32], quantiles: Sequence[float]) -> npt.NDArray[np.float32]:
+def by_quantiles(array: npt.NDArray[np.float32], quantiles: Sequence[float]) -> npt.NDArray[np.float32]:
     """Bring a crop's quantiles to those of the training data's crops, at equal steps from 0 to 1.
 
     Scanners differ in how far apart tissues lie in brightness, and vessels with contrast medium or air widen the range
     of a crop. The order of its voxels stays.
     """
-    if not quantiles:
-        return array
     own = np.quantile(array, np.linspace(0, 1, len(quantiles)))
     first = np.flatnonzero(np.diff(own, prepend=-np.inf) > 0)  # of equal ones, as of air that is all 0
     brought: npt.NDArray[np.float32] = np.interp(array, own[first], np.array(quantiles)[first]).astype(np.float32)

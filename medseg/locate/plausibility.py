@@ -52,6 +52,8 @@ def _of_region(region: Region, limits: RegionCheckCard) -> Iterator[str]:
         yield f"the labels of moved crops change with their brightness (Dice {region.agreement:.2f})"
     if region.least_agreement < limits.least_agreement:
         yield f"the labels of two moved crops differ (Dice {region.least_agreement:.2f})"
+    if region.fluid > limits.fluid:
+        yield f"{region.fluid:.0%} of the labels are as dark as fluid"
     if region.touches:
         yield f"the labels reach the edge of the crop ({region.touches} voxels)"
     if region.component_fraction < limits.component_fraction:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations, product
 
 import numpy as np
 import numpy.typing as npt
 
-from medseg.locate.crop import Crop, as_in_training, crop_axes, crop_grid, labels_on, sample_crop
+from medseg.locate.crop import Crop, crop_axes, crop_grid, labels_on, sample_crop
 from medseg.locate.registration import Placement
 from medseg.locate.sampling import Image, largest_component
 from medseg.models.locate_card import LocateCard, RegionCard
@@ -24,6 +24,7 @@ STEPS = tuple(product((2, -2), (3, -3), (2, -2)))
 BROUGHT, PLAIN = ([step for step in STEPS if (np.prod(step) > 0) == one] for one in (True, False))
 
 Segmenter = Callable[[Scan], Prediction]
+Brightness = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class Region:
     - `agreement`: Dice of the mean of those moved crops and of others that were moved otherwise and left as they are.
     - `least_agreement`: least Dice of two of the moved crops.
     - `component_fraction`: of the labels of the settled crop, in the component that was kept.
+    - `fluid`: fraction of the labels in voxels as dark as fluid.
     - `touches`: voxels at the settled crop's edge.
     - `moved_mm`: how far that crop would have to be moved again.
     - `volumes_ml`: by class.
@@ -47,6 +49,7 @@ class Region:
     agreement: float
     least_agreement: float
     component_fraction: float
+    fluid: float
     touches: int
     moved_mm: float
     volumes_ml: Mapping[int, float]
@@ -68,15 +71,28 @@ class _Segmented:
     prediction: Prediction
 
 
+def as_it_is(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Leave a crop in the brightness of its scan."""
+    return array
+
+
 def segment_region(
-    segment: Segmenter, image: Image, placement: Placement, region: RegionCard, card: LocateCard
+    segment: Segmenter,
+    image: Image,
+    placement: Placement,
+    region: RegionCard,
+    card: LocateCard,
+    as_in_training: Brightness = as_it_is,
 ) -> Region | None:
-    """Segment a region; None where the network found nothing."""
+    """Segment a region; None where the network found nothing.
+
+    - `as_in_training`: brings a crop to the brightness of the training data.
+    """
     axes = crop_axes(placement.matrix, card.pitch_degrees)
 
-    def segmented(center: npt.NDArray[np.float64], quantiles: Sequence[float] = card.quantiles) -> _Segmented | None:
+    def segmented(center: npt.NDArray[np.float64], brought: Brightness = as_in_training) -> _Segmented | None:
         grid = crop_grid(center, axes, card)
-        array = as_in_training(sample_crop(image, grid), quantiles)
+        array = brought(sample_crop(image, grid))
         prediction = segment(Scan(array[None], grid, "MR"))
         kept = largest_component(prediction.labels.array > 0)
         if kept.sum() < FEWEST:
@@ -92,7 +108,7 @@ def segment_region(
         place, center = center, _training_middle(settled.crop, region)
     assert settled is not None  # for a type checker, to which the loop may be empty
     moved = [segmented(place + axes @ np.array(step)) for step in BROUGHT]
-    plain = [segmented(place + axes @ np.array(step), ()) for step in PLAIN]
+    plain = [segmented(place + axes @ np.array(step), as_it_is) for step in PLAIN]
     ours, theirs = ([one.crop for one in crops if one is not None] for crops in (moved, plain))
     if len(ours) < len(moved) or len(theirs) < len(plain):
         return None
@@ -110,6 +126,7 @@ def segment_region(
         dice(labels_on(ours, grid, values), labels_on(theirs, grid, values)),
         min(dice(a, b) for a, b in combinations(each, 2)),
         settled.fraction,
+        float((image.array[labels > 0] < placement.tissues.darkest).mean()),
         sum(int((np.moveaxis(own, axis, 0)[[0, -1]] > 0).sum()) for axis in range(3)),
         float(np.linalg.norm(center - place)),
         {value: float((labels == value).sum() * ml) for value in values},

@@ -14,6 +14,7 @@ from medseg.locate.contrast import contrast
 from medseg.locate.mutual_information import Points, as_itk, as_matrix, mask_image, moved, run
 from medseg.locate.sampling import Image, coarse, foreground
 from medseg.locate.template import Template
+from medseg.locate.tissues import Tissues, tissues_near
 from medseg.types import Geometry
 
 SPACING = 3.0  # mm
@@ -21,6 +22,9 @@ PITCHES = (-20.0, 0.0, 20.0)  # degrees that heads are nodded by; turns to a sid
 REFINED = 3  # best starts that are refined
 HEAD = 180.0  # mm from the top of the head that are looked at, so that a long neck does not count
 HIGH = 80.0  # mm from its top to its middle
+APART = 2.0  # mm that the ends of starts lie apart, from which on they are run further
+
+_End = tuple[float, SimpleITK.Transform]  # negative mutual information, and where the template lies
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +33,7 @@ class Placement:
 
     - `matrix`: template's world to scan's world, shape (4, 4), RAS+ mm.
     - `correlation`, `gray`, `white`: of its brightness inside the brain (`Contrast`).
+    - `tissues`: how bright they are in the scan.
     - `spread_mm`: how far from the best end, at the places of the regions, the second nearest of the other ends lies:
       so near do three of six starts end.
     - `inside`: fraction of the template's brain inside the scan.
@@ -39,6 +44,7 @@ class Placement:
     correlation: float
     gray: float
     white: float
+    tissues: Tissues
     spread_mm: float
     inside: float
     scales: tuple[float, ...]
@@ -70,25 +76,42 @@ def register(template: Template, image: Image, points: Points) -> Placement:
     for variant in (template.image, template.stripped):
         fixed = as_itk(variant)
         finals = _refined(fixed, moving, starts, near)
-        last = run(fixed, moving, finals[0][1], shrink=1, steps=30, rate=0.5, mask=brain, share=0.4)
-        ended.append((*last, finals))
+        ended.append((*_in_brain(fixed, moving, finals, brain), finals, fixed))
     ended.sort(key=lambda end: end[0])
+    if spread_mm(_places(ended, points)) > APART:
+        # A child's head, or a turned one, takes more steps.
+        *_, finals, fixed = ended[0]
+        again = [run(fixed, moving, end, shrink=1, steps=100, rate=1.0, mask=near, share=0.2) for _, end in finals]
+        again.sort(key=lambda end: end[0])
+        ended[0] = (*_in_brain(fixed, moving, again, brain), again, fixed)
     matrix = as_matrix(ended[0][1])
-    found = contrast(template, small.on(_in_template(template, matrix), outside=0.0))
+    grid = _in_template(template, matrix)
+    found = contrast(template, small.on(grid, outside=0.0))
     return Placement(
         matrix,
         found.correlation,
         found.gray,
         found.white,
-        spread_mm([moved(as_matrix(transform), points) for *_, finals in ended for _, transform in finals]),
+        tissues_near(template, image.on(grid, outside=0.0), points),
+        spread_mm(_places(ended, points)),
         _inside(template, small, matrix),
         tuple(float(value) for value in np.linalg.svd(matrix[:3, :3])[1]),
     )
 
 
+def _in_brain(fixed: SimpleITK.Image, moving: SimpleITK.Image, finals: Sequence[_End], brain: SimpleITK.Image) -> _End:
+    """Run the best of several ends on, by what lies inside the brain alone."""
+    return run(fixed, moving, finals[0][1], shrink=1, steps=30, rate=0.5, mask=brain, share=0.4)
+
+
+def _places(ended: Sequence[tuple[float, SimpleITK.Transform, Sequence[_End], Any]], points: Points) -> list[Points]:
+    """Return where every end of every variant puts the points."""
+    return [moved(as_matrix(transform), points) for _, _, finals, _ in ended for _, transform in finals]
+
+
 def _refined(
     fixed: SimpleITK.Image, moving: SimpleITK.Image, starts: Sequence[SimpleITK.Transform], near: SimpleITK.Image
-) -> list[tuple[float, SimpleITK.Transform]]:
+) -> list[_End]:
     """Run every start at 9 mm and the best of them to the end, the best end first."""
     found = [run(fixed, moving, start, shrink=3, steps=40, rate=8.0, share=0.5) for start in starts]
     finals = []

@@ -17,7 +17,7 @@ from medseg.infer.predictor import Predictor
 from medseg.io.files.scratch import Scratch
 from medseg.locate.assemble import ROUNDING, assembled, windows_of
 from medseg.locate.plausibility import implausible_placement, implausible_regions
-from medseg.locate.region import segment_region
+from medseg.locate.regions import segment_regions
 from medseg.locate.registration import register
 from medseg.locate.sampling import Image
 from medseg.locate.template import Template, load_template
@@ -71,7 +71,7 @@ def _segment_located(predictor: Predictor, scan: Scan, locate: LocateCard, *, an
     placement = register(_template(package.folder, package.hash), image, centers)
     _note(found, _refusal(implausible_placement(placement, locate.placement), package.card, UNCERTAIN), anyway=anyway)
     crops = Predictor(package, options.model_copy(update=NO_MAPS), engine=predictor.engine)
-    regions = [segment_region(crops.segment, image, placement, region, locate) for region in locate.regions]
+    regions = segment_regions(crops.segment, image, placement, locate)
     _note(found, _refusal(implausible_regions(regions, placement, locate), package.card, UNCERTAIN), anyway=anyway)
     made = assembled(regions, image.geometry, package.card, locate, package.identity)
     labels = np.ascontiguousarray(order.undo(made.labels.array))

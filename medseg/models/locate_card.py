@@ -20,6 +20,7 @@ def _rising(limits: tuple[float, float]) -> tuple[float, float]:
 Range = Annotated[tuple[float, float], AfterValidator(_rising)]
 Length = Annotated[float, Field(gt=0, le=10_000)]
 Place = tuple[float, float, float]
+Tissues = tuple[float, float, float]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 LOCATE_FOLDER = "locate"
@@ -69,6 +70,7 @@ class RegionCheckCard(StrictFinite):
     )
     least_agreement: float = Field(default=0.55, description="least Dice of the labels of two of the moved crops")
     component_fraction: float = Field(default=0.9, description="least fraction of the labels in one component")
+    fluid: float = Field(default=0.25, description="largest fraction of the labels in voxels as dark as fluid")
     moved_mm: float = Field(default=4.0, description="furthest that the settled crop would have to be moved again")
     volume_ml: Range = Field(description="smallest and largest volume of one region, all its classes together")
     ratio: float = Field(description="largest volume of one region by that of the other")
@@ -94,10 +96,15 @@ class LocateCard(StrictFinite):
     pitch_degrees: Annotated[float, Field(ge=-90, le=90)] = Field(
         default=0.0, description="how far a crop's axes are turned from the template's, front downwards"
     )
+    tissues: Tissues | None = Field(
+        default=None,
+        description="brightness of CSF, gray and white matter in the training data's crops, in standard deviations "
+        "from a crop's mean: to these a scan's are brought; null: crops are given as they are",
+    )
     quantiles: tuple[float, ...] = Field(
         default=(),
-        description="mean quantiles of the training data's crops, in standard deviations from each crop's mean, at "
-        "equal steps from 0 to 1: to these a crop's are brought; none: crops are given as they are",
+        description="mean quantiles of the training data's crops, in the same unit, at equal steps from 0 to 1: to "
+        "these a crop's are brought where labels made by `tissues` change with the brightness; none: that is not tried",
     )
     parts_up_to_mm: Length = Field(
         description="largest spacing at which the classes of a region are distinguished; above, they are given as one"
@@ -117,6 +124,8 @@ class LocateCard(StrictFinite):
             raise ValueError(f"files must be {TEMPLATE_FILE} and {BRAIN_FILE}")
         if not 1 <= len(self.regions) <= 2 or len({region.name for region in self.regions}) < len(self.regions):
             raise ValueError("there must be one or two regions, each with a name of its own")
+        if self.tissues is not None and not self.tissues[0] < self.tissues[1] < self.tissues[2]:
+            raise ValueError("tissues must rise: CSF, gray matter, white matter")
         if len(self.quantiles) == 1 or list(self.quantiles) != sorted(self.quantiles):
             raise ValueError("quantiles must be two or more and must not fall")
         if max(self.extent_mm) / self.spacing_mm > LARGEST_PATCH:

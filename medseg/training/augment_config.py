@@ -36,6 +36,11 @@ class AugmentConfig(Strict):
     flip: tuple[Axis, ...] = Field(
         default=(), description="axes mirrored with probability 0.5; none along which a class is left or right"
     )
+    atrophy: Fraction = Field(
+        default=0.0, description="probability that objects are thinned on one side, with dark fluid in the place"
+    )
+    atrophy_mm: Range = Field(default=(0.0, 3.0), description="by how much objects are thinned")
+    atrophy_fluid_mm: Range = Field(default=(0.0, 6.0), description="how far fluid reaches beyond where objects ended")
     soft_labels: bool = Field(
         default=False,
         description="learn the fraction of each class in a voxel after interpolation, which keeps boundaries finer "

@@ -9,6 +9,7 @@ from medseg.locate.contrast import contrast
 from medseg.locate.plausibility import implausible_placement
 from medseg.locate.registration import Placement
 from medseg.locate.template import load_template
+from medseg.locate.tissues import Tissues
 from medseg.models.package import load_package
 
 PACKAGE = load_package("hippocampus")
@@ -25,7 +26,9 @@ def in_contrast(levels):
 
 def reasons(array):
     found = contrast(TEMPLATE, array)
-    placed = Placement(np.eye(4), found.correlation, found.gray, found.white, 0.5, 1.0, (1.0, 1.0, 1.0))
+    placed = Placement(
+        np.eye(4), found.correlation, found.gray, found.white, Tissues(0.5, 0.8, 0.97), 0.5, 1.0, (1.0, 1.0, 1.0)
+    )
     return implausible_placement(placed, LIMITS)
 
 

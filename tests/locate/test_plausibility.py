@@ -9,13 +9,14 @@ from medseg.locate.assemble import assembled
 from medseg.locate.plausibility import implausible_placement, implausible_regions
 from medseg.locate.region import Region
 from medseg.locate.registration import Placement
+from medseg.locate.tissues import Tissues
 from medseg.models.package import load_package
 from medseg.types import Geometry, LabelMap, Prediction
 
 PACKAGE = load_package("hippocampus")
 CARD = PACKAGE.card
 LOCATE = CARD.locate
-PLACEMENT = Placement(np.eye(4), 0.7, 0.6, 1.0, 0.5, 1.0, (1.0, 0.95, 0.9))
+PLACEMENT = Placement(np.eye(4), 0.7, 0.6, 1.0, Tissues(20, 60, 90), 0.5, 1.0, (1.0, 0.95, 0.9))
 GRID = Geometry(np.eye(4), (8, 8, 8))
 
 
@@ -26,7 +27,7 @@ def region(side, anterior=1.7, posterior=1.5, **changed):
     made = Prediction(LabelMap(labels, GRID, CARD.table), PACKAGE.identity)
     center = np.array([-26.0 if side == 0 else 26.0, -22, -15])
     return replace(
-        Region(LOCATE.regions[side], labels, 0.95, 0.9, 1.0, 0, 0.5, {1: anterior, 2: posterior}, center, made),
+        Region(LOCATE.regions[side], labels, 0.95, 0.9, 1.0, 0.02, 0, 0.5, {1: anterior, 2: posterior}, center, made),
         **changed,
     )
 
@@ -60,6 +61,7 @@ def test_a_placement_is_withheld_for(changed, words):
         (None, "right: nothing was found"),
         (region(1, agreement=0.5), "right: the labels of moved crops change with their brightness"),
         (region(1, least_agreement=0.5), "right: the labels of two moved crops differ"),
+        (region(1, fluid=0.4), "right: 40% of the labels are as dark as fluid"),
         (region(1, touches=12), "reach the edge of the crop (12 voxels)"),
         (region(1, component_fraction=0.6), "only 60% of the labels"),
         (region(1, moved_mm=8.0), "does not settle"),

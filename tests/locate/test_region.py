@@ -2,41 +2,11 @@
 
 import numpy as np
 import pytest
+from ellipsoids import LOCATE, PLACEMENT, answer, head, sees
 
 from medseg.locate.plausibility import implausible_regions
 from medseg.locate.region import segment_region
-from medseg.locate.registration import Placement
 from medseg.locate.sampling import Image
-from medseg.models.package import load_package
-from medseg.types import Geometry, LabelMap, Prediction
-
-PACKAGE = load_package("hippocampus")
-LOCATE = PACKAGE.card.locate.model_copy(update={"quantiles": ()})  # the networks here look at brightness
-PLACEMENT = Placement(np.eye(4), 0.7, 0.6, 1.0, 0.5, 1.0, (1.0, 0.95, 0.9))
-
-
-def head(spacing=1.0, off=(0.0, 0.0, 0.0)):
-    """Two bright ellipsoids of about 3 ml, so far from where the template says."""
-    shape = tuple(round(mm / spacing) for mm in (120, 110, 90))
-    affine = np.diag([spacing, spacing, spacing, 1.0])
-    affine[:3, 3] = [-60, -75, -55]
-    grid = Geometry(affine, shape)
-    world = grid.to_world(np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1))
-    inside = [
-        (((world - np.array(region.center_mm) - off) / [7, 15, 7]) ** 2).sum(axis=-1) for region in LOCATE.regions
-    ]
-    return Image(np.clip(2 - np.minimum(*inside), 0, 1).astype(np.float32), grid)
-
-
-def answer(scan, bright):
-    """Bright voxels, the front half of them as the first class."""
-    labels = np.where(bright, 2, 0).astype(np.uint8)
-    labels[:, labels.shape[1] // 2 :][bright[:, labels.shape[1] // 2 :]] = 1
-    return Prediction(LabelMap(labels, scan.geometry, PACKAGE.card.table), PACKAGE.identity)
-
-
-def sees(scan):
-    return answer(scan, scan.array[0] > 0.5)
 
 
 def sees_nothing(scan):
@@ -56,6 +26,7 @@ def test_what_is_there_is_found_off_its_place_and_in_voxels_of_any_size(spacing)
         assert region.least_agreement > 0.9
         assert region.moved_mm < 2
         assert region.touches == 0
+        assert region.fluid < 0.01
 
 
 def test_a_network_that_answers_the_same_whatever_it_is_shown_is_noticed():
@@ -65,19 +36,38 @@ def test_a_network_that_answers_the_same_whatever_it_is_shown_is_noticed():
     assert any("two moved crops differ" in text for text in implausible_regions(found, PLACEMENT, LOCATE))
 
 
+def brighter(array):
+    return array * 4 - 1
+
+
+def changes(scan):
+    return answer(scan, scan.array[0] > (-0.9 if scan.array.max() > 2 else 0.9))
+
+
+def keeps(scan):
+    return answer(scan, scan.array[0] > (1.8 if scan.array.max() > 2 else 0.7))
+
+
 def test_labels_that_change_with_the_crops_brightness_are_noticed():
-    card = LOCATE.model_copy(update={"quantiles": (-1.0, 3.0)})
+    found = [segment_region(changes, head(), PLACEMENT, region, LOCATE, brighter) for region in LOCATE.regions]
+    assert any("change with their brightness" in text for text in implausible_regions(found, PLACEMENT, LOCATE))
+    found = [segment_region(keeps, head(), PLACEMENT, region, LOCATE, brighter) for region in LOCATE.regions]
+    assert implausible_regions(found, PLACEMENT, LOCATE) == ()
 
-    def changes(scan):
-        return answer(scan, scan.array[0] > (-0.9 if scan.array.max() > 2 else 0.9))
 
-    def keeps(scan):
-        return answer(scan, scan.array[0] > (1.8 if scan.array.max() > 2 else 0.7))
+def test_labels_drawn_over_fluid_are_counted():
+    """A network that draws the usual shape, where fluid has taken the place of half of it."""
+    image = head()
+    shrunken = image.array.copy()
+    shrunken[image.geometry.to_world(np.argwhere(shrunken > -1))[:, 2].reshape(shrunken.shape) > -12.5] = 0
+    half = Image(shrunken, image.geometry)
 
-    found = [segment_region(changes, head(), PLACEMENT, region, card) for region in card.regions]
-    assert any("change with their brightness" in text for text in implausible_regions(found, PLACEMENT, card))
-    found = [segment_region(keeps, head(), PLACEMENT, region, card) for region in card.regions]
-    assert implausible_regions(found, PLACEMENT, card) == ()
+    def usual(scan):
+        return answer(scan, np.maximum(scan.array[0], scan.array[0][:, :, ::-1]) > 0.5)
+
+    found = [segment_region(usual, half, PLACEMENT, region, LOCATE) for region in LOCATE.regions]
+    assert all(0.3 < region.fluid < 0.6 for region in found)
+    assert any("as dark as fluid" in text for text in implausible_regions(found, PLACEMENT, LOCATE))
 
 
 def test_nothing_is_found_where_nothing_is_labeled():

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from medseg.training.augment_config import AugmentConfig
+from medseg.training.samples.atrophy import Atrophy, thin
 from medseg.training.samples.spatial import PatchGrid, Spatial, Triple, apply_spatial, region_of
 
 AXES = {"x": 0, "y": 1, "z": 2}
@@ -65,6 +66,9 @@ class Augmentation:
         grid = PatchGrid(self.patch, self.classes, self.spacing, soft=self.config.soft_labels)
         images, labels = apply_spatial(images, labels, spatial, grid)
         scans, others = images[:, : self.intensities], images[:, self.intensities or images.shape[1] :]
+        if self.config.atrophy:
+            thinned = [self._thin(*one) for one in zip(scans, labels, draws, strict=True)]
+            scans, labels = (torch.stack(parts) for parts in zip(*thinned, strict=True))
         scans = torch.stack([self._intensity(scan, draw) for scan, draw in zip(scans, draws, strict=True)])
         return torch.cat([scans, others], 1) if others.shape[1] else scans, labels
 
@@ -104,6 +108,19 @@ class Augmentation:
         ]
         control = (2 * torch.rand(3, *points, generator=draw) - 1) * far
         return control * torch.tensor([float(n > 1) for n in self.patch])[:, None, None, None]
+
+    def _thin(self, image: Tensor, labels: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        """One patch, (C, X, Y, Z), and its labels, with the fluid in a random direction."""
+        if not _happens(draw, self.config.atrophy):
+            return image, labels
+        direction = F.normalize(torch.randn(3, generator=draw), dim=0) / torch.tensor(self.spacing)
+        far = (_between(draw, limits) for limits in (self.config.atrophy_mm, self.config.atrophy_fluid_mm))
+        lost, wide = (
+            [round(step) if n > 1 else 0 for step, n in zip((direction * mm).tolist(), self.patch, strict=True)]
+            for mm in far
+        )
+        atrophy = Atrophy((lost[0], lost[1], lost[2]), (wide[0], wide[1], wide[2]))
+        return thin(image, labels, atrophy, torch.randn(image.shape, generator=draw), self.classes)
 
     def _intensity(self, image: Tensor, draw: torch.Generator) -> Tensor:
         """One patch, ``(C, X, Y, Z)``, in nnU-Net's order."""
