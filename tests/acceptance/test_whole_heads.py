@@ -26,6 +26,16 @@ def test_what_is_no_t1_head_is_withheld(medseg, tmp_path):
     assert not (tmp_path / case["case_id"] / "labels.nii.gz").exists()
 
 
+@pytest.mark.slow
+def test_a_hippocampus_drawn_over_fluid_is_withheld(medseg, tmp_path):
+    """One side is so thin beside its wide ventricle that the network, which learned of the healthy, draws the usual."""
+    done = medseg("predict", HEADS / "synthetic_head_01" / "image.nii.gz", "--out", tmp_path, *OPTIONS)
+    assert done.returncode == 3, done.stderr
+    [case] = json.loads(done.stdout)["cases"]
+    assert "right: 3" in case["error"]
+    assert "% of the labels are as dark as fluid" in case["error"]
+
+
 def test_a_whole_head_gives_both_hippocampi_with_their_sides(medseg, tmp_path):
     scan = HEADS / "adult_rorden_T1_head_2mm" / "image.nii.gz"
     done = medseg("predict", scan, "--out", tmp_path, *OPTIONS)
