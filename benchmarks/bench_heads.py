@@ -67,6 +67,7 @@ FURTHER = (
     "than they say. Dice is with the labels that lie there, of other protocols: DLMUSE for NiChart, FreeSurfer for "
     "most others."
 )
+TUMORS = {"deepmedic+deepmedic", "Hecvv+RANO-metrics", "taotianli+DDPM_brain"}  # whose heads have one
 EARLIER = (
     "ANTsX/ANTsPy, ReproNim/how-would-repronim-1, aaronsossin/DepressionMRI_AI, datalad/example-dicom-structural, "
     "deepmedic/deepmedic, erosmontin/OpenMedView, julienpoublanc-uhn/PerfMRI, muschellij2/open_ms_data, "
@@ -162,12 +163,12 @@ def further(model, given, kept):
     for part in PARTS_OF_FURTHER:
         for path in sorted((given.further / part).glob("*/*")):
             source, name = path.name.split(".")[0].split("__")
-            if f"{part} {name}" in kept:
+            if (key := f"{part} {source} {name}") in kept:
                 continue
             found = locator.found(as_ras(medseg.load_scan(path)))
             labels = given.further / "labels" / path.name
             dice = found.dice_with(as_ras(medseg.load_scan(labels))) if labels.is_file() else None
-            yield f"{part} {name}", {
+            yield key, {
                 "part": part, "kind": path.parent.name, "source": source, "name": name, **found.row, "dice": dice,
             }  # fmt: skip
 
@@ -220,10 +221,12 @@ def report(out, model, kept):
             t1, other = (
                 [row for row in rows if (row["part"], row["kind"]) == (part, kind)] for kind in ("t1", "other")
             )
+            healthy = [row for row in t1 if row["source"] not in TUMORS]
             if not t1 or not other:
                 continue
             paragraphs += [
-                f"### {title}: T1 heads", f"Done: {rate(t1)}.", sources_of_t1(t1), why_text(t1),
+                f"### {title}: T1 heads", f"Done: {rate(t1)}; without those with a tumor {rate(healthy)}.",
+                sources_of_t1(t1), why_text(t1),
                 f"### {title}: others", f"Done: {rate(other)}.", sources_of_others(other),
             ]  # fmt: skip
     held = ", with AVX2 only" if os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2" else ""
