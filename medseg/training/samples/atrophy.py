@@ -36,7 +36,8 @@ def thin(image: Tensor, labels: Tensor, atrophy: Atrophy, texture: Tensor, class
     image : Tensor, shape (C, X, Y, Z)
         Normalized intensities, in which fluid is dark.
     labels : Tensor, shape (X, Y, Z) of int64, or (classes, X, Y, Z) of fractions
-        0, or the first of the fractions, is background; values of `classes` and more are ignored voxels.
+        0, or the first of the fractions, is background; voxels of values of `classes` and more, or of no fraction, are
+        ignored.
     atrophy : Atrophy
         How far.
     texture : Tensor, shape (C, X, Y, Z)
@@ -50,7 +51,7 @@ def thin(image: Tensor, labels: Tensor, atrophy: Atrophy, texture: Tensor, class
         Image and labels, thinned.
     """
     fractions = labels.ndim == 4
-    inside = labels[0] < 0.5 if fractions else (labels > 0) & (labels < classes)
+    inside = labels[1:].sum(0) > 0.5 if fractions else (labels > 0) & (labels < classes)
     toward = tuple(-step for step in atrophy.lost)
     fluid = (inside | _moved(inside, atrophy.wide)) & ~(inside & _moved(inside, toward))
     # Edges half a voxel wide are what a scanner makes of them.

@@ -59,6 +59,9 @@ def test_ignored_voxels_stay_ignored():
     _, left = thin(image, labels, Atrophy((0, 2, 0), (0, 3, 0)), NOISE, 3)
     assert torch.equal(left == 3, labels == 3)
     assert int((left == 1).sum()) < int((labels == 1).sum())
+    fractions = F.one_hot(labels, 4).movedim(-1, 0)[:3].float()
+    _, found = thin(image, fractions, Atrophy((0, 2, 0), (0, 3, 0)), NOISE, 3)
+    assert torch.equal(found, F.one_hot(left, 4).movedim(-1, 0)[:3].float())
 
 
 def augmented(number=0, **changed):
