@@ -36,9 +36,9 @@ class Tissues:
 
 
 def tissues_near(template: Template, array: npt.NDArray[np.float32], points: npt.ArrayLike) -> Tissues:
-    """Measure tissues where the template has them.
+    """Measure tissues where the template has them; NaN, which is no T1, where no brain lies near the regions.
 
-    - `array`: the image on the template's grid.
+    - `array`, shape (X, Y, Z): the image on the template's grid.
     - `points`, shape (n, 3): middles of the regions in the template's world, mm.
     """
     world = template.image.geometry.to_world(np.argwhere(template.brain))
@@ -55,7 +55,8 @@ def by_tissues(array: npt.NDArray[np.float32], own: Tissues, training: Sequence[
     Scanners differ in how far apart tissues lie in brightness. What fraction of a crop each tissue fills does not
     matter here, as it differs between patients: fluid around a shrunken hippocampus stays as dark as fluid.
 
-    - `training`: brightness of CSF, gray and white matter.
+    - `array`: of any shape, in the unit of `own`.
+    - `training`: brightness of CSF, gray and white matter, rising.
 
     The crop stays as it is where the tissues do not follow each other as in T1.
     """

@@ -99,12 +99,12 @@ class LocateCard(StrictFinite):
     tissues: Tissues | None = Field(
         default=None,
         description="brightness of CSF, gray and white matter in the training data's crops, in standard deviations "
-        "from a crop's mean: to these a scan's are brought; null: crops are given as they are",
+        "from a crop's mean: to these a scan's are brought; null: that is not tried",
     )
     quantiles: tuple[float, ...] = Field(
         default=(),
         description="mean quantiles of the training data's crops, in the same unit, at equal steps from 0 to 1: to "
-        "these a crop's are brought where labels made by `tissues` change with the brightness; none: that is not tried",
+        "these a crop's are brought where labels by `tissues` change with the brightness; none: that is not tried",
     )
     parts_up_to_mm: Length = Field(
         description="largest spacing at which the classes of a region are distinguished; above, they are given as one"

@@ -14,7 +14,7 @@ Axis = Literal["x", "y", "z"]
 
 
 class AugmentConfig(Strict):
-    """Augmentations of each patch: nnU-Net's (Isensee 2021, supplement 4), shifts, elastic deformation, colors.
+    """Augmentations of each patch: nnU-Net's (Isensee 2021, supplement 4), shifts, bending, thinning, colors.
 
     A value between 0 and 1 is the probability of its kind, unless it says otherwise.
     """
